@@ -1,0 +1,1 @@
+"""RelBench Harness: benchmark and evaluation harness for machine learning on relational databases."""

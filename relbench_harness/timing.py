@@ -1,0 +1,74 @@
+"""Where the seconds go: phases of a run, each counted once, in wall and processor time.
+
+Invariant: phases are exclusive. A phase opened inside another takes its seconds from the outer one, so the phases of a
+run add up to its total. Work that was restored from a cache is charged with what it cost when it was first done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by phase: `wall` and `cpu` as measured here, `restored` as earlier measured for cached artefacts."""
+
+    wall: dict[str, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    restored: dict[str, float] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
+    _since: tuple[float, float] = (0.0, 0.0)
+
+    def _settle(self) -> None:
+        now = (time.perf_counter(), time.process_time())
+        if self._open:
+            name = self._open[-1]
+            self.wall[name] = self.wall.get(name, 0.0) + now[0] - self._since[0]
+            self.cpu[name] = self.cpu.get(name, 0.0) + now[1] - self._since[1]
+        self._since = now
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        self._settle()
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._settle()
+            self._open.pop()
+
+
+_current: ContextVar[Stopwatch | None] = ContextVar("stopwatch", default=None)
+
+
+@contextmanager
+def timed() -> Iterator[Stopwatch]:
+    """Collect the phases of everything called inside the block."""
+    watch = Stopwatch()
+    token = _current.set(watch)
+    try:
+        yield watch
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Attribute the block to phase `name` of the run in progress; does nothing outside a run."""
+    watch = _current.get()
+    if watch is None:
+        yield
+    else:
+        with watch.phase(name):
+            yield
+
+
+def restored(name: str, seconds: float) -> None:
+    """Charge phase `name` with `seconds` that a cached artefact cost when it was built."""
+    watch = _current.get()
+    if watch is not None:
+        watch.restored[name] = watch.restored.get(name, 0.0) + seconds
