@@ -37,9 +37,7 @@ def canonical(raw: Mapping[str, pa.Table], specs: Mapping[str, TableSpec], where
             raise InputError(f"{where}: the manifest declares table {name!r}, which is missing; {nearest(name, raw)}")
     ordered = {name: _in_time_order(name, raw[name], spec, where) for name, spec in specs.items()}
     keys = {name: _unique_key(name, ordered[name][0], spec, where) for name, spec in specs.items()}
-    return Database(
-        _numbered(name, *ordered[name], spec, specs, keys, where) for name, spec in specs.items()
-    )
+    return Database(_numbered(name, *ordered[name], spec, specs, keys, where) for name, spec in specs.items())
 
 
 def _column(name: str, rows: pa.Table, column: str, where: str) -> pa.ChunkedArray:
@@ -83,7 +81,9 @@ def _unique_key(name: str, rows: pa.Table, spec: TableSpec, where: str) -> pa.Ch
         key = _whole(key, f"{where}: primary key {name}.{spec.pkey}")
     if key.null_count:
         row = int(np.flatnonzero(np.asarray(pc.is_null(key)))[0])
-        raise InputError(f"{where}: primary key {name}.{spec.pkey} is null in {key.null_count} rows, first in row {row}")
+        raise InputError(
+            f"{where}: primary key {name}.{spec.pkey} is null in {key.null_count} rows, first in row {row}"
+        )
     if not _counts_rows(key) and pc.count_distinct(key).as_py() != len(key):
         counts = pc.value_counts(key.combine_chunks())
         repeated = counts.filter(pc.greater(counts.field("counts"), 1))

@@ -74,9 +74,7 @@ class Database(Mapping[str, Table]):
         for name, column in columns:
             table = self[name]
             if column not in table.rows.column_names:
-                raise InputError(
-                    f"no column {column!r} in table {name!r}; {nearest(column, table.rows.column_names)}"
-                )
+                raise InputError(f"no column {column!r} in table {name!r}; {nearest(column, table.rows.column_names)}")
             gone.setdefault(name, set()).add(column)
         return Database(table.without(gone.get(name, ())) for name, table in self.items())
 

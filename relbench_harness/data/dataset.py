@@ -134,7 +134,9 @@ class Dataset:
                 raise InputError(f"dataset {self.name}: {key} {value!r} is no time") from None
             instants.append(instant if instant.tz is None else instant.tz_convert("UTC").tz_localize(None))
         if not instants[0] < instants[1]:
-            raise InputError(f"dataset {self.name}: val_timestamp {instants[0]} is not before test_timestamp {instants[1]}")
+            raise InputError(
+                f"dataset {self.name}: val_timestamp {instants[0]} is not before test_timestamp {instants[1]}"
+            )
         return Cuts(*instants)
 
     # -- database -----------------------------------------------------------------------------------------------------
@@ -201,7 +203,9 @@ class _Folder:
         state = hashlib.blake2b(self.dataset.structure())
         for name, path in sorted(self._paths().items()):
             if not path.is_file():
-                raise InputError(f"dataset {self.dataset.name}: the manifest declares table {name!r}, but {path} is missing")
+                raise InputError(
+                    f"dataset {self.dataset.name}: the manifest declares table {name!r}, but {path} is missing"
+                )
             state.update(name.encode())
             with path.open("rb") as file:
                 state.update(hashlib.file_digest(file, "blake2b").digest())
@@ -238,7 +242,9 @@ class _Script:
         known = inspect.signature(module.build).parameters
         for name in self.parameters:
             if name not in known:
-                raise InputError(f"dataset {self.dataset.name}: build.py takes no parameter {name!r}; {nearest(name, known)}")
+                raise InputError(
+                    f"dataset {self.dataset.name}: build.py takes no parameter {name!r}; {nearest(name, known)}"
+                )
         return module
 
     def fingerprint(self) -> str:
@@ -260,7 +266,10 @@ class _Script:
 
     def tables(self) -> dict[str, pa.Table]:
         tables = self._load().build(**self.parameters)
-        return {name: pa.Table.from_pandas(t, preserve_index=False) if isinstance(t, pd.DataFrame) else t for name, t in tables.items()}
+        return {
+            name: pa.Table.from_pandas(t, preserve_index=False) if isinstance(t, pd.DataFrame) else t
+            for name, t in tables.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -253,5 +253,3 @@ def _canonical_rows(database: Database, table: str, keys: NDArray[np.int64], wha
     if (numbers < 0).any():
         raise InputError(f"{what}: entity {int(keys[numbers < 0][0])} is not in table {table!r}")
     return numbers
-
-

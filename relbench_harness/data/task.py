@@ -102,9 +102,7 @@ def read_task(path: Path, dataset: str, database_specs: dict[str, tuple[str | No
         raise InputError(f"task manifest {path}: {_one_line(error)}") from None
 
 
-def _task(
-    manifest: TaskManifest, dataset: str, specs: dict[str, tuple[str | None, str | None]], folder: Path
-) -> Task:
+def _task(manifest: TaskManifest, dataset: str, specs: dict[str, tuple[str | None, str | None]], folder: Path) -> Task:
     kind, type_ = Kind(manifest.kind), TaskType(manifest.task_type)
     recommends = type_ is TaskType.RECOMMENDATION
     entity_table = manifest.src_entity_table if recommends else manifest.entity_table

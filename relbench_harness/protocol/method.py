@@ -1,0 +1,142 @@
+"""What a method is shown and what it must answer. A baseline imports this module and the two engines, nothing above.
+
+Invariant: `Examples` hold no row that none of their questions may see, and no label that its holder must not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.database import Database
+from relbench_harness.data.task import Task
+
+Regime = Literal["frozen", "rolling"]
+"""`frozen`: the database ends at the split's timestamp. `rolling`: each question sees everything before its own time."""
+REGIMES: tuple[Regime, ...] = get_args(Regime)
+
+
+class Ragged(NamedTuple):
+    """A list of integers per question: question `i` has `values[offsets[i]:offsets[i + 1]]`."""
+
+    offsets: NDArray[np.int64]
+    values: NDArray[np.int64]
+
+    def take(self, rows: NDArray[np.int64]) -> Ragged:
+        counts = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        inner = np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)
+        return Ragged(offsets, self.values[np.repeat(self.offsets[rows], counts) + inner])
+
+    def __repr__(self) -> str:
+        return f"Ragged({len(self.offsets) - 1} lists, {len(self.values)} values)"
+
+
+Labels = NDArray[np.float64] | NDArray[np.int64] | Ragged
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Questions about a database, with labels where the holder may know them.
+
+    Attributes:
+        task: The task; its hosted label files cannot be reached through it.
+        database: Only rows that some question may see, plus the rows asked about; hidden columns are gone.
+        entity: (n,) row number of each question's entity in `task.entity_table`.
+        time: (n,) each question's time t, nanoseconds since 1970.
+        cutoff: (n,) the time before which a row is visible to the question: `row.time < cutoff`, where
+            cutoff = min(t, end of the database). Static tables are visible whole. A question's own row is visible to
+            it; in autocomplete tasks (`task.own_row_visible`) so are the parents that its own foreign keys name.
+        labels: None, or by task type: regression and binary (n,) float64; multiclass (n,) int64 index into `classes`
+            (−1 for a class not known at training); multilabel (n, labels) float64; recommendation `Ragged` item rows.
+        fit_end: Nanoseconds; statistics, vocabularies and encoders are fitted on rows before it.
+        classes: The class names of a multiclass task.
+        width: How many labels a multilabel task has, else 0.
+    """
+
+    task: Task
+    database: Database
+    entity: NDArray[np.int64]
+    time: NDArray[np.int64]
+    cutoff: NDArray[np.int64]
+    labels: Labels | None
+    regime: Regime
+    fit_end: int
+    classes: tuple[object, ...] = ()
+    width: int = 0
+
+    def __len__(self) -> int:
+        return len(self.entity)
+
+    def take(self, rows: NDArray[np.int64]) -> Examples:
+        """The questions `rows`, about the same database."""
+        labels = self.labels
+        chosen = None if labels is None else labels.take(rows) if isinstance(labels, Ragged) else labels[rows]
+        return replace(self, entity=self.entity[rows], time=self.time[rows], cutoff=self.cutoff[rows], labels=chosen)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Labels of a task that has numbers as labels."""
+        if self.labels is None or isinstance(self.labels, Ragged):
+            raise TypeError(f"the labels of these {self.task.type} examples are no array of numbers")
+        return self.labels  # type: ignore[return-value]
+
+    @property
+    def lists(self) -> Ragged:
+        """Labels of a recommendation task."""
+        if not isinstance(self.labels, Ragged):
+            raise TypeError(f"the labels of these {self.task.type} examples are no lists")
+        return self.labels
+
+    @cached_property
+    def known(self) -> Database:
+        """The rows visible at the end of training: what statistics, vocabularies and encoders are fitted on."""
+        return self.database.upto(self.fit_end)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may use; `seed` fixes every random choice of a method.
+
+    Attributes:
+        seconds: Wall seconds for fitting, None without limit.
+        memory_mb: Memory that a method should stay within, None without limit.
+        threads: Processor threads.
+        trials: How many configurations a tuned method may try.
+        device: `auto` (a GPU where there is one), `cpu` or `cuda`.
+    """
+
+    seed: int = 0
+    seconds: float | None = None
+    memory_mb: int | None = None
+    threads: int = 2
+    trials: int = 20
+    device: str = "auto"
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """A fitted method."""
+
+    def predict(self, questions: Examples) -> NDArray[np.generic]:
+        """(n,) value or probability; (n, classes) or (n, labels) probabilities; (n, eval_k) item row numbers."""
+        ...
+
+
+@runtime_checkable
+class Refittable(Protocol):
+    """A fitted method that can learn again on more labels with everything chosen on validation held fixed."""
+
+    def refit(self, examples: Examples) -> Predictor: ...
+
+
+class Method(Protocol):
+    """A way to answer questions about a database; its fields are its hyperparameters."""
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
+        """Learn from `train`; choose (when to stop, which hyperparameters) on `valid`."""
+        ...

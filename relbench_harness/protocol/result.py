@@ -1,0 +1,110 @@
+"""One run's outcome as one JSON line: immutable, complete enough to rank by, and a failure is a result too."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from relbench_harness.errors import InputError
+from relbench_harness.protocol.metrics import Scores
+
+SCHEMA = 1
+
+FAILURES = ("bad_input", "invalid_predictions", "out_of_memory", "timeout", "error")
+"""Kinds of failure: what `status` says when it is not `ok`."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did and what came of it.
+
+    Attributes:
+        task: `dataset/task`.
+        method: The name of the method's config.
+        config: The method's hyperparameters as composed.
+        regime: `frozen` or `rolling`; never mixed in one ranking.
+        fitted_on: The labels the model for the test split learned from: `train` or `train+val`.
+        status: `ok` or the kind of failure.
+        scores: Split (`val`, `test`) → metric → value; empty where the run failed before.
+        metric: What the task is ranked by, and whether more is better.
+        seconds: Wall seconds by phase and `total`; artefacts from a cache are charged what they cost to build.
+        seconds_warm: The same as this run measured it, cached artefacts for free.
+        lines: Logical lines of code: `task` (written again for each task), `method`, `harness`.
+        machine, versions, commit: What it ran on and with; hardware is part of a result.
+        started: When, UTC, ISO 8601.
+        predictions: File name of the predictions beside this result, if any.
+    """
+
+    task: str
+    task_type: str
+    method: str
+    config: Mapping[str, Any]
+    seed: int
+    regime: str
+    fitted_on: str
+    status: str
+    metric: str
+    higher_is_better: bool
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds_warm: Mapping[str, float] = field(default_factory=dict)
+    cpu_seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_mb: float = 0.0
+    peak_device_memory_mb: float = 0.0
+    lines: Mapping[str, Any] = field(default_factory=dict)
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    dataset_fingerprint: str = ""
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    started: str = ""
+    error: str | None = None
+    predictions: str | None = None
+    schema: int = SCHEMA
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    @property
+    def score(self) -> float:
+        """The primary metric on the test split; NaN for a failure."""
+        return float(self.scores.get("test", {}).get(self.metric, math.nan))
+
+    def to_json(self) -> str:
+        """The result as one line of strict JSON; undefined numbers are null."""
+        return json.dumps(_plain(asdict(self)), sort_keys=True, allow_nan=False, default=str)
+
+    @classmethod
+    def from_json(cls, line: str, where: str = "result") -> Result:
+        """The result that `line` holds; `where` names its file in errors."""
+        try:
+            loaded = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{where} is no JSON line: {error}") from None
+        if not isinstance(loaded, dict) or "task" not in loaded or "status" not in loaded:
+            raise InputError(f"{where} is no result of this harness: it lacks 'task' or 'status'")
+        if loaded.get("schema", 0) > SCHEMA:
+            raise InputError(f"{where} has schema {loaded['schema']}, newer than the {SCHEMA} this version reads")
+        known = {name: loaded[name] for name in cls.__dataclass_fields__ if name in loaded}
+        known["scores"] = {
+            split: {name: math.nan if value is None else value for name, value in scores.items()}
+            for split, scores in known.get("scores", {}).items()
+        }
+        try:
+            return cls(**known)
+        except TypeError as error:
+            raise InputError(f"{where} is no complete result: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
