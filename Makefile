@@ -1,0 +1,78 @@
+# Two commands do everything: `make quickstart` and `make test`. The rest are their parts.
+#
+#   make install [TORCH=cpu|cuda]   .venv with the tested versions; CUDA only where there is an NVIDIA GPU or by TORCH=cuda
+#   make quickstart                 a sweep over methods on real data that needs no download, and its leaderboard
+#   make test                       linter, types and every test
+#   make picture                    docs/leaderboard.svg from the results of the quickstart
+
+VENV    := .venv
+RESULTS := results/quickstart
+SEEDS   := 0
+TASKS   := rel-nycflights/plane-delay,rel-nycflights/plane-churn,rel-nycflights/plane-airports
+METHODS := constant,label_history,xgboost,xgboost_dfs,gnn
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
+HARNESS := $(BIN)/relbench-harness
+
+PYTHON := $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+# -- which torch: the CPU build, unless there is an NVIDIA GPU or TORCH says so ------------------------------------------
+ifeq ($(shell uname -s),Linux)
+TORCH   ?= $(shell nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
+else
+TORCH   ?= plain
+endif
+TORCH_VERSION   := $(shell sed -n 's/^torch==\([0-9.]*\).*/\1/p' constraints.txt | head -n 1)
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+CONSTRAINTS     := $(VENV)/constraints.txt
+INSTALL         := $(PIP) install --quiet --no-build-isolation --constraint $(CONSTRAINTS)
+
+.PHONY: help install quickstart test picture clean
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv was found; install one first" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each choice of torch: another choice, or another pinned version, installs again.
+$(VENV)/.torch-$(TORCH): constraints.txt | $(BIN)/python
+	rm -f $(VENV)/.torch-*
+ifeq ($(TORCH),cpu)
+	cp constraints.txt $(CONSTRAINTS)
+	$(PIP) install --quiet --no-deps "torch==$(TORCH_VERSION)+cpu" || \
+	$(PIP) install --no-deps --index-url $(TORCH_CPU_INDEX) "torch==$(TORCH_VERSION)+cpu"
+else
+	sed 's/^torch==\([0-9.]*\).*/torch===\1/' constraints.txt | uniq > $(CONSTRAINTS)
+endif
+	$(INSTALL) setuptools
+	touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.torch-$(TORCH)
+	$(INSTALL) --editable ".[nycflights]"
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(INSTALL) --editable ".[dev,nycflights]"
+	touch $@
+
+install: $(VENV)/.installed
+
+# Every run writes files of its own, so a second quickstart adds to the results of the first and loses nothing.
+quickstart: $(VENV)/.installed
+	$(HARNESS) run -m task=$(TASKS) method=$(METHODS) seed=$(SEEDS) regime=rolling results_dir=$(RESULTS)
+	$(HARNESS) rank $(RESULTS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+picture: $(VENV)/.installed
+	$(BIN)/python -m relbench_harness.board.picture $(RESULTS) docs/leaderboard.svg
+
+clean:
+	rm -rf $(VENV) build *.egg-info
