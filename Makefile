@@ -42,12 +42,13 @@ $(VENV)/.torch-$(TORCH): constraints.txt | $(BIN)/python
 	rm -f $(VENV)/.torch-*
 ifeq ($(TORCH),cpu)
 	cp constraints.txt $(CONSTRAINTS)
+	$(INSTALL) setuptools
 	$(PIP) install --quiet --no-deps "torch==$(TORCH_VERSION)+cpu" || \
 	$(PIP) install --no-deps --index-url $(TORCH_CPU_INDEX) "torch==$(TORCH_VERSION)+cpu"
 else
 	sed 's/^torch==\([0-9.]*\).*/torch===\1/' constraints.txt | uniq > $(CONSTRAINTS)
-endif
 	$(INSTALL) setuptools
+endif
 	touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.torch-$(TORCH)
