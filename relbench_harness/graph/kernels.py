@@ -1,0 +1,371 @@
+"""The sampler's inner loops. Everything a kernel decides depends on the seed, the cut-off, the row and the step alone.
+
+A *group* is the questions that share a cut-off. `expand` walks one group after another, so that its table of found rows
+stays small; `assemble` lays the groups out side by side, ordered by hop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.graph.compiled import compiled
+
+UNIFORM, RECENT, DECAYED = 0, 1, 2
+Array = NDArray[Any]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_M1 = np.uint64(0xBF58476D1CE4E5B9)
+_M2 = np.uint64(0x94D049BB133111EB)
+_S27, _S30, _S31, _S11 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(11)
+_S58, _ONE, _ZERO, _SIX_BITS = np.uint64(58), np.uint64(1), np.uint64(0), np.int64(63)
+_UNIT = 2.0**-53
+_HIGHEST_GUMBEL = 37.0
+"""No Gumbel variate drawn from 53 random bits is larger."""
+
+_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+_LOWEST_BIT = np.zeros(64, np.int64)
+for _bit in range(64):
+    _LOWEST_BIT[((0x03F79D71B4CB0A89 << _bit) & (2**64 - 1)) >> 58] = _bit
+
+
+@compiled
+def mix(x: np.uint64) -> np.uint64:
+    """A bijective scrambling of 64 bits (Steele, Lea & Flood, Fast splittable pseudorandom number generators, 2014)."""
+    x = (x ^ (x >> _S30)) * _M1
+    x = (x ^ (x >> _S27)) * _M2
+    return x ^ (x >> _S31)
+
+
+@compiled
+def stream(seed: np.uint64, cutoff: np.int64, step: np.int64, row: np.int64) -> np.uint64:
+    """The start of the random numbers that belong to one row, step and cut-off."""
+    key = mix(seed + _GOLDEN + np.uint64(cutoff))
+    key = mix(key + _GOLDEN + np.uint64(step))
+    return mix(key + _GOLDEN + np.uint64(row))
+
+
+@compiled
+def pick_uniform(n: int, k: int, key: np.uint64, bits: Array, out: Array) -> None:
+    """out[:k] = k of the positions 0 … n−1, each set equally likely, ascending (Floyd's algorithm). `bits` stays zero."""
+    for i in range(k):
+        j = n - k + i
+        key += _GOLDEN
+        drawn = np.int64(np.float64(mix(key) >> _S11) * _UNIT * (j + 1))
+        mask = _ONE << np.uint64(drawn & _SIX_BITS)
+        if bits[drawn >> 6] & mask != _ZERO:
+            drawn = j
+            mask = _ONE << np.uint64(drawn & _SIX_BITS)
+        bits[drawn >> 6] |= mask
+        out[i] = drawn
+    words = (n + 63) >> 6
+    if words <= 8 * k:
+        found = 0
+        for w in range(words):
+            word = bits[w]
+            while word != _ZERO:
+                lowest = word & (~word + _ONE)
+                out[found] = (w << 6) + _LOWEST_BIT[(lowest * _BRUIJN) >> _S58]
+                found += 1
+                word ^= lowest
+            bits[w] = _ZERO
+    else:
+        for i in range(k):
+            bits[out[i] >> 6] = _ZERO
+        out[:k].sort()
+
+
+@compiled
+def pick_decayed(n: int, k: int, key: np.uint64, ages: Array, out: Array, heap: Array) -> None:
+    """out[:k] = k of the positions 0 … n−1 drawn one after another with weight exp(−age), ascending.
+
+    `ages` (n,) descend. The k largest of −age + Gumbel noise are such a draw (Kool, van Hoof & Welling, 2019); walking
+    from the youngest, the search ends where no noise could lift an older row into it.
+    """
+    held = 0
+    for back in range(n):
+        at = n - 1 - back
+        if held == k and -ages[at] + _HIGHEST_GUMBEL < heap[0]:
+            break
+        draw = mix(key + _GOLDEN * np.uint64(at + 1))
+        value = -ages[at] - np.log(-np.log((np.float64(draw >> _S11) + 0.5) * _UNIT))
+        if held < k:
+            child = held
+            held += 1
+            while child > 0 and heap[(child - 1) >> 1] > value:
+                heap[child], out[child] = heap[(child - 1) >> 1], out[(child - 1) >> 1]
+                child = (child - 1) >> 1
+            heap[child], out[child] = value, at
+        elif value > heap[0]:
+            hole = 0
+            while True:
+                child = 2 * hole + 1
+                if child >= k:
+                    break
+                if child + 1 < k and heap[child + 1] < heap[child]:
+                    child += 1
+                if heap[child] >= value:
+                    break
+                heap[hole], out[hole] = heap[child], out[child]
+                hole = child
+            heap[hole], out[hole] = value, at
+    out[:k].sort()
+
+
+@compiled
+def _longer(array: Array, needed: int) -> Array:
+    result = np.empty(max(needed, 2 * len(array)), array.dtype)
+    result[: len(array)] = array
+    return result
+
+
+@compiled
+def _first_at_least(ids: Array, low: int, high: int, bound: int) -> int:
+    while low < high:
+        middle = (low + high) >> 1
+        if ids[middle] < bound:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def _slot(key: int, size: int) -> int:
+    """Where in a table of `size` (a power of two) slots the search for `key` begins."""
+    return np.int64((np.uint64(key) * _GOLDEN) >> _S31) & (size - 1)
+
+
+@compiled
+def _rehash(keys: Array, values: Array, floor: int) -> tuple[Array, Array]:
+    size = 2 * len(keys)
+    new_keys, new_values = np.full(size, np.int64(-1)), np.empty(size, np.int32)
+    for slot in range(len(keys)):
+        if keys[slot] >= floor:
+            at = _slot(keys[slot], size)
+            while new_keys[at] >= 0:
+                at = (at + 1) & (size - 1)
+            new_keys[at], new_values[at] = keys[slot], values[slot]
+    return new_keys, new_values
+
+
+@compiled
+def expand(
+    groups: tuple[int, int],
+    question_start: Array,
+    question_row: Array,
+    question_table: int,
+    bounds: Array,
+    cutoffs: Array,
+    flat: tuple[Array, Array, Array, Array],
+    step_first: Array,
+    step: Array,
+    table: Array,
+    fan: Array,
+    strategy: int,
+    rate: float,
+    seed: np.uint64,
+    own_parents: bool,
+    longest: int,
+) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
+    """Sample the groups `groups[0]` … `groups[1] − 1`.
+
+    Args:
+        question_start: (all groups + 1,) where each group's questions begin in `question_row`.
+        bounds: (tables, all groups) how many leading rows are visible.
+        flat: `parents, starts, children, times` of the graph.
+        step_first: (tables + 1,) where each source table's steps begin.
+        step: (steps, 4) target table, 1 for up, begin in `parents` or `children`, begin in `starts`.
+        table: (tables + 1, 2) first node number, begin in `times` (−1 static).
+        fan: (hops, steps) most neighbours per row, −1 for all.
+        rate: One over the time, in nanoseconds, in which a weight falls by a factor e.
+        longest: The longest list of children.
+
+    Returns:
+        rows and tables of the found nodes in order of discovery; of each sampled edge the target's number in its group;
+        per expanded node and step the number of edges; (groups, hops + 1, tables) nodes; (groups, hops, steps) edges;
+        each question's node number in its group.
+    """
+    parents, starts, children, times = flat
+    hops, tables, steps = fan.shape[0], len(step_first) - 1, len(step)
+    count = groups[1] - groups[0]
+    nodes = np.zeros((count, hops + 1, tables), np.int64)
+    edges = np.zeros((count, hops, steps), np.int64)
+    first_question = question_start[groups[0]]
+    answered = np.empty(question_start[groups[1]] - first_question, np.int32)
+    row_of, table_of = np.empty(1024, question_row.dtype), np.empty(1024, np.int16)
+    target_of, run = np.empty(1024, np.int32), np.empty(1024, np.int32)
+    total = table[tables, 0]
+    keys, values = np.full(4096, np.int64(-1)), np.empty(4096, np.int32)
+    bits = np.zeros((longest >> 6) + 1 if strategy == UNIFORM else 1, np.uint64)
+    widest = 1
+    for h in range(hops):
+        for s in range(steps):
+            widest = max(widest, fan[h, s])
+    picked, heap = np.empty(widest, np.int64), np.empty(widest, np.float64)
+    ages = np.empty(1, np.float64)
+    end, edge_end, run_end = 0, 0, 0
+    for g in range(groups[0], groups[1]):
+        base, floor, local = end, (g - groups[0]) * total, g - groups[0]
+        for q in range(question_start[g], question_start[g + 1]):
+            key = floor + table[question_table, 0] + question_row[q]
+            slot = _slot(key, len(keys))
+            while keys[slot] >= floor and keys[slot] != key:
+                slot = (slot + 1) & (len(keys) - 1)
+            if keys[slot] != key:
+                if end == len(row_of):
+                    row_of, table_of = _longer(row_of, end + 1), _longer(table_of, end + 1)
+                keys[slot], values[slot] = key, end - base
+                row_of[end], table_of[end] = question_row[q], question_table
+                end += 1
+                nodes[local, 0, question_table] += 1
+                if 2 * (end - base) > len(keys):
+                    keys, values = _rehash(keys, values, floor)
+                answered[q - first_question] = end - base - 1
+            else:
+                answered[q - first_question] = values[slot]
+        frontier = base
+        for h in range(hops):
+            frontier_end = end
+            for node in range(frontier, frontier_end):
+                row, source = np.int64(row_of[node]), table_of[node]
+                for s in range(step_first[source], step_first[source + 1]):
+                    if run_end == len(run):
+                        run = _longer(run, run_end + 1)
+                    run[run_end] = 0
+                    run_end += 1
+                    most = fan[h, s]
+                    if most == 0:
+                        continue
+                    target, bound = step[s, 0], bounds[step[s, 0], g]
+                    whole = True
+                    if step[s, 1] == 1:
+                        low = step[s, 2] + row
+                        high = low + 1
+                        parent = parents[low]
+                        if parent < 0 or (parent >= bound and not (own_parents and h == 0)):
+                            continue
+                    else:
+                        low = step[s, 2] + starts[step[s, 3] + row]
+                        high = step[s, 2] + starts[step[s, 3] + row + 1]
+                        if low == high:
+                            continue
+                        if children[high - 1] >= bound:
+                            high = _first_at_least(children, low, high, bound)
+                        if most > 0 and high - low > most:
+                            if strategy == RECENT:
+                                low = high - most
+                            else:
+                                whole = False
+                                key64 = stream(seed, cutoffs[g], np.int64(s), row)
+                                if strategy == UNIFORM:
+                                    pick_uniform(high - low, most, key64, bits, picked)
+                                else:
+                                    if len(ages) < high - low:
+                                        ages = np.empty(2 * (high - low), np.float64)
+                                    if table[target, 1] < 0:
+                                        ages[: high - low] = 0.0
+                                    else:
+                                        for i in range(high - low):
+                                            born = times[table[target, 1] + children[low + i]]
+                                            ages[i] = np.float64(cutoffs[g] - born) * rate
+                                    pick_decayed(high - low, most, key64, ages, picked, heap)
+                    taken = high - low if whole else most
+                    run[run_end - 1] = taken
+                    edges[local, h, s] += taken
+                    if edge_end + taken > len(target_of):
+                        target_of = _longer(target_of, edge_end + taken)
+                    if end + taken > len(row_of):
+                        row_of, table_of = _longer(row_of, end + taken), _longer(table_of, end + taken)
+                    while 2 * (end + taken - base) > len(keys):
+                        keys, values = _rehash(keys, values, floor)
+                    mask = len(keys) - 1
+                    for i in range(taken):
+                        if step[s, 1] == 1:
+                            found = np.int64(parents[low])
+                        elif whole:
+                            found = np.int64(children[low + i])
+                        else:
+                            found = np.int64(children[low + picked[i]])
+                        key = floor + table[target, 0] + found
+                        slot = _slot(key, len(keys))
+                        while keys[slot] >= floor and keys[slot] != key:
+                            slot = (slot + 1) & mask
+                        if keys[slot] != key:
+                            keys[slot], values[slot] = key, end - base
+                            row_of[end], table_of[end] = found, target
+                            nodes[local, h + 1, target] += 1
+                            end += 1
+                        target_of[edge_end] = values[slot]
+                        edge_end += 1
+            frontier = frontier_end
+    return row_of[:end], table_of[:end], target_of[:edge_end], run[:run_end], nodes, edges, answered
+
+
+@compiled
+def assemble(
+    groups: tuple[int, int],
+    found: tuple[Array, Array, Array, Array],
+    nodes: Array,
+    node_at: Array,
+    edge_at: Array,
+    source_at: Array,
+    step_first: Array,
+    out_row: Array,
+    out_group: Array,
+    out_end: Array,
+    out_target: Array,
+    position: Array,
+) -> None:
+    """Lay one call's discoveries out hop by hop.
+
+    Args:
+        nodes: (groups, hops + 1, tables) of this call.
+        node_at: (groups, hops + 1, tables) where a group's nodes go in `out_row`, counted within the table.
+        edge_at: (groups, hops, steps) where a group's edges go, counted within (hop, step).
+        source_at: (3, hops + 1 or hops, tables or steps) begins: [0, 0, table] of the table in `out_row`;
+            [1, hop, step] of the edges in `out_target`; [2, hop, step] of the sources in `out_end`.
+        out_end: Per (hop, step) and source node the end of its edges.
+        position: (nodes of this call,) receives each node's number within its table.
+    """
+    row_of, table_of, target_of, run = found
+    hops, tables, steps = nodes.shape[1] - 1, nodes.shape[2], edge_at.shape[2]
+    node, edge, runs = 0, 0, 0
+    free, edge_free = np.empty(tables, np.int64), np.empty(steps, np.int64)
+    for g in range(groups[1] - groups[0]):
+        base = node
+        for h in range(hops + 1):
+            here = 0
+            for t in range(tables):
+                free[t] = node_at[g, h, t]
+                here += nodes[g, h, t]
+            for i in range(node, node + here):
+                t = table_of[i]
+                at = free[t]
+                free[t] += 1
+                position[i] = at
+                out_row[source_at[0, 0, t] + at] = row_of[i]
+                out_group[source_at[0, 0, t] + at] = groups[0] + g
+            node += here
+        first = base
+        for h in range(hops):
+            last = first
+            for t in range(tables):
+                last += nodes[g, h, t]
+            for s in range(steps):
+                edge_free[s] = edge_at[g, h, s]
+            for i in range(first, last):
+                t = table_of[i]
+                for s in range(step_first[t], step_first[t + 1]):
+                    taken = run[runs]
+                    runs += 1
+                    at = source_at[1, h, s] + edge_free[s]
+                    for j in range(taken):
+                        out_target[at + j] = position[base + target_of[edge + j]]
+                    edge += taken
+                    edge_free[s] += taken
+                    # sources of a hop are numbered from the first node that the hop's table has in this hop
+                    out_end[source_at[2, h, s] + position[i]] = edge_free[s]
+            first = last

@@ -1,0 +1,145 @@
+"""What a sampler returns: the rows around a batch of questions, and how they hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.graph.compiled import compiled
+from relbench_harness.graph.structure import Graph, Ids, Step
+
+Index = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """The nodes of one table: pairs (row, cut-off), each once, ordered by hop.
+
+    Attributes:
+        row: (nodes,) row number.
+        cut: (nodes,) index into `Neighbourhood.cutoffs`.
+        hop_ends: (hops + 1,) how many nodes are at most 0, 1, … steps away.
+    """
+
+    row: Ids
+    cut: Index
+    hop_ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @cached_property
+    def distinct(self) -> tuple[Ids, Index]:
+        """(rows, index): each row once, ascending, and per node its place among them.
+
+        Whatever does not depend on the cut-off needs to be computed for `rows` only.
+        """
+        rows = np.unique(self.row) if len(self.row) < 4096 else _sorted_distinct(self.row)
+        return rows, np.searchsorted(rows, self.row).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Edges sampled at one hop along one step.
+
+    Source node `first + i` of table `step.source` leads to the nodes `target[ends[i]:ends[i + 1]]` of table `step.target`;
+    targets of one source are ordered by row number, so by time.
+
+    Attributes:
+        hop: 1 for edges that leave the questions.
+        first: The first source node; the sources are the nodes of `step.source` that are `hop − 1` steps away.
+        ends: (sources + 1,).
+        target: (edges,).
+    """
+
+    step: Step
+    hop: int
+    first: int
+    ends: NDArray[np.int64]
+    target: Index
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    @property
+    def source(self) -> NDArray[np.int64]:
+        """(edges,) the source node of each edge."""
+        return np.repeat(np.arange(self.first, self.first + len(self.ends) - 1), np.diff(self.ends))
+
+    @property
+    def rank(self) -> NDArray[np.int64]:
+        """(edges,) 0 for the latest neighbour of its source, 1 for the one before, …"""
+        return np.repeat(self.ends[1:], np.diff(self.ends)) - 1 - np.arange(len(self.target))
+
+    def padded(self, width: int) -> tuple[Index, NDArray[np.bool_]]:
+        """(sources, width) target nodes, the latest first, and which of them exist; 0 where none does."""
+        counts = np.minimum(np.diff(self.ends), width)
+        exists = np.arange(width)[None, :] < counts[:, None]
+        place = np.where(exists, self.ends[1:, None] - 1 - np.arange(width)[None, :], 0)
+        if not len(self.target):
+            return np.zeros(place.shape, np.int32), exists
+        return np.where(exists, self.target[place], 0).astype(np.int32), exists
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """The sampled surroundings of a batch of questions.
+
+    Attributes:
+        graph: Where the rows come from.
+        table: The table of the questions' entities.
+        seeds: (questions,) each question's node among `nodes[table]`; equal questions share one.
+        cutoffs: (distinct cut-offs,) nanoseconds, ascending.
+        nodes: Table → its nodes; every table has an entry.
+        edges: Ordered by hop, then by step; none is left out, though some may be empty.
+    """
+
+    graph: Graph
+    table: str
+    seeds: Index
+    cutoffs: NDArray[np.int64]
+    nodes: Mapping[str, Nodes]
+    edges: tuple[Edges, ...]
+
+    @property
+    def node_count(self) -> int:
+        return sum(len(n) for n in self.nodes.values())
+
+    @property
+    def edge_count(self) -> int:
+        return sum(len(e) for e in self.edges)
+
+    def age(self, table: str) -> NDArray[np.float32] | None:
+        """(nodes,) days from the row's time to its cut-off; None for a static table. At most 0 for a question's own row."""
+        times = self.graph.table_times(table)
+        if times is None:
+            return None
+        nodes = self.nodes[table]
+        return ((self.cutoffs[nodes.cut] - times[nodes.row]) / 86_400e9).astype(np.float32)
+
+
+@compiled
+def _sorted_distinct(rows: Ids) -> Ids:
+    """Each of `rows` once, ascending: one bit per row of the table's used part, so no sorting."""
+    low, high = rows[0], rows[0]
+    for row in rows:
+        low, high = min(low, row), max(high, row)
+    if (high - low) // 64 > 16 * len(rows):
+        return np.unique(rows)
+    bits = np.zeros(((high - low) >> 6) + 1, np.uint64)
+    for row in rows:
+        bits[(row - low) >> 6] |= np.uint64(1) << np.uint64((row - low) & 63)
+    out = np.empty(min(len(rows), high - low + 1), rows.dtype)
+    found = 0
+    for w in range(len(bits)):
+        word = bits[w]
+        if word != np.uint64(0):
+            for bit in range(64):
+                if (word >> np.uint64(bit)) & np.uint64(1) != np.uint64(0):
+                    out[found] = low + 64 * w + bit
+                    found += 1
+    return out[:found].copy()
