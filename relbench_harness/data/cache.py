@@ -7,8 +7,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,33 +39,58 @@ def cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "relbench-harness"
 
 
-def cached(name: str, fingerprint: str, build: Callable[[], Database]) -> Database:
-    """The database built by `build`, from disk where one with this source `fingerprint` was built before.
+@dataclass(frozen=True)
+class Built:
+    """A database fresh from its source.
+
+    Attributes:
+        files: Arrow files in the scratch folder that hold tables whole and in canonical order: kept, not written again.
+        truth: A folder in the scratch folder with what is known about the labels, kept beside the database.
+    """
+
+    database: Database
+    files: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
+    truth: Path | None = None
+
+
+def stored(name: str, fingerprint: str, build: Callable[[Path], Built]) -> Path:
+    """The folder of the database with this source `fingerprint`; where there is none yet, `build(scratch)` makes it.
 
     What building cost is charged to phase `load` when the result comes from disk, so a warm cache makes nobody faster.
     """
     folder = cache_home() / "databases" / f"{name}-{fingerprint[:20]}-{FORMAT}"
-    if not (folder / "index.json").is_file():
-        start = time.perf_counter()
-        database = build()
-        _write(database, folder, time.perf_counter() - start)
-        return open_stored(folder)
-    index = json.loads((folder / "index.json").read_text())
-    restored("load", float(index["seconds"]))
-    return open_stored(folder)
-
-
-def _write(database: Database, folder: Path, seconds: float) -> None:
+    if (folder / "index.json").is_file():
+        index = json.loads((folder / "index.json").read_text())
+        restored("load", float(index["seconds"]))
+        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-scratch-", dir=folder.parent))
+    try:
+        start = time.perf_counter()
+        built = build(scratch)
+        _write(built, folder, time.perf_counter() - start)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _write(built: Built, folder: Path, seconds: float) -> None:
+    database = built.database
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         entries = {}
+        fingerprint = database.fingerprint
         for name, table in database.items():
             entries[name] = asdict(_Entry(table.key, table.time, dict(table.references), table.dropped))
-            _write_arrow(table.rows, partial / f"{name}.arrow")
+            if name in built.files:
+                built.files[name].replace(partial / f"{name}.arrow")
+            else:
+                _write_arrow(table.rows, partial / f"{name}.arrow")
             if table.origin is not None:
                 _write_arrow(pa.table({"origin": table.origin}), partial / f"{name}.origin.arrow")
-        index = {"format": FORMAT, "fingerprint": database.fingerprint, "seconds": seconds, "tables": entries}
+        if built.truth is not None:
+            built.truth.replace(partial / "truth")
+        index = {"format": FORMAT, "fingerprint": fingerprint, "seconds": seconds, "tables": entries}
         (partial / "index.json").write_text(json.dumps(index, indent=1))
         try:
             partial.replace(folder)

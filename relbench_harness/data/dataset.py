@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +25,8 @@ import pyarrow.parquet as pq
 import yaml
 from relbench.manifest import DatasetManifest
 
-from relbench_harness.data.cache import cached
+from relbench_harness.data.adopt import adopt
+from relbench_harness.data.cache import Built, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
 from relbench_harness.data.labels import Cuts, LabelTable, Split, split_labels
@@ -34,6 +36,7 @@ from relbench_harness.home import home
 from relbench_harness.timing import phase
 
 PATH_VARIABLE = "RELBENCH_HARNESS_DATASETS"
+SCRATCH = "scratch"
 Value = bool | int | float | str
 
 
@@ -145,12 +148,13 @@ class Dataset:
     def database(self) -> Database:
         """Every row, in canonical order, labels' future included: methods see cuts of it, never this."""
         with phase("load"):
-            source = self._source()
-            return cached(
-                re.sub(r"[^\w.-]+", "_", self.name),
-                source.fingerprint(),
-                lambda: canonical(source.tables(), self.manifest.tables, f"dataset {self.name}"),
-            )
+            return open_stored(self.stored)
+
+    @cached_property
+    def stored(self) -> Path:
+        """The cache folder of the database, built where it was not yet."""
+        source = self._source()
+        return stored(re.sub(r"[^\w.-]+", "_", self.name), source.fingerprint(), source.build)
 
     def _source(self) -> _Folder | _Script | _Hub:
         script = self.folder / "build.py"
@@ -167,6 +171,9 @@ class Dataset:
         raise InputError(
             f"dataset folder {self.folder} has neither db/, nor build.py, nor a hub: entry with address and revision"
         )
+
+    def _built(self, tables: dict[str, pa.Table]) -> Built:
+        return Built(canonical(tables, self.manifest.tables, f"dataset {self.name}"))
 
     def structure(self) -> bytes:
         """What of the manifest shapes the tables."""
@@ -211,6 +218,9 @@ class _Folder:
                 state.update(hashlib.file_digest(file, "blake2b").digest())
         return state.hexdigest()
 
+    def build(self, scratch: Path) -> Built:
+        return self.dataset._built(self.tables())
+
     def tables(self) -> dict[str, pa.Table]:
         tables = {}
         for name, path in self._paths().items():
@@ -221,11 +231,29 @@ class _Folder:
         return tables
 
 
+def load_script(path: Path) -> ModuleType:
+    """The Python file at `path` as a package of its own, so that it may import its neighbours relatively."""
+    name = "_dataset_" + re.sub(r"\W", "_", path.parent.name)
+    name += hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
+        # a file that was edited since is read anew
+        del sys.modules[loaded]
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 @dataclass(frozen=True)
 class _Script:
     """Tables returned by `build(**parameters)` of a `build.py`, loaded by path.
 
-    The script's `VERSIONS`, a tuple of package names, are packages whose version shapes the result.
+    The script's `VERSIONS`, a tuple of package names, are packages whose version shapes the result. It may import
+    modules that lie beside it relatively. A `build` that takes `scratch` is handed an empty folder: it may stream every
+    table there as an Arrow file in canonical order and return their paths, and leave a folder `truth` there, which is
+    kept beside the database.
     """
 
     dataset: Dataset
@@ -233,15 +261,12 @@ class _Script:
     parameters: Mapping[str, Value]
 
     def _load(self) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(f"_build_{self.dataset.folder.name.replace('-', '_')}", self.path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = load_script(self.path)
         if not callable(getattr(module, "build", None)):
             raise InputError(f"{self.path} defines no function build(**parameters)")
         known = inspect.signature(module.build).parameters
         for name in self.parameters:
-            if name not in known:
+            if name not in known or name == SCRATCH:
                 raise InputError(
                     f"dataset {self.dataset.name}: build.py takes no parameter {name!r}; {nearest(name, known)}"
                 )
@@ -264,12 +289,22 @@ class _Script:
                 ) from None
         return state.hexdigest()
 
-    def tables(self) -> dict[str, pa.Table]:
-        tables = self._load().build(**self.parameters)
-        return {
-            name: pa.Table.from_pandas(t, preserve_index=False) if isinstance(t, pd.DataFrame) else t
-            for name, t in tables.items()
-        }
+    def build(self, scratch: Path) -> Built:
+        script = self._load()
+        given: dict[str, Any] = dict(self.parameters)
+        if SCRATCH in inspect.signature(script.build).parameters:
+            given[SCRATCH] = scratch
+        tables = script.build(**given)
+        truth = scratch / "truth"
+        if any(isinstance(table, Path) for table in tables.values()):
+            database = adopt(tables, self.dataset.manifest.tables, f"dataset {self.dataset.name}")
+            return Built(database, tables, truth if truth.is_dir() else None)
+        return self.dataset._built(
+            {
+                name: pa.Table.from_pandas(t, preserve_index=False) if isinstance(t, pd.DataFrame) else t
+                for name, t in tables.items()
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -282,6 +317,9 @@ class _Hub:
 
     def fingerprint(self) -> str:
         return hashlib.blake2b(self.dataset.structure() + f"{self.address}@{self.revision}".encode()).hexdigest()
+
+    def build(self, scratch: Path) -> Built:
+        return self.dataset._built(self.tables())
 
     def tables(self) -> dict[str, pa.Table]:
         from relbench import hf
