@@ -81,16 +81,13 @@ def _unique_key(name: str, rows: pa.Table, spec: TableSpec, where: str) -> pa.Ch
         key = _whole(key, f"{where}: primary key {name}.{spec.pkey}")
     if key.null_count:
         row = int(np.flatnonzero(np.asarray(pc.is_null(key)))[0])
-        raise InputError(
-            f"{where}: primary key {name}.{spec.pkey} is null in {key.null_count} rows, first in row {row}"
-        )
+        raise InputError(f"{where}: primary key {name}.{spec.pkey} is null in {key.null_count} rows, first in row {row}")
     if not _counts_rows(key) and pc.count_distinct(key).as_py() != len(key):
         counts = pc.value_counts(key.combine_chunks())
         repeated = counts.filter(pc.greater(counts.field("counts"), 1))
         first = repeated[0].as_py()
         raise InputError(
-            f"{where}: primary key {name}.{spec.pkey} is not unique: "
-            f"{first['values']!r} stands in {first['counts']} rows"
+            f"{where}: primary key {name}.{spec.pkey} is not unique: {first['values']!r} stands in {first['counts']} rows"
         )
     return key
 
@@ -127,9 +124,7 @@ def _numbered(
             )
         named = keys[parent]
         if named is None:
-            raise InputError(
-                f"{where}: foreign key {name}.{column} refers to table {parent!r}, which has no primary key"
-            )
+            raise InputError(f"{where}: foreign key {name}.{column} refers to table {parent!r}, which has no primary key")
         numbers = _row_numbers(values, named, f"{where}: foreign key {name}.{column}")
         rows = rows.set_column(rows.column_names.index(column), column, numbers)
     return Table(

@@ -48,9 +48,7 @@ def search_path() -> list[Path]:
 
 def dataset_names() -> list[str]:
     """Every dataset on the search path."""
-    return sorted(
-        {f.parent.name for folder in search_path() if folder.is_dir() for f in folder.glob("*/manifest.yaml")}
-    )
+    return sorted({f.parent.name for folder in search_path() if folder.is_dir() for f in folder.glob("*/manifest.yaml")})
 
 
 def parse_address(address: str) -> tuple[str, dict[str, Value]]:
@@ -137,9 +135,7 @@ class Dataset:
                 raise InputError(f"dataset {self.name}: {key} {value!r} is no time") from None
             instants.append(instant if instant.tz is None else instant.tz_convert("UTC").tz_localize(None))
         if not instants[0] < instants[1]:
-            raise InputError(
-                f"dataset {self.name}: val_timestamp {instants[0]} is not before test_timestamp {instants[1]}"
-            )
+            raise InputError(f"dataset {self.name}: val_timestamp {instants[0]} is not before test_timestamp {instants[1]}")
         return Cuts(*instants)
 
     # -- database -----------------------------------------------------------------------------------------------------

@@ -54,9 +54,7 @@ def _value_parts(array: pa.Array) -> Iterator[bytes]:
         for index in range(kind.num_fields):
             yield from _value_parts(pc.struct_field(array, index))
     elif _is_text(kind):
-        data = (
-            array.cast(pa.large_binary()) if array.null_count == 0 else pc.fill_null(array.cast(pa.large_binary()), b"")
-        )
+        data = array.cast(pa.large_binary()) if array.null_count == 0 else pc.fill_null(array.cast(pa.large_binary()), b"")
         yield np.asarray(pc.binary_length(data)).astype(np.int64).tobytes()
         offsets = np.frombuffer(data.buffers()[1], dtype=np.int64)[data.offset : data.offset + len(data) + 1]
         if data.buffers()[2] is not None and len(offsets):

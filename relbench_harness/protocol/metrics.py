@@ -87,9 +87,7 @@ def checked(task: Task, predictions: NDArray[np.generic], shape: tuple[int, ...]
     bad = ~np.isfinite(given.astype(np.float64))
     if bad.any():
         first = int(np.flatnonzero(bad.reshape(len(given), -1).any(axis=1))[0])
-        raise InputError(
-            f"task {task.id}: {int(bad.sum())} predictions are NaN or infinite, first for question {first}"
-        )
+        raise InputError(f"task {task.id}: {int(bad.sum())} predictions are NaN or infinite, first for question {first}")
     return given
 
 

@@ -1,0 +1,33 @@
+"""Names as DuckDB writes them: bare where that is safe, else quoted, so that no name can end its quotation."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import duckdb
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    with duckdb.connect() as connection:
+        sql = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
+        rows = connection.execute(sql).fetchall()
+    return frozenset(str(row[0]).lower() for row in rows)
+
+
+def quoted(name: str) -> str:
+    """`name` between double quotes, those within it doubled."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def identifier(name: str) -> str:
+    """`name`, quoted unless it is plain and no reserved word: what a person would write."""
+    return name if _PLAIN.fullmatch(name) and name.lower() not in _reserved() else quoted(name)
+
+
+def text(value: str) -> str:
+    """`value` as an SQL text literal."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,324 @@
+"""Compiles a predictive query to the DuckDB SQL of a RelBench task.
+
+Each aggregate becomes one common table expression with a value per (timestamp, entity); the query's target and filter are
+expressions over them. A question is asked about every entity that satisfies the filter and, where the entity's table
+has a time, exists at the question's timestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+import pyarrow as pa
+from relbench.manifest import TableSpec
+
+from relbench_harness.authoring.identifiers import identifier, text
+from relbench_harness.authoring.joins import Path, between, shown, upward
+from relbench_harness.authoring.predictive_query import (
+    Aggregate,
+    Column,
+    Expression,
+    Literal,
+    Operation,
+    Query,
+    aggregates,
+    mistake,
+    walk,
+)
+from relbench_harness.errors import InputError, nearest
+
+_PATTERNS = {"contains": "contains", "starts_with": "starts_with", "ends_with": "ends_with"}
+SUMMED = {"COUNT", "COUNT_DISTINCT", "SUM"}
+"""Aggregates that are 0 over no rows; the others are unknown there."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The rows an aggregate reads: FROM clause, the entity each row belongs to, and the aliases of the joined tables."""
+
+    lines: tuple[str, ...]
+    entity: str
+    aliases: Mapping[str, str]
+    many: bool
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """Compiles one query against the tables of a database.
+
+    Args:
+        tables: Keys, time columns and foreign keys by table.
+        columns: Column types by table.
+    """
+
+    query: Query
+    tables: Mapping[str, TableSpec]
+    columns: Mapping[str, Mapping[str, pa.DataType]]
+
+    # -- names --------------------------------------------------------------------------------------------------------
+
+    def error(self, at: int, what: str) -> InputError:
+        return mistake(self.query.text, at, what)
+
+    def table(self, name: str, at: int) -> str:
+        """The table that `name` means, letter case aside where that is clear."""
+        found = _meant(name, self.tables)
+        if found is None:
+            raise self.error(at, f"no table {name!r}; {nearest(name, self.tables)}")
+        return found
+
+    def resolve(self, column: Column) -> tuple[str, str]:
+        table = self.table(column.table, column.at)
+        if column.name is None:
+            raise self.error(column.at, f"{column.table}.* stands for rows; only COUNT takes it")
+        found = _meant(column.name, self.columns[table])
+        if found is None:
+            raise self.error(
+                column.at, f"table {table!r} has no column {column.name!r}; {nearest(column.name, self.columns[table])}"
+            )
+        return table, found
+
+    def kind(self, column: Column) -> pa.DataType:
+        table, name = self.resolve(column)
+        return self.columns[table][name]
+
+    @cached_property
+    def entity(self) -> tuple[str, str]:
+        """Table and primary key of the entity."""
+        table, name = self.resolve(self.query.entity)
+        key = self.tables[table].pkey
+        if key is None:
+            raise self.error(self.query.entity.at, f"table {table!r} has no primary key, so nothing is asked about it")
+        if name != key:
+            raise self.error(self.query.entity.at, f"FOR EACH takes the primary key of {table!r}, which is {key!r}")
+        return table, key
+
+    # -- windows ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def horizon(self) -> pd.Timedelta:
+        """The furthest end of the target's windows: how long after t a label is known."""
+        ends = []
+        for part in aggregates(self.query.target):
+            if part.start < pd.Timedelta(0):
+                raise self.error(part.at, "a target lies in the future: its window starts at 0 or later")
+            ends.append(part.end)
+        return max(ends)
+
+    def check_filter(self) -> None:
+        for part in aggregates(self.query.where):
+            if part.end > pd.Timedelta(0):
+                raise self.error(part.at, "a filter knows only the past: its window ends at 0 or earlier")
+
+    def _interval(self, length: pd.Timedelta, target: bool) -> str:
+        if target and length == self.horizon:
+            return " + INTERVAL '{timedelta}'"
+        if not length:
+            return ""
+        sign = "-" if length < pd.Timedelta(0) else "+"
+        return f" {sign} INTERVAL '{interval(abs(length))}'"
+
+    # -- aggregates ---------------------------------------------------------------------------------------------------
+
+    def own_table(self, part: Aggregate) -> str:
+        """The table over whose rows the aggregate runs: the one its value names."""
+        named = [c for c in walk(part.value) if isinstance(c, Column)]
+        if not named:
+            raise self.error(part.at, f"{part.function} needs a column, or table.* for COUNT")
+        names = {self.table(c.table, c.at): c for c in named}
+        if named[0].name is None and part.function != "COUNT":
+            raise self.error(named[0].at, f"{part.function} needs a column, not *")
+        lowest = [name for name in names if all(upward(self.tables, name, other) for other in names)]
+        if not lowest:
+            first, second = list(names)[:2]
+            raise self.error(names[second].at, f"neither of {first!r} and {second!r} is a parent of the other")
+        return lowest[0]
+
+    def parent_paths(self, table: str, parent: str) -> list[Path]:
+        return upward(self.tables, table, parent)
+
+    def path(self, part: Aggregate, table: str) -> Path:
+        """The one path from the aggregate's table to the entity, or an error that lists those there are."""
+        entity = self.entity[0]
+        found = upward(self.tables, table, entity) or between(self.tables, table, entity)
+        if not found:
+            raise self.error(part.at, f"no foreign keys lead from {table!r} to {entity!r}")
+        for key in part.via:
+            name = ".".join(self.resolve(key))
+            found = [path for path in found if any(str(step) == name for step in path)]
+            if not found:
+                raise self.error(key.at, f"no path from {table!r} to {entity!r} goes by {name}")
+        if len(found) > 1:
+            listed = "; ".join(shown(path) for path in found)
+            others = {step for path in found[1:] for step in path}
+            telling = next((step for step in found[0] if step not in others), found[0][0])
+            hint = f"name one with VIA, such as VIA {telling}"
+            raise self.error(part.at, f"{len(found)} paths lead from {table!r} to {entity!r}: {listed} ({hint})")
+        return found[0]
+
+    def joined(self, part: Aggregate, target: bool) -> Joined:
+        """FROM and JOINs from the timestamps over the aggregate's rows to its entity."""
+        table = self.own_table(part)
+        path = self.path(part, table)
+        aliases, joins = {table: "r"}, []
+        at, entity = "r", ""
+        for index, step in enumerate(path):
+            last = index == len(path) - 1
+            if step.up and last:
+                entity = f"{at}.{identifier(step.column)}"
+                break
+            alias = f"j{index + 1}"
+            there, here = (
+                (self.tables[step.parent].pkey or "", step.column) if step.up else (step.column, self._key(step.parent))
+            )
+            joins.append(f"JOIN {identifier(step.target)} {alias} ON {alias}.{identifier(there)} = {at}.{identifier(here)}")
+            aliases.setdefault(step.target, alias)
+            at = alias
+        if not entity:
+            entity = f"{at}.{identifier(self.entity[1])}"
+        for name in self._wanted_parents(part, table):
+            joins += self._join_parent(part, table, name, aliases)
+        time = self._time(part, table, aliases, path)
+        start, end = self._interval(part.start, False), self._interval(part.end, target)
+        window = f"{time} > s.timestamp{start} AND {time} <= s.timestamp{end}"
+        if time.startswith("r."):
+            lines = ("FROM timestamps s", f"JOIN {identifier(table)} r ON {window}", *joins)
+        else:
+            lines = (f"FROM {identifier(table)} r", *joins, f"JOIN timestamps s ON {window}")
+        return Joined(lines, entity, aliases, any(not step.up for step in path))
+
+    def _key(self, table: str) -> str:
+        return self.tables[table].pkey or ""
+
+    def _wanted_parents(self, part: Aggregate, table: str) -> list[str]:
+        """Other tables that the aggregate's value and inner filter name."""
+        inner = [*walk(part.value), *(walk(part.where) if part.where is not None else [])]
+        named = {self.table(c.table, c.at): c for c in inner if isinstance(c, Column)}
+        return [name for name in named if name != table]
+
+    def _join_parent(self, part: Aggregate, table: str, name: str, aliases: dict[str, str]) -> list[str]:
+        if name in aliases:
+            return []
+        paths = self.parent_paths(table, name)
+        if len(paths) != 1:
+            what = f"{len(paths)} paths lead" if paths else "no foreign keys lead up"
+            listed = ": " + "; ".join(shown(p) for p in paths) if paths else ""
+            raise self.error(part.at, f"{what} from {table!r} to {name!r}{listed}")
+        joins, at = [], "r"
+        for step in paths[0]:
+            if step.target not in aliases:
+                aliases[step.target] = f"p{len(aliases)}"
+                joins.append(
+                    f"JOIN {identifier(step.parent)} {aliases[step.target]} "
+                    f"ON {aliases[step.target]}.{identifier(self._key(step.parent))} = {at}.{identifier(step.column)}"
+                )
+            at = aliases[step.target]
+        return joins
+
+    def _time(self, part: Aggregate, table: str, aliases: Mapping[str, str], path: Path) -> str:
+        """The time of the aggregate's rows: their own, else that of the nearest table on the way to the entity."""
+        for name in (table, *(step.target for step in path)):
+            time = self.tables[name].time_col
+            if time is not None and name in aliases:
+                return f"{aliases[name]}.{identifier(time)}"
+        raise self.error(part.at, f"table {table!r} has no time column, nor has a table between it and the entity")
+
+    def value(self, part: Aggregate, rows: Joined, table: str) -> str:
+        """The aggregate's SQL expression."""
+        if part.function == "COUNT" and isinstance(part.value, Column) and part.value.name is None:
+            key = self.tables[table].pkey
+            if not rows.many:
+                return "COUNT(*)"
+            if key is None:
+                raise self.error(part.at, f"rows of {table!r} meet an entity more than once and have no key to count by")
+            return f"COUNT(DISTINCT r.{identifier(key)})"
+        inner = self.sql(part.value, lambda c: self._inner(c, rows))
+        if rows.many and part.function in ("SUM", "AVG", "COUNT", "FIRST", "LAST"):
+            raise self.error(
+                part.at, f"rows of {table!r} meet an entity more than once, so {part.function} would count them twice"
+            )
+        if part.function in ("COUNT_DISTINCT", "LIST_DISTINCT"):
+            return f"{part.function.removesuffix('_DISTINCT')}(DISTINCT {inner})"
+        if part.function in ("FIRST", "LAST"):
+            chooser = "arg_min" if part.function == "FIRST" else "arg_max"
+            time = self._time(part, table, rows.aliases, self.path(part, table))
+            return f"{chooser}({inner}, {time})"
+        return f"{part.function}({inner})"
+
+    def _inner(self, column: Column, rows: Joined) -> str:
+        table, name = self.resolve(column)
+        return f"{rows.aliases[table]}.{identifier(name)}"
+
+    def common_table(self, name: str, part: Aggregate, target: bool) -> str:
+        """`name AS (SELECT … GROUP BY …)` with columns timestamp, entity and value."""
+        rows = self.joined(part, target)
+        value = self.value(part, rows, self.own_table(part))
+        conditions = [f"{rows.entity} IS NOT NULL"]
+        if part.where is not None:
+            conditions.append(bracketed(part.where, self.sql(part.where, lambda c: self._inner(c, rows))))
+        if part.function == "LIST_DISTINCT":
+            conditions.append(f"{self.sql(part.value, lambda c: self._inner(c, rows))} IS NOT NULL")
+        body = [
+            f"SELECT s.timestamp, {rows.entity} AS entity, {value} AS value",
+            *rows.lines,
+            "WHERE " + "\n  AND ".join(conditions),
+            "GROUP BY ALL",
+        ]
+        return f"{name} AS (\n" + "\n".join("    " + line for part in body for line in part.split("\n")) + "\n)"
+
+    # -- expressions --------------------------------------------------------------------------------------------------
+
+    def sql(self, expression: Expression, column: object, aggregate: Mapping[int, str] | None = None) -> str:
+        """`expression` in SQL; `column` names a column's SQL, `aggregate` maps an aggregate's position to its SQL."""
+        if isinstance(expression, Column):
+            return str(column(expression))  # type: ignore[operator]
+        if isinstance(expression, Literal):
+            value = expression.value
+            return text(value) if isinstance(value, str) else str(value).upper() if isinstance(value, bool) else str(value)
+        if isinstance(expression, Aggregate):
+            assert aggregate is not None  # the reader refuses nested aggregates
+            return aggregate[expression.at]
+        parts = [self.sql(operand, column, aggregate) for operand in expression.operands]
+        return _operation(expression, parts)
+
+
+def bracketed(expression: Expression, sql: str) -> str:
+    """`sql` of `expression` so that it can stand in a conjunction."""
+    return f"({sql})" if isinstance(expression, Operation) and expression.operator == "OR" else sql
+
+
+def _operation(expression: Operation, parts: list[str]) -> str:
+    operator = expression.operator
+    wrapped = [f"({p})" if isinstance(o, Operation) else p for p, o in zip(parts, expression.operands, strict=True)]
+    if operator == "NOT":
+        return f"NOT ({parts[0]})"
+    if operator == "minus":
+        return f"-{wrapped[0]}"
+    if operator in ("within", "not_within"):
+        return f"{wrapped[0]} {'NOT ' if operator == 'not_within' else ''}IN ({', '.join(parts[1:])})"
+    if operator in ("is_null", "is_not_null"):
+        return f"{wrapped[0]} IS {'NOT ' if operator == 'is_not_null' else ''}NULL"
+    if operator in ("like", "not_like"):
+        return f"{wrapped[0]} {'NOT ' if operator == 'not_like' else ''}LIKE {parts[1]}"
+    if operator in _PATTERNS:
+        return f"{_PATTERNS[operator]}({parts[0]}, {parts[1]})"
+    return f" {operator} ".join(wrapped)
+
+
+def _meant(name: str, choices: Mapping[str, object]) -> str | None:
+    if name in choices:
+        return name
+    same = [choice for choice in choices if choice.lower() == name.lower()]
+    return same[0] if len(same) == 1 else None
+
+
+def interval(length: pd.Timedelta) -> str:
+    """`length` as DuckDB reads intervals, in its largest whole unit."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"

@@ -1,0 +1,51 @@
+"""Writes a task from a predictive query, after its labels were made once: a task that does not run is not written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from relbench_harness.authoring.manifest_text import dumped, write_whole
+from relbench_harness.authoring.split_summary import base_rate
+from relbench_harness.authoring.task_from_query import task_manifest
+from relbench_harness.data.dataset import Dataset, open_dataset
+from relbench_harness.data.labels import SPLITS
+from relbench_harness.data.task import Task, read_task
+from relbench_harness.errors import InputError
+
+
+def new_task(address: str, query: str, num_eval_timestamps: int = 1, replace: bool = False) -> Iterator[str]:
+    """Write the task `dataset/task` that `query` defines, and say line by line what came of it.
+
+    Raises:
+        InputError: A query that cannot be read, labels that cannot be made, or a task of that name that is there already.
+    """
+    name, _, task_name = address.rpartition("/")
+    if not name or not task_name or task_name.startswith("."):
+        raise InputError(f"{address!r} is no task address; one reads dataset/task, such as retail-uk/churn-30")
+    dataset = open_dataset(name)
+    path = dataset.folder / "tasks" / task_name / "manifest.yaml"
+    if path.exists() and not replace:
+        raise InputError(f"task {address} is there already ({path}); choose another name, or --force replaces it")
+    columns = {n: {f.name: f.type for f in table.rows.schema} for n, table in dataset.database.items()}
+    manifest = task_manifest(task_name, query, dataset.manifest.tables, columns, num_eval_timestamps)
+    content = dumped(manifest)
+    yield from str(manifest.get("sql", "")).split("\n")
+    task = _read(dataset, content)
+    for split in SPLITS:
+        labels = dataset.labels(task, split)
+        yield f"{split}: {len(labels):,} questions, {base_rate(task, labels)}"
+    for hosted in SPLITS if path.parent.is_dir() else ():
+        # labels of the task that is replaced
+        (path.parent / f"{hosted}.parquet").unlink(missing_ok=True)
+    write_whole(path, content)
+    yield f"wrote {path}"
+
+
+def _read(dataset: Dataset, content: str) -> Task:
+    specs = {n: (s.pkey, s.time_col) for n, s in dataset.manifest.tables.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest.yaml"
+        path.write_text(content)
+        return read_task(path, dataset.name, specs)
