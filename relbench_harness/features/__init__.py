@@ -1,0 +1,1 @@
+"""Features: blocks that read the tables visible to each question and make a matrix of them."""

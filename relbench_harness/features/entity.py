@@ -1,0 +1,113 @@
+"""What a question itself tells: its own row's attributes and the calendar of its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.table import Table
+from relbench_harness.features.block import Column, Features
+from relbench_harness.features.encode import DAY, Encoder, date_parts, fit_encoders
+from relbench_harness.protocol.method import Examples
+
+
+@dataclass(frozen=True)
+class EntityColumns:
+    """The attributes of the question's own row and of the parents that its foreign keys name.
+
+    A parent with a time of its own counts only if it is older than the question's cut-off, except where the task shows
+    the own row's parents (autocomplete).
+
+    Attributes:
+        hops: How far to follow foreign keys: 1 are parents, 2 also their parents.
+        most_categories: How many categories of a column get a code.
+    """
+
+    hops: int = 2
+    most_categories: int = 1000
+
+    def fit(self, train: Examples) -> FittedEntityColumns:
+        known = train.known
+        encoders = {name: fit_encoders(table, self.most_categories) for name, table in known.items()}
+        return FittedEntityColumns(self.hops, encoders)
+
+
+@dataclass(frozen=True)
+class FittedEntityColumns:
+    hops: int
+    encoders: dict[str, tuple[Encoder, ...]]
+
+    def compute(self, examples: Examples) -> Features:
+        columns: list[Column] = []
+        self._add(columns, examples, examples.task.entity_table, examples.entity, "", self.hops)
+        return Features(len(examples), tuple(columns))
+
+    def _add(
+        self, columns: list[Column], examples: Examples, name: str, rows: NDArray[np.int64], prefix: str, hops: int
+    ) -> None:
+        table = examples.database[name]
+        columns.extend(self._row(table, self.encoders[name], rows, examples, prefix))
+        if hops:
+            shown = examples.task.own_row_visible and not prefix
+            for key, parent in table.references.items():
+                named = visible_parents(examples, table, key, rows, shown=shown)
+                self._add(columns, examples, parent, named, f"{prefix}{key}.", hops - 1)
+
+    @staticmethod
+    def _row(
+        table: Table, encoders: tuple[Encoder, ...], rows: NDArray[np.int64], examples: Examples, prefix: str
+    ) -> list[Column]:
+        columns = []
+        if table.times is not None and table.time is not None and not (examples.task.own_row_visible and not prefix):
+            age = np.where(rows >= 0, (examples.cutoff - gather(table.times, rows)) / DAY, np.nan)
+            columns.append(Column(f"{prefix}{table.time}.age", age))
+        for encoder in encoders:
+            if encoder.column in table.rows.column_names:
+                columns.extend(encoder.columns(table.rows.column(encoder.column), rows, examples.cutoff, prefix))
+        return columns
+
+
+def gather(values: NDArray[np.int64], rows: NDArray[np.int64], none: int = 0) -> NDArray[np.int64]:
+    """`values[rows]`, `none` where a row is −1."""
+    if not len(values):
+        return np.full(len(rows), none, dtype=np.int64)
+    return np.where(rows >= 0, values[rows], none)
+
+
+def visible_parents(
+    examples: Examples, table: Table, key: str, rows: NDArray[np.int64], shown: bool = False
+) -> NDArray[np.int64]:
+    """(n,) the parents that foreign key `key` of `rows` names, −1 where none is visible at the question's cut-off.
+
+    Args:
+        shown: Whether the parents belong to the questions themselves, whatever their time.
+    """
+    parents = gather(table.parents(key), rows, -1)
+    times = examples.database[table.references[key]].times
+    if shown or times is None:
+        return parents
+    return np.where(gather(times, parents) < examples.cutoff, parents, -1)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The question's time: month, day of the month, weekday, hour, and how stale the database is (days).
+
+    Attributes:
+        year: Whether the year is a feature too; trees cannot extrapolate it.
+    """
+
+    year: bool = False
+
+    def fit(self, train: Examples) -> Calendar:
+        return self
+
+    def compute(self, examples: Examples) -> Features:
+        parts = date_parts(examples.time)
+        if not self.year:
+            del parts["year"]
+        parts["hour"] = (examples.time // 3_600_000_000_000 % 24).astype(np.float64)
+        parts["staleness"] = (examples.time - examples.cutoff) / DAY
+        return Features(len(examples), tuple(Column(f"question.{part}", values) for part, values in parts.items()))
