@@ -6,11 +6,10 @@ Hosted `{train,val,test}.parquet` are used where a task's folder has them, else 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.canonical import source_row_numbers
 from relbench_harness.data.database import Database
+from relbench_harness.data.query import CutQueries, run_sql
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Kind, Task
 from relbench_harness.errors import InputError, nearest
@@ -129,27 +129,36 @@ def sql_labels(task: Task, database: Database, timestamps: pd.DatetimeIndex) -> 
 
     The SQL sees every table by name, a relation `timestamps(timestamp)`, and `{timedelta}` replaced by Δ.
     """
+    tables = {name: table.rows for name, table in database.items()} | _timestamps(timestamps)
+    return _label_table(task, run_sql(_label_sql(task), tables, _source(task)), _source(task))
+
+
+def closing_labels(task: Task, database: Database, starts: pd.DatetimeIndex) -> Iterator[LabelTable]:
+    """The labels at each of `starts` as they were known the moment their window closed, one table per start.
+
+    Label s is made of rows older than s + Δ alone, so a question whose cut-off is s + Δ or later may see it.
+    """
+    sql = _label_sql(task)
+    with CutQueries(database) as queries:
+        for start in starts:
+            stamp = _timestamps(pd.DatetimeIndex([start]))
+            rows = queries.run(sql, nanoseconds(start + task.horizon), stamp, _source(task))
+            yield _label_table(task, rows, _source(task))
+
+
+def _label_sql(task: Task) -> str:
     if task.sql is None:
         raise InputError(f"task {task.id} has no SQL to make labels from")
-    tables: dict[str, pa.Table] = {name: table.rows for name, table in database.items()}
+    return task.sql.replace("{timedelta}", str(task.horizon))
+
+
+def _source(task: Task) -> str:
+    return f"task {task.id}: its SQL"
+
+
+def _timestamps(timestamps: pd.DatetimeIndex) -> dict[str, pa.Table]:
     stamps = pa.array(timestamps.as_unit("ns").asi8).cast(pa.timestamp("ns"))
-    tables["timestamps"] = pa.table({"timestamp": stamps})
-    rows = run_sql(task.sql.replace("{timedelta}", str(task.horizon)), tables, f"task {task.id}: its SQL")
-    return _label_table(task, rows, f"task {task.id}: its SQL")
-
-
-def run_sql(sql: str, tables: Mapping[str, pa.Table], what: str) -> pa.Table:
-    """The result of `sql` over `tables` in DuckDB, which reads them without copying and may read no file."""
-    connection = duckdb.connect(config={"custom_user_agent": "relbench-harness"})
-    try:
-        for name, rows in tables.items():
-            connection.register(name, rows)
-        result: pa.Table = connection.execute(sql).to_arrow_table()
-        return result
-    except duckdb.Error as error:
-        raise InputError(f"{what} does not run: {' '.join(str(error).split())}") from None
-    finally:
-        connection.close()
+    return {"timestamps": pa.table({"timestamp": stamps})}
 
 
 def _label_table(task: Task, rows: pa.Table, what: str) -> LabelTable:

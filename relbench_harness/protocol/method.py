@@ -5,15 +5,19 @@ Invariant: `Examples` hold no row that none of their questions may see, and no l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
-from relbench_harness.data.task import Task
+from relbench_harness.data.labels import list_parts
+from relbench_harness.data.task import Task, TaskType
+from relbench_harness.errors import InputError
 
 Regime = Literal["frozen", "rolling"]
 """`frozen`: the database ends at the split's timestamp. `rolling`: each question sees everything before its own time."""
@@ -37,6 +41,29 @@ class Ragged(NamedTuple):
 
 
 Labels = NDArray[np.float64] | NDArray[np.int64] | Ragged
+
+
+def label_values(task: Task, target: pa.Array, classes: Sequence[object]) -> Labels:
+    """A label column as `Examples.labels` documents it.
+
+    Raises:
+        InputError: Labels that are no numbers, or are not 0 or 1 in a binary task.
+    """
+    if task.type is TaskType.RECOMMENDATION:
+        return Ragged(*list_parts(target))
+    if task.type is TaskType.MULTILABEL:
+        return np.asarray([list(row) for row in target.to_pylist()], dtype=np.float64)
+    if task.type is TaskType.MULTICLASS:
+        index = {value: code for code, value in enumerate(classes)}
+        return np.asarray([index.get(value, -1) for value in target.to_pylist()], dtype=np.int64)
+    try:
+        values = np.asarray(target.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"task {task.id}: its labels are no numbers ({' '.join(str(error).split())})") from None
+    if task.type is TaskType.BINARY and not np.isin(values, (0.0, 1.0)).all():
+        odd = values[~np.isin(values, (0.0, 1.0))][0]
+        raise InputError(f"task {task.id}: a binary label is 0 or 1, but {odd} occurs")
+    return values
 
 
 @dataclass(frozen=True)

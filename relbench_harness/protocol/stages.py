@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset
-from relbench_harness.data.labels import LabelTable, Split, list_parts
+from relbench_harness.data.labels import LabelTable, Split
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Task, TaskType
-from relbench_harness.errors import InputError
 from relbench_harness.protocol.holdout import Holdout
-from relbench_harness.protocol.method import Examples, Labels, Ragged, Regime
+from relbench_harness.protocol.method import Examples, Labels, Regime, label_values
 
 
 def cut(database: Database, task: Task, entity: NDArray[np.int64], end: int) -> Database:
@@ -39,11 +38,7 @@ def cut(database: Database, task: Task, entity: NDArray[np.int64], end: int) -> 
 
 @dataclass(frozen=True)
 class Stages:
-    """Training, validation and test examples of a task in a regime.
-
-    Attributes:
-        fit_on_val: Whether the final model for the test split has also seen the validation labels.
-    """
+    """Training, validation and test examples of a task in a regime."""
 
     dataset: Dataset
     task: Task
@@ -84,12 +79,12 @@ class Stages:
         """Standard deviation (ddof 1) of a regression task's training labels, by which NMAE divides."""
         if self.task.type is not TaskType.REGRESSION:
             return float("nan")
-        return float(np.std(label_values(self.labels("train"), self), ddof=1))
+        return float(np.std(self._values(self.labels("train")), ddof=1))
 
     def examples(self, split: Split) -> Examples:
         """The questions of `split` with their labels. Training sees the database up to the validation timestamp."""
         table = self.labels(split)
-        return self._examples(split, table, label_values(table, self), nanoseconds(self.dataset.cuts.val))
+        return self._examples(split, table, self._values(table), nanoseconds(self.dataset.cuts.val))
 
     def final_training(self) -> Examples:
         """Training and validation questions with their labels, for a model that is to answer the test split."""
@@ -99,13 +94,16 @@ class Stages:
             np.concatenate([train.time, val.time]),
             pa.concat_arrays([train.target, val.target.cast(train.target.type)]),
         )
-        return self._examples("val", both, label_values(both, self), nanoseconds(self.dataset.cuts.test), final=True)
+        return self._examples("val", both, self._values(both), nanoseconds(self.dataset.cuts.test), final=True)
 
     def holdout(self, split: Split, fit_end: int | None = None) -> Holdout:
         """The questions of `split`, and their labels out of reach."""
         table = self.labels(split)
         end = nanoseconds(self.dataset.cuts.val) if fit_end is None else fit_end
-        return Holdout(self._examples(split, table, None, end), label_values(table, self), self.scale)
+        return Holdout(self._examples(split, table, None, end), self._values(table), self.scale)
+
+    def _values(self, table: LabelTable) -> Labels:
+        return label_values(self.task, table.target, self.classes)
 
     def _examples(
         self, split: Split, table: LabelTable, labels: Labels | None, fit_end: int, final: bool = False
@@ -133,23 +131,3 @@ class Stages:
             classes=self.classes,
             width=self.width,
         )
-
-
-def label_values(table: LabelTable, stages: Stages) -> Labels:
-    """The label column as the array that `Examples.labels` documents."""
-    task, target = stages.task, table.target
-    if task.type is TaskType.RECOMMENDATION:
-        return Ragged(*list_parts(target))
-    if task.type is TaskType.MULTILABEL:
-        return np.asarray([list(row) for row in target.to_pylist()], dtype=np.float64)
-    if task.type is TaskType.MULTICLASS:
-        index = {value: code for code, value in enumerate(stages.classes)}
-        return np.asarray([index.get(value, -1) for value in target.to_pylist()], dtype=np.int64)
-    try:
-        values = np.asarray(target.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"task {task.id}: its labels are no numbers ({' '.join(str(error).split())})") from None
-    if task.type is TaskType.BINARY and not np.isin(values, (0.0, 1.0)).all():
-        odd = values[~np.isin(values, (0.0, 1.0))][0]
-        raise InputError(f"task {task.id}: a binary label is 0 or 1, but {odd} occurs")
-    return values

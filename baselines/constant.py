@@ -1,0 +1,88 @@
+"""The same answer to every question: what any method has to beat.
+
+Invariant: the answer depends on training labels alone, never on the question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError, nearest
+from relbench_harness.protocol.method import Budget, Examples
+
+Kind = Literal["auto", "mean", "median", "majority"]
+KINDS: tuple[Kind, ...] = ("auto", "mean", "median", "majority")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Predicts one value, learned from the training labels.
+
+    Attributes:
+        kind: `auto` takes the median of a regression target (its metric, NMAE, is an absolute error) and the mean of
+            all others: the base rate of a binary label, the frequency of each class, the rate of each label. `mean` and
+            `median` say so outright; `majority` is certain of the most frequent class. Recommendations are always the
+            items that most training questions name.
+    """
+
+    kind: Kind = "auto"
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedConstant:
+        """Learn from the labels of `train`; nothing is chosen on `valid`."""
+        if self.kind not in KINDS:
+            raise InputError(f"method constant: no kind {self.kind!r}; {nearest(str(self.kind), KINDS)}")
+        return FittedConstant(self, constant_answer(train, self.kind))
+
+
+@dataclass(frozen=True)
+class FittedConstant:
+    """`answer` is a scalar, a (classes,) or (labels,) row, or (eval_k,) item rows."""
+
+    method: Constant
+    answer: NDArray[np.generic]
+
+    def predict(self, questions: Examples) -> NDArray[np.generic]:
+        return repeated(self.answer, len(questions))
+
+    def refit(self, examples: Examples) -> FittedConstant:
+        """The answer that the labels of `examples` give."""
+        return FittedConstant(self.method, constant_answer(examples, self.method.kind))
+
+
+def repeated(answer: NDArray[np.generic], questions: int) -> NDArray[np.generic]:
+    """`answer` once per question."""
+    return np.broadcast_to(answer, (questions, *answer.shape)).copy()
+
+
+def constant_answer(examples: Examples, kind: Kind = "auto") -> NDArray[np.generic]:
+    """The best single answer to `examples` in the sense of `kind`; its shape is that of one prediction."""
+    task = examples.task
+    if task.type is TaskType.RECOMMENDATION:
+        return most_popular(examples)[: task.eval_k or 1]
+    if task.type is TaskType.REGRESSION:
+        if kind == "majority":
+            raise InputError(f"method constant: kind 'majority' has no meaning for the regression task {task.id}")
+        middle = np.mean if kind == "mean" else np.median
+        return np.asarray(middle(examples.values))
+    if task.type is TaskType.MULTICLASS:
+        seen = examples.values[examples.values >= 0].astype(np.int64)
+        counts = np.bincount(seen, minlength=len(examples.classes)).astype(np.float64)
+        if kind in ("majority", "median"):
+            return np.asarray(np.eye(len(counts))[counts.argmax()])
+        return np.asarray(counts / max(counts.sum(), 1.0))
+    rate = np.asarray(examples.values.mean(axis=0))
+    return np.asarray((rate > 0.5).astype(np.float64)) if kind in ("majority", "median") else rate
+
+
+def most_popular(examples: Examples) -> NDArray[np.int64]:
+    """Every item, those that most training questions name first, ties by row number; padded with −1 to `eval_k`."""
+    task = examples.task
+    items = len(examples.database[str(task.item_table)])
+    counts = np.bincount(examples.lists.values, minlength=items)
+    ordered = np.argsort(-counts, kind="stable").astype(np.int64)
+    return np.concatenate([ordered, np.full(max(0, (task.eval_k or 1) - len(ordered)), -1, np.int64)])

@@ -1,0 +1,35 @@
+"""Fixtures for every test: where real data lies, a cache of its own, and small databases made by hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = "RELBENCH_HARNESS_DATASETS"
+
+
+def _real_data() -> Path | None:
+    named = [Path(p) for p in os.environ.get(REAL_DATA, "").split(os.pathsep) if p]
+    for folder in (*named, Path(__file__).resolve().parents[1].parent / "shared" / "data"):
+        if (folder / "rel-f1" / "manifest.yaml").is_file():
+            return folder
+    return None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Built artefacts of tests never meet those of the user."""
+    os.environ["RELBENCH_HARNESS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder that holds rel-f1 and retail-uk, on the search path of datasets; skips where there is none."""
+    folder = _real_data()
+    if folder is None:
+        pytest.skip(f"no rel-f1 beside the checkout (../shared/data) nor in {REAL_DATA}")
+    if str(folder) not in os.environ.get(REAL_DATA, "").split(os.pathsep):
+        os.environ[REAL_DATA] = os.pathsep.join(filter(None, [str(folder), os.environ.get(REAL_DATA)]))
+    return folder
