@@ -16,11 +16,13 @@ BELOW: Mapping[str, set[str]] = {
     **{leaf: set() for leaf in LEAFS},
     "data": set(),
     "protocol.method": {"data"},
+    # what a method chooses on validation, it chooses by the task's own metric
+    "protocol.metrics": {"data", "protocol.method"},
     "features": {"data", "protocol.method"},
     "graph": {"data", "protocol.method"},
-    "baselines": {"data", "features", "graph", "protocol.method"},
-    "protocol": {"data", "protocol.method"},
-    "board": {"data", "protocol", "protocol.method"},
+    "baselines": {"data", "features", "graph", "protocol.method", "protocol.metrics"},
+    "protocol": {"data", "protocol.method", "protocol.metrics"},
+    "board": {"data", "protocol", "protocol.method", "protocol.metrics"},
 }
 """Room → the rooms that it may import, itself and the leafs aside. Rooms not named here are the shell: the top."""
 
@@ -56,7 +58,7 @@ def imported(name: str, path: Path, known: Mapping[str, Path]) -> Iterator[tuple
 def room(name: str) -> str:
     """The room that a module belongs to."""
     inside = name.removeprefix("relbench_harness").removeprefix(".")
-    return "protocol.method" if inside == "protocol.method" else inside.partition(".")[0]
+    return inside if inside in BELOW else inside.partition(".")[0]
 
 
 def upward(known: Mapping[str, Path]) -> list[str]:
