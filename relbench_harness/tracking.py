@@ -1,0 +1,65 @@
+"""Where else a result is told: nowhere, or to Weights & Biases. The stored result line is never changed by a tracker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from relbench_harness.protocol.result import Result
+
+
+class Tracker(Protocol):
+    def log(self, result: Result) -> None: ...
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Tells nobody."""
+
+    def log(self, result: Result) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class WeightsAndBiases:
+    """One W&B run per result: its hyperparameters as config, its scores and seconds as summary.
+
+    Attributes:
+        mode: `online`, `offline` or `disabled`; None leaves it to W&B (`WANDB_MODE`).
+        dir: Folder for W&B's own files.
+    """
+
+    project: str = "relbench-harness"
+    entity: str | None = None
+    mode: Literal["online", "offline", "disabled"] | None = None
+    dir: str = "."
+
+    def log(self, result: Result) -> None:
+        import wandb
+
+        Path(self.dir).mkdir(parents=True, exist_ok=True)
+        run = wandb.init(
+            project=self.project,
+            entity=self.entity,
+            mode=self.mode,
+            dir=self.dir,
+            group=result.task,
+            job_type=result.regime,
+            name=f"{result.method}-{result.seed}",
+            tags=[result.method, result.regime, result.status],
+            config=self._config(result),
+            reinit="finish_previous",
+            settings=wandb.Settings(silent=True, console="off"),
+        )
+        summary: dict[str, Any] = {"status": result.status, "peak_memory_mb": result.peak_memory_mb}
+        for split, scores in result.scores.items():
+            summary |= {f"{split}/{name}": value for name, value in scores.items()}
+        summary |= {f"seconds/{name}": value for name, value in result.seconds.items()}
+        run.log(summary)
+        run.finish(exit_code=0 if result.ok else 1)
+
+    @staticmethod
+    def _config(result: Result) -> dict[str, Any]:
+        named = ("task", "task_type", "method", "seed", "regime", "fitted_on", "commit", "dataset_fingerprint")
+        return {**{name: getattr(result, name) for name in named}, "hyperparameters": dict(result.config)}
