@@ -53,7 +53,7 @@ def pick_uniform(n: int, k: int, key: np.uint64, bits: Array, out: Array) -> Non
     for i in range(k):
         j = n - k + i
         key += _GOLDEN
-        drawn = np.int64(np.float64(mix(key) >> _S11) * _UNIT * (j + 1))
+        drawn = int(np.float64(mix(key) >> _S11) * _UNIT * (j + 1))
         mask = _ONE << np.uint64(drawn & _SIX_BITS)
         if bits[drawn >> 6] & mask != _ZERO:
             drawn = j
@@ -135,7 +135,7 @@ def _first_at_least(ids: Array, low: int, high: int, bound: int) -> int:
 @compiled
 def _slot(key: int, size: int) -> int:
     """Where in a table of `size` (a power of two) slots the search for `key` begins."""
-    return np.int64((np.uint64(key) * _GOLDEN) >> _S31) & (size - 1)
+    return int((np.uint64(key) * _GOLDEN) >> _S31) & (size - 1)
 
 
 @compiled

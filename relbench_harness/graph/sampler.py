@@ -1,8 +1,8 @@
 """Samples what a question may see of a graph: temporal, heterogeneous, to any depth, equal on any number of threads.
 
 A node is a pair (row, cut-off). Within a batch every node occurs once and is expanded once, at the hop where it is first
-found, so questions with the same cut-off share rows. Which neighbours a node gets depends on the seed, the step, the row and
-the cut-off alone, never on the rest of the batch.
+found, so questions with the same cut-off share rows. Which neighbours a node gets depends on the seed, the step, the row
+and the cut-off alone, never on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -80,10 +81,10 @@ class Sampler:
             cutoffs: (n,) nanoseconds.
             seed: Another seed than the sampler's, such as one per epoch.
         """
-        if table not in self.graph.sizes:
-            raise InputError(f"no table {table!r} in the graph; {nearest(table, self.graph.sizes)}")
-        if len(rows) and not (0 <= rows.min() and rows.max() < self.graph.sizes[table]):
-            raise InputError(f"a question asks about row {int(rows.max())} of {table!r}, which has {self.graph.sizes[table]}")
+        size = self.graph.size(table)
+        if len(rows) and (rows.min() < 0 or rows.max() >= size):
+            odd = int(rows.max() if rows.max() >= size else rows.min())
+            raise InputError(f"a question asks about row {odd} of {table!r}, which has {size} rows")
         questions = _Questions.of(self.graph, table, rows, cutoffs)
         parts = self._expand(questions, self.seed if seed is None else seed)
         return _Assembly(self.graph, questions, parts, len(self.fans), self._plan).run(self._map)
@@ -145,7 +146,7 @@ class _Questions:
         ends = np.searchsorted(self.start, np.linspace(0, self.start[-1], wanted + 1)[1:], side="left")
         ends[-1] = len(self.cutoffs)
         runs = np.unique(np.concatenate([[0], np.minimum(ends, len(self.cutoffs))]))
-        return [(int(a), int(b)) for a, b in zip(runs[:-1], runs[1:], strict=True)]
+        return [(int(a), int(b)) for a, b in pairwise(runs)]
 
 
 @dataclass(frozen=True)

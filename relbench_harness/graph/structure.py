@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,8 @@ from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.compiled import compiled
 
-Ids = NDArray[np.int32] | NDArray[np.int64]
+Ids = NDArray[Any]
+"""Row numbers, int32 where they fit, else int64."""
 Times = NDArray[np.int64]
 PIECE = 1 << 22
 """Rows of a column that are converted at a time, so that building needs little more memory than what it builds."""
@@ -180,7 +182,7 @@ class Graph:
 
 
 def _foreign_keys(database: Database) -> list[tuple[str, str, str]]:
-    return [(name, column, table.references[column]) for name, table in database.items() for column in sorted(table.references)]
+    return [(name, column, t.references[column]) for name, t in database.items() for column in sorted(t.references)]
 
 
 def _steps(sizes: Mapping[str, int], keys: list[tuple[str, str, str]]) -> tuple[Step, ...]:

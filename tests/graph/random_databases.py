@@ -1,4 +1,4 @@
-"""Small databases with everything a schema can have: late parents, self references, dangling and double keys, empty tables."""
+"""Small databases with everything a schema can have: late parents, self references, dangling keys, empty tables."""
 
 from __future__ import annotations
 
