@@ -1,0 +1,234 @@
+"""Lines of code behind a method, three numbers with the files they come from: task, method and harness.
+
+Logical lines leave out blanks, comments and docstrings. Tokens stand beside them because no formatter can change them:
+round brackets, commas, semicolons and the cutting of a string into adjacent pieces do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import io
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Comment, Punctuation, Text
+
+from relbench_harness.errors import InputError
+from relbench_harness.home import home
+
+PACKAGE = "relbench_harness"
+LEXERS = {".sql": "postgresql", ".yaml": "yaml", ".yml": "yaml"}
+_LAYOUT = {
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING, tokenize.ENDMARKER),
+    *(tokenize.INDENT, tokenize.DEDENT),
+}
+_LOOSE = frozenset("(),;")
+
+
+@dataclass(frozen=True)
+class Count:
+    """Logical lines and tokens of some files.
+
+    Attributes:
+        files: Their names, relative to the repository or package where they lie in it.
+    """
+
+    files: tuple[str, ...] = ()
+    lines: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        return Count((*self.files, *other.files), self.lines + other.lines, self.tokens + other.tokens)
+
+
+def count_file(path: Path) -> Count:
+    """The count of one Python, SQL or YAML file. Raises `InputError` for any other kind."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        lines, tokens = count_python(text)
+    elif path.suffix in LEXERS:
+        lines, tokens = count_lexed(text, LEXERS[path.suffix])
+    else:
+        raise InputError(f"lines of {path} cannot be counted; known kinds are .py, {', '.join(LEXERS)}")
+    return Count((_shown(path),), lines, tokens)
+
+
+def count_python(text: str) -> tuple[int, int]:
+    """Logical lines and tokens of Python source."""
+    documented = _docstring_lines(ast.parse(text))
+    lines = tokens = 0
+    before: int | None = None
+    for kind, string, line in _python_tokens(text):
+        if line in documented and kind in (tokenize.STRING, tokenize.NEWLINE):
+            continue
+        if kind == tokenize.NEWLINE:
+            lines += 1
+        if kind not in _LAYOUT and string not in _LOOSE and not (kind == before == tokenize.STRING):
+            tokens += 1
+        if kind not in _LAYOUT or kind == tokenize.NEWLINE:
+            before = kind
+    return lines, tokens
+
+
+def _python_tokens(text: str) -> Iterator[tuple[int, str, int]]:
+    """(kind, text, last line) of every token; an f-string is one string in every Python version."""
+    opening, closing = getattr(tokenize, "FSTRING_START", None), getattr(tokenize, "FSTRING_END", None)
+    depth = 0
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == opening:
+            depth += 1
+        elif token.type == closing and (depth := depth - 1) == 0:
+            yield tokenize.STRING, token.string, token.end[0]
+        elif not depth:
+            yield token.type, token.string, token.end[0]
+
+
+def _docstring_lines(tree: ast.AST) -> set[int]:
+    """The last lines of docstrings; each holds the string's end and, unless code follows by semicolon, nothing else."""
+    ends = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                ends.add(first.end_lineno or 0)
+    return ends
+
+
+def count_lexed(text: str, language: str) -> tuple[int, int]:
+    """Lines that hold more than comments, and tokens, of SQL or YAML."""
+    lines: set[int] = set()
+    tokens, line = 0, 1
+    for kind, value in get_lexer_by_name(language, stripnl=False).get_tokens(text):
+        if kind not in Comment and kind not in Text and value.strip():
+            lines.update(line + i for i, part in enumerate(value.split("\n")) if part.strip())
+            tokens += not (kind in Punctuation and set(value) <= _LOOSE)
+        line += value.count("\n")
+    return len(lines), tokens
+
+
+# -- which files ----------------------------------------------------------------------------------------------------------
+
+
+def count_method(targets: str | Iterable[str]) -> Count:
+    """The files of the classes that `targets` name, and those they import from their own package.
+
+    A target in the harness's shared package has no lines of its own: they count as harness.
+    """
+    files: set[Path] = set()
+    for target in [targets] if isinstance(targets, str) else targets:
+        _follow(_module_file(target), files)
+    return _total(files)
+
+
+def count_harness() -> Count:
+    """The shared package, equal for all methods: neither baselines nor datasets nor configs."""
+    return _harness()
+
+
+@cache
+def _harness() -> Count:
+    own = [home(part) for part in ("baselines", "configs", "datasets")]
+    package = Path(__file__).resolve().parent.parent
+    return _total({p for p in package.rglob("*.py") if not any(p.is_relative_to(folder) for folder in own)})
+
+
+def count(config: Mapping[str, Any], task_files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """What stands in a result as `lines`: `task`, `method` and `harness`, with `tokens` and `files` beside them.
+
+    Args:
+        config: A method's config as composed; every `_target_` in it counts.
+        task_files: Files written for this task alone; SQL and YAML files that the config names are added.
+        overrides: Hyperparameters given for this task alone, `key=value`; each is a line.
+    """
+    written = {Path(file) for file in task_files} | set(_named_files(config))
+    given = tuple(overrides)
+    task = _total(written) + Count(given, len(given), sum(_override_tokens(o) for o in given))
+    counts = {"task": task, "method": count_method(_targets(config)), "harness": count_harness()}
+    return {
+        **{name: count.lines for name, count in counts.items()},
+        "tokens": {name: count.tokens for name, count in counts.items()},
+        "files": {name: list(count.files) for name, count in counts.items() if name != "harness"},
+    }
+
+
+def _override_tokens(override: str) -> int:
+    key, _, value = override.partition("=")
+    return count_lexed(f"{key}: {value}", "yaml")[1]
+
+
+def _total(files: Iterable[Path]) -> Count:
+    return sum((count_file(path) for path in sorted(files)), Count())
+
+
+def _targets(config: Any) -> Iterator[str]:
+    if isinstance(config, Mapping):
+        if isinstance(config.get("_target_"), str):
+            yield config["_target_"]
+        config = list(config.values())
+    if isinstance(config, list | tuple):
+        for value in config:
+            yield from _targets(value)
+
+
+def _named_files(config: Any) -> Iterator[Path]:
+    if isinstance(config, Mapping | list | tuple):
+        for value in config.values() if isinstance(config, Mapping) else config:
+            yield from _named_files(value)
+    elif isinstance(config, str | Path) and Path(config).suffix in LEXERS and Path(config).is_file():
+        yield Path(config)
+
+
+def _module_file(target: str) -> Path | None:
+    """The file that defines a dotted name, found without running it; None in the shared package."""
+    module = target
+    while "." in module:
+        module = module.rpartition(".")[0]
+        if module == f"{PACKAGE}.baselines":
+            break
+        if module.startswith(f"{PACKAGE}.baselines."):
+            found = home("baselines") / f"{module.removeprefix(f'{PACKAGE}.baselines.')}.py"
+        elif module == PACKAGE or module.startswith(f"{PACKAGE}."):
+            return None
+        else:
+            found = _source(module)
+        if found.suffix == ".py" and found.is_file():
+            return found
+    raise InputError(f"no module holds {target!r}, so its lines cannot be counted")
+
+
+def _source(module: str) -> Path:
+    """Where the source of an installed module lies; a path to no file where there is none."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return Path()
+    return Path(spec.origin) if spec is not None and spec.origin else Path()
+
+
+def _follow(path: Path | None, seen: set[Path]) -> None:
+    """Adds `path` and what it imports relatively, transitively; baselines and plugins alike import each other so."""
+    if path is None or path in seen:
+        return
+    seen.add(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = path.parents[node.level - 1]
+            base = folder.joinpath(*(node.module or "").split("."))
+            names = [base.with_suffix(".py")] if node.module else []
+            names += [base / f"{alias.name}.py" for alias in node.names]
+            for name in names:
+                if name.is_file():
+                    _follow(name, seen)
+
+
+def _shown(path: Path) -> str:
+    for root in (home("baselines").parent, Path(__file__).resolve().parent.parent.parent):
+        if path.resolve().is_relative_to(root):
+            return path.resolve().relative_to(root).as_posix()
+    return path.name

@@ -1,0 +1,139 @@
+"""Results on disk: nothing is lost or rewritten, foreign files are passed over, broken ones are named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from relbench_harness.board import store
+from relbench_harness.errors import InputError
+from relbench_harness.protocol.result import Result
+from relbench_harness.protocol.run import Outcome
+
+Make = Callable[..., Result]
+
+
+def write(result: Result, predictions: pa.Table | None, folder: Path) -> Path:
+    """Stores and says where."""
+    before = set(folder.rglob("*.json"))
+    store.write(Outcome(result, predictions), folder)
+    (path,) = set(folder.rglob("*.json")) - before
+    return path
+
+
+def predictions(n: int = 3) -> pa.Table:
+    return pa.table(
+        {
+            "split": ["test"] * n,
+            "entity": range(n),
+            "time": pa.array(range(n)).cast(pa.timestamp("ns")),
+            "prediction": [0.5] * n,
+        }
+    )
+
+
+def test_what_is_written_is_read_back(tmp_path: Path, result: Make) -> None:
+    made = result(test=0.75)
+    path = write(made, predictions(), tmp_path)
+    (read,) = store.read_results(tmp_path)
+    assert path.parent == tmp_path / "rel-f1__driver-dnf" / "constant"
+    assert store.OWN.fullmatch(path.name)
+    assert path.read_text().count("\n") == 1
+    assert read.score == 0.75 and read.predictions == f"{path.stem}.parquet"
+    assert pq.read_table(path.parent / str(read.predictions)).equals(predictions())
+    assert store.read_results(path) == [read]
+
+
+def test_failures_and_undefined_scores_survive(tmp_path: Path, result: Make) -> None:
+    write(result(test=None), None, tmp_path)
+    write(result(test=math.nan, seed=1), None, tmp_path)
+    failed, undefined = sorted(store.read_results(tmp_path), key=lambda r: r.seed)
+    assert (failed.status, failed.error, failed.predictions) == ("error", "ValueError: no", None)
+    assert math.isnan(undefined.score)
+
+
+def test_runs_at_the_same_time_do_not_meet(tmp_path: Path, result: Make) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(lambda _: store.write(Outcome(result(), predictions()), tmp_path), range(40)))
+    assert len({outcome.result.predictions for outcome in stored}) == 40 == len(store.read_results(tmp_path))
+
+
+def test_an_existing_file_is_never_written_again(tmp_path: Path, result: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fixed:
+        @staticmethod
+        def now(zone: object) -> object:
+            from datetime import datetime
+
+            return datetime(2026, 1, 1)
+
+    monkeypatch.setattr(store, "datetime", Fixed)
+    monkeypatch.setattr(store.secrets, "token_hex", lambda n: "00000000")
+    first = write(result(test=0.7), predictions(), tmp_path)
+    before = first.read_bytes(), first.with_suffix(".parquet").read_bytes()
+    for given in (predictions(5), None):
+        with pytest.raises(InputError, match="cannot be written"):
+            write(result(test=0.9), given, tmp_path)
+    assert before == (first.read_bytes(), first.with_suffix(".parquet").read_bytes())
+
+
+def test_odd_names_stay_inside_the_folder(tmp_path: Path, result: Make) -> None:
+    path = write(result(task="../a b@rows=1,x=2/t", method="../../my method"), None, tmp_path)
+    assert path.is_relative_to(tmp_path) and path.parent.parent.parent == tmp_path
+    assert store.read_results(tmp_path)[0].task == "../a b@rows=1,x=2/t"
+
+
+def test_foreign_files_are_passed_over(tmp_path: Path, result: Make) -> None:
+    write(result(), None, tmp_path)
+    (tmp_path / "wandb-metadata.json").write_text('{\n  "os": "Linux"\n}')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "events.jsonl").write_text('{"a": 1}\n{"b"')
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "leaderboard.md").write_text("#")
+    assert len(store.read_results(tmp_path)) == 1
+
+
+def test_lines_of_many_results(tmp_path: Path, result: Make) -> None:
+    lines = [result(seed=seed).to_json() for seed in range(3)]
+    (tmp_path / "published.jsonl").write_text("\n".join(lines) + "\n\n")
+    assert [r.seed for r in store.read_results(tmp_path)] == [0, 1, 2]
+    (tmp_path / "published.jsonl").write_text("\n".join([lines[0], lines[1][:40]]))
+    with pytest.raises(InputError, match=r"published\.jsonl:2 is no JSON line"):
+        store.read_results(tmp_path)
+
+
+def test_a_broken_result_is_named(tmp_path: Path, result: Make) -> None:
+    path = write(result(), None, tmp_path)
+    whole = path.read_text()
+    for text, message in {
+        whole[:50]: "is no JSON line",
+        "": "is empty",
+        '{"task": "a/b", "status": "ok"}': "is no complete result",
+        whole.replace('"schema": 1', '"schema": 99'): "has schema 99, newer than",
+        '{"a": 1}': "lacks 'task' or 'status'",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(InputError, match=message) as caught:
+            store.read_results(tmp_path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_missing_folder_is_named_and_an_empty_one_is_empty(tmp_path: Path) -> None:
+    assert store.read_results(tmp_path) == []
+    with pytest.raises(InputError, match=r"no results folder .*absent"):
+        store.read_results(tmp_path / "absent")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is empty"):
+        store.read_results(tmp_path / "file")
+
+
+def test_predictions_have_the_four_columns(tmp_path: Path, result: Make) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        write(result(), predictions().drop_columns(["time"]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
