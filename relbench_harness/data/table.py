@@ -42,6 +42,7 @@ class Table:
         references: Foreign-key column → name of the parent table.
         origin: The key each row had at its source, where canonical order renumbered the rows; else None.
         dropped: How many rows of the source were left out because they had no time.
+        stypes: Column → semantic type (pytorch-frame's names), where the manifest declares one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Table:
     references: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     origin: pa.Array | pa.ChunkedArray | None = None
     dropped: int = 0
+    stypes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)

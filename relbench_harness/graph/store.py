@@ -1,0 +1,97 @@
+"""Arrays on disk: written whole or not at all, checked by size and checksum, mapped into memory.
+
+A store is a folder with one file per array and an `index.json`, which is written last and moved into place with the rest.
+Whatever is damaged or half-written is not opened: the caller builds it again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+FORMAT = 1
+BLOCK = 1 << 24
+
+
+@dataclass
+class Draft:
+    """A store being written."""
+
+    folder: Path
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def array(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+        """An array of the store, to be filled before the block ends."""
+        if math.prod(shape) == 0:
+            self.arrays[name] = np.empty(shape, dtype)
+        else:
+            self.arrays[name] = np.memmap(self.folder / name, dtype, mode="w+", shape=shape)
+        return self.arrays[name]
+
+
+@contextmanager
+def writing(folder: Path, identity: str) -> Iterator[Draft]:
+    """Write a store to `folder`, replacing what lies there; a block left by an exception leaves nothing behind."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        draft = Draft(partial)
+        yield draft
+        index: dict[str, Any] = {"format": FORMAT, "identity": identity, "arrays": {}}
+        for name, array in draft.arrays.items():
+            if isinstance(array, np.memmap):
+                array.flush()
+            kind = {"dtype": np.dtype(array.dtype).str, "shape": list(array.shape)}
+            index["arrays"][name] = kind | {"crc32": _checksum(partial / name)}
+        draft.arrays.clear()
+        (partial / "index.json").write_text(json.dumps(index, indent=1))
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def opened(folder: Path, identity: str, threads: int = 2) -> Mapping[str, NDArray[Any]] | None:
+    """The arrays of the store in `folder`, mapped; None where there is none, it is damaged, or it is not `identity`."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        if index["format"] != FORMAT or index["identity"] != identity:
+            return None
+        kinds = {n: (np.dtype(a["dtype"]), tuple(a["shape"]), int(a["crc32"])) for n, a in index["arrays"].items()}
+        for name, (dtype, shape, _) in kinds.items():
+            expected = math.prod(shape) * dtype.itemsize
+            if (folder / name).stat().st_size != expected if expected else False:
+                return None
+        with ThreadPoolExecutor(threads) as pool:
+            sums = pool.map(lambda name: _checksum(folder / name), kinds)
+            if any(found != kinds[name][2] for name, found in zip(kinds, sums, strict=True)):
+                return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return {name: _mapped(folder / name, dtype, shape) for name, (dtype, shape, _) in kinds.items()}
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.memmap(path, dtype, mode="r", shape=shape) if math.prod(shape) else np.empty(shape, dtype)
+
+
+def _checksum(path: Path) -> int:
+    """CRC-32 of a file; 0 where an empty array has none."""
+    total = 0
+    if path.is_file():
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                total = zlib.crc32(block, total)
+    return total
