@@ -56,7 +56,7 @@ class SentenceTransformer:
         """(n, width); each distinct text is encoded once."""
         coded = pc.dictionary_encode(pc.fill_null(texts.cast(pa.large_string()), ""))
         vectors = _transformer(self.name).encode(coded.dictionary.to_pylist(), convert_to_numpy=True)
-        return np.asarray(vectors, np.float16)[coded.indices.to_numpy()]
+        return np.take(np.asarray(vectors, np.float16), coded.indices.to_numpy(), axis=0)
 
 
 TextEncoder = CharacterNgrams | SentenceTransformer
