@@ -55,8 +55,9 @@ class SentenceTransformer:
     def encode(self, texts: pa.Array) -> Half:
         """(n, width); each distinct text is encoded once."""
         coded = pc.dictionary_encode(pc.fill_null(texts.cast(pa.large_string()), ""))
-        vectors = _transformer(self.name).encode(coded.dictionary.to_pylist(), convert_to_numpy=True)
-        return np.take(np.asarray(vectors, np.float16), coded.indices.to_numpy(), axis=0)
+        encoded = _transformer(self.name).encode(coded.dictionary.to_pylist(), convert_to_numpy=True)
+        vectors: Half = np.asarray(encoded, np.float16)[coded.indices.to_numpy()]
+        return vectors
 
 
 TextEncoder = CharacterNgrams | SentenceTransformer
