@@ -1,0 +1,211 @@
+"""Hydra: composes a task, a method, a budget and a tracker from configs and the command line, and runs what comes out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from relbench_harness.board import lines, store
+from relbench_harness.data.dataset import open_task
+from relbench_harness.errors import InputError, nearest
+from relbench_harness.home import home
+from relbench_harness.protocol.method import REGIMES, Budget, Method
+from relbench_harness.protocol.result import Result
+from relbench_harness.protocol.run import FIT_ON, Outcome, Run
+from relbench_harness.protocol.stages import Stages
+from relbench_harness.tracking import Silent, Tracker
+
+
+@dataclass
+class BudgetConfig:
+    seconds: float | None = None
+    memory_mb: int | None = None
+    threads: int = 2
+    trials: int = 20
+    device: str = "auto"
+
+
+@dataclass
+class RunConfig:
+    """The schema of a run: unknown keys and wrong types are refused."""
+
+    task: str = MISSING
+    method: dict[str, Any] = field(default_factory=dict)
+    tracker: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    regime: str = "frozen"
+    fit_on: str = "train"
+    results_dir: str = "results/mine"
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+
+
+ConfigStore.instance().store(name="schema", node=RunConfig)
+
+
+def config_folders() -> list[Path]:
+    """Folders of configs, the harness's own first."""
+    return [home("configs")]
+
+
+class PluginConfigs(SearchPathPlugin):
+    """Puts the configs of installed plugins on Hydra's search path."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in config_folders()[1:]:
+            search_path.append("relbench-harness-plugin", f"file://{folder}")
+
+
+def method_names() -> list[str]:
+    """Every method that has a config. A name defined twice is an error, since Hydra would silently take the first."""
+    found: dict[str, Path] = {}
+    for folder in config_folders():
+        for path in sorted(folder.glob("method/*.yaml")):
+            if path.stem in found:
+                raise InputError(f"method {path.stem!r} is defined twice: {found[path.stem]} and {path}")
+            found[path.stem] = path
+    return sorted(found)
+
+
+def make_method(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
+    """The method of config `name` with fields overridden, and its config as it will stand in a result."""
+    known = method_names()
+    if name not in known:
+        raise InputError(f"no method {name!r}; {nearest(name, known)}")
+    folder = next(f for f in config_folders() if (f / "method" / f"{name}.yaml").is_file())
+    config = OmegaConf.load(folder / "method" / f"{name}.yaml")
+    return build(OmegaConf.merge(config, overrides), f"method {name!r}")
+
+
+def build(config: Any, what: str) -> tuple[Any, dict[str, Any]]:
+    """What `config` describes by `_target_`, and the plain config."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    if not isinstance(plain, dict) or "_target_" not in plain:
+        raise InputError(f"{what} has no _target_")
+    try:
+        return hydra.utils.instantiate(config, _convert_="all"), {str(k): v for k, v in plain.items()}
+    except HydraException as error:
+        cause = error.__cause__ or error
+        raise InputError(f"{what} cannot be made: {' '.join(str(cause).split())}") from None
+
+
+def run_task(
+    task: str,
+    method: Method,
+    name: str,
+    config: Mapping[str, Any],
+    regime: str,
+    fit_on: str,
+    budget: Budget,
+    results_dir: str | None = None,
+    tracker: Tracker | None = None,
+    overrides: Sequence[str] = (),
+) -> Outcome:
+    """One run, stored in `results_dir` if that is given, and told to `tracker`.
+
+    Args:
+        config: The method's hyperparameters with `_target_`, as they will stand in the result.
+        overrides: Those of them that were set for this task, `key=value`: they count as lines written for it.
+    """
+    if regime not in REGIMES:
+        raise InputError(f"no regime {regime!r}; {nearest(regime, REGIMES)}")
+    if fit_on not in FIT_ON:
+        raise InputError(f"no fit_on {fit_on!r}; {nearest(fit_on, FIT_ON)}")
+    dataset, opened = open_task(task)
+    stages = Stages(dataset, opened, regime)  # type: ignore[arg-type]
+    counted = lines.lines_of(config, overrides=overrides)
+    outcome = Run(stages, method, name, budget, config, fit_on, counted).execute()  # type: ignore[arg-type]
+    if results_dir is not None:
+        store.write(outcome.result, outcome.predictions, Path(results_dir))
+    (tracker or Silent()).log(outcome.result)
+    return outcome
+
+
+def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str] = ()) -> Result:
+    """The run that a composed config describes; `overrides` are those given on the command line."""
+    method, plain = build(config.method, f"method {method_name!r}")
+    tracker, _ = build(config.tracker, "tracker")
+    if OmegaConf.is_missing(config, "task"):
+        raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
+    budget = Budget(seed=config.seed, **OmegaConf.to_container(config.budget))  # type: ignore[arg-type]
+    given = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith("method.")]
+    return run_task(
+        task=config.task,
+        method=method,
+        name=method_name,
+        config=plain,
+        regime=config.regime,
+        fit_on=config.fit_on,
+        budget=budget,
+        results_dir=config.results_dir,
+        tracker=tracker,
+        overrides=given,
+    ).result
+
+
+def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fail: Callable[[InputError], None]) -> None:
+    """Runs what Hydra composes from `overrides`; with `-m` among them, every combination of the comma lists.
+
+    Each finished run goes to `report`; a run that cannot begin goes to `fail` and the sweep goes on.
+    """
+    _check_choices(overrides)
+    Plugins.instance().register(PluginConfigs)
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    @hydra.main(version_base="1.3", config_path=str(home("configs")), config_name="config")
+    def job(config: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        try:
+            composed = HydraConfig.get()
+            report(run_composed(config, composed.runtime.choices["method"], list(composed.overrides.task)))
+        except InputError as error:
+            fail(error)
+
+    before = sys.argv
+    sys.argv = ["relbench-harness", *overrides]
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_sentence(error)) from None
+    finally:
+        sys.argv = before
+
+
+def _sentence(error: Exception) -> str:
+    """What Hydra or OmegaConf found wrong with the overrides, in one sentence with the nearest valid key."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key and cause.parent_node is not None:
+        parent = OmegaConf.to_container(cause.parent_node) if OmegaConf.is_dict(cause.parent_node) else {}
+        known = [str(key) for key in parent] if isinstance(parent, dict) else []
+        hint = "; a field that the method's config does not list is set with +method.FIELD=VALUE"
+        return f"no key {cause.full_key!r}; {nearest(str(cause.key), known)}" + (
+            hint if str(cause.full_key).startswith("method.") else ""
+        )
+    what = f"{cause.full_key}: " if getattr(cause, "full_key", None) else ""
+    return what + " ".join(str(cause).split("full_key:")[0].split())
+
+
+def _check_choices(overrides: Sequence[str]) -> None:
+    """Unknown methods and trackers are named with the nearest known ones before Hydra looks for them."""
+    trackers = sorted(path.stem for path in home("configs").glob("tracker/*.yaml"))
+    for override in overrides:
+        group, _, value = override.partition("=")
+        choices = {"method": method_names(), "tracker": trackers}.get(group)
+        if choices is None or value.startswith(("glob(", "choice(")):
+            continue
+        for name in value.split(","):
+            if name not in choices:
+                raise InputError(f"no {group} {name!r}; {nearest(name, choices)}")

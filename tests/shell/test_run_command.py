@@ -1,0 +1,137 @@
+"""`relbench-harness run`: sweeps, exit codes, and what is stored."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from relbench_harness.board.store import read_results
+from relbench_harness.cli import main
+
+TASK = "task=little-shop/churn"
+
+
+@pytest.fixture
+def results(tmp_path: Path, shop_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def run(results: Path, *overrides: str) -> int:
+    return main(["run", *overrides, f"results_dir={results}"])
+
+
+def test_a_run_stores_one_line_and_its_predictions(results: Path) -> None:
+    assert run(results, TASK, "method=constant", "seed=3") == 0
+    (path,) = results.rglob("*.json")
+    line = json.loads(path.read_text())
+    assert path.read_text().count("\n") == 1
+    assert (line["task"], line["method"], line["seed"], line["regime"]) == ("little-shop/churn", "constant", 3, "frozen")
+    assert line["status"] == "ok" and line["error"] is None and line["fitted_on"] == "train"
+    assert set(line["scores"]) == {"val", "test"} and line["scores"]["test"]["roc_auc"] == 0.5
+    phases = {name: s for name, s in line["seconds"].items() if name != "total"}
+    assert {"load", "labels", "fit", "predict"} <= set(phases)
+    assert sum(phases.values()) == pytest.approx(line["seconds"]["total"], rel=0.2, abs=0.05)
+    assert line["peak_memory_mb"] > 10
+    assert set(line["lines"]) >= {"task", "method", "harness"} and line["lines"]["method"] > 0
+    assert line["dataset_fingerprint"] and line["machine"]["cores"] >= 1 and line["versions"]["relbench"]
+    predictions = pd.read_parquet(path.with_name(line["predictions"]))
+    assert list(predictions.columns) == ["split", "entity", "time", "prediction"]
+    assert predictions.groupby("split").size().to_dict() == {"test": 25, "val": 25}
+
+
+def test_a_sweep_runs_every_combination(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(results, "-m", TASK, "method=constant,label_history", "seed=0,1", "regime=frozen,rolling") == 0
+    stored = read_results(results)
+    assert len({(r.method, r.seed, r.regime) for r in stored}) == 8
+    assert capsys.readouterr().out.count("roc_auc val") == 8
+
+
+def test_one_bad_task_in_a_sweep_costs_only_its_own_runs(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(results, "-m", f"{TASK},little-shop/chrn", "method=constant") == 2
+    assert len(read_results(results)) == 1
+    assert "no task 'chrn' in dataset little-shop; did you mean 'churn'?" in capsys.readouterr().err
+
+
+def test_results_are_added_never_rewritten(results: Path) -> None:
+    assert run(results, TASK, "method=constant") == 0
+    before = {path: path.read_bytes() for path in results.rglob("*.*") if path.is_file()}
+    assert run(results, TASK, "method=constant") == 0
+    assert run(results, TASK, "method=nonsense") == 2
+    assert len(read_results(results)) == 2
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["method=constnt", TASK], "no method 'constnt'; did you mean 'constant'?"),
+        (["method=constant", "task=little-shp/churn"], "no dataset 'little-shp'; did you mean 'little-shop'?"),
+        (["method=constant", "task=churn"], "'churn' is no task address"),
+        (["method=constant"], "no task given"),
+        (["method=constant", TASK, "sed=1"], "no key 'sed'; did you mean 'seed'?"),
+        (["method=constant", TASK, "seed=one"], "seed: Value 'one' of type 'str' could not be converted to Integer"),
+        (["method=constant", TASK, "regime=roling"], "no regime 'roling'; did you mean 'rolling'"),
+        (["method=constant", TASK, "fit_on=trainval"], "no fit_on 'trainval'; did you mean 'train+val'"),
+        (["method=constant", TASK, "tracker=wandbb"], "no tracker 'wandbb'; did you mean 'wandb'?"),
+        (["method=constant", TASK, "+method.color=red"], "unexpected keyword argument 'color'"),
+        (["method=constant", TASK, "method.colour=red"], "no key 'method.colour'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    results: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], sentence: str
+) -> None:
+    assert run(results, *overrides) == 2
+    shown = capsys.readouterr().err
+    assert sentence in shown
+    assert shown.count("\n") == 1 and "Traceback" not in shown
+    assert not list(results.rglob("*.json"))
+
+
+def test_a_failing_method_is_a_recorded_failure(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faulty = ModuleType("faulty")
+
+    class Faulty:
+        def __init__(self, **_: object) -> None: ...
+
+        def fit(self, *_: object) -> object:
+            raise MemoryError("the matrix of 3 TB")
+
+    faulty.Faulty = Faulty  # type: ignore[attr-defined]
+    faulty.__file__ = __file__
+    monkeypatch.setitem(sys.modules, "faulty", faulty)
+    monkeypatch.setattr("relbench_harness.board.lines._module_file", lambda target: Path(__file__))
+    assert run(results, TASK, "method=constant", "method._target_=faulty.Faulty") == 1
+    (stored,) = read_results(results)
+    assert stored.status == "out_of_memory" and stored.error == "MemoryError: the matrix of 3 TB"
+    assert "failed (out_of_memory)" in capsys.readouterr().out
+
+
+def test_weights_and_biases_offline(results: Path) -> None:
+    assert run(results, TASK, "method=constant", "tracker=wandb", "tracker.mode=offline") == 0
+    (folder,) = (results / "wandb").glob("offline-run-*")
+    (log,) = folder.glob("*.wandb")
+    # W&B's own service writes the log, a moment after the run is finished
+    for _ in range(200):
+        content = log.read_bytes()
+        if b"test/roc_auc" in content and b"little-shop/churn" in content:
+            return
+        time.sleep(0.1)
+    pytest.fail("W&B's offline log lacks the run's task or scores")
+
+
+def test_the_installed_command_says_what_it_can(shop_path: Path) -> None:
+    command = [sys.executable, "-m", "relbench_harness.cli"]
+    listed = subprocess.run([*command, "list", "tasks"], capture_output=True, text=True, check=True)
+    assert "little-shop/churn" in listed.stdout.splitlines()
+    methods = subprocess.run([*command, "list", "methods"], capture_output=True, text=True, check=True)
+    assert {"constant", "label_history"} <= set(methods.stdout.split())
+    assert subprocess.run(command, capture_output=True).returncode == 2
