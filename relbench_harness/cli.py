@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
@@ -47,10 +46,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Every key of configs/config.yaml and of the method's own config can be set, as Hydra reads them.",
     )
     run.set_defaults(act=lambda _: 0)
-    rank = commands.add_parser("rank", help="print the leaderboard of stored results; writes Markdown and CSV")
-    rank.add_argument("results", type=Path, help="a folder of results")
-    rank.add_argument("--out", type=Path, help="folder for leaderboard.md and leaderboard.csv (default: the results)")
-    rank.set_defaults(act=_rank)
     listing = commands.add_parser("list", help="list datasets, tasks or methods")
     listing.add_argument("what", choices=("datasets", "tasks", "methods"))
     listing.set_defaults(act=_list)
@@ -80,19 +75,6 @@ def _run(overrides: list[str]) -> int:
 
     run_overrides(overrides, report, fail)
     return max(codes)
-
-
-def _rank(parsed: argparse.Namespace) -> int:
-    from relbench_harness.board import render, store
-    from relbench_harness.board.leaderboard import leaderboard
-
-    results = store.read_results(parsed.results)
-    if not results:
-        raise InputError(f"no results in {parsed.results}")
-    table = leaderboard(results)
-    render.show(table, Console())
-    render.write(table, parsed.out or parsed.results)
-    return 0
 
 
 def _list(parsed: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
@@ -51,6 +51,8 @@ class RunConfig:
     results_dir: str = "results/mine"
     budget: BudgetConfig = field(default_factory=BudgetConfig)
 
+
+Choice = TypeVar("Choice", bound=str)
 
 ConfigStore.instance().store(name="schema", node=RunConfig)
 
@@ -119,18 +121,22 @@ def run_task(
         config: The method's hyperparameters with `_target_`, as they will stand in the result.
         overrides: Those of them that were set for this task, `key=value`: they count as lines written for it.
     """
-    if regime not in REGIMES:
-        raise InputError(f"no regime {regime!r}; {nearest(regime, REGIMES)}")
-    if fit_on not in FIT_ON:
-        raise InputError(f"no fit_on {fit_on!r}; {nearest(fit_on, FIT_ON)}")
     dataset, opened = open_task(task)
-    stages = Stages(dataset, opened, regime)  # type: ignore[arg-type]
-    counted = lines.lines_of(config, overrides=overrides)
-    outcome = Run(stages, method, name, budget, config, fit_on, counted).execute()  # type: ignore[arg-type]
+    stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
+    counted = lines.count(config, overrides=overrides)
+    outcome = Run(stages, method, name, budget, config, _choice(fit_on, FIT_ON, "fit_on"), counted).execute()
     if results_dir is not None:
-        store.write(outcome.result, outcome.predictions, Path(results_dir))
+        outcome = store.write(outcome, Path(results_dir))
     (tracker or Silent()).log(outcome.result)
     return outcome
+
+
+def _choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:
+    """`given` if it is one of `choices`."""
+    for choice in choices:
+        if choice == given:
+            return choice
+    raise InputError(f"no {what} {given!r}; {nearest(given, map(str, choices))}")
 
 
 def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str] = ()) -> Result:
@@ -187,6 +193,8 @@ def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fa
 def _sentence(error: Exception) -> str:
     """What Hydra or OmegaConf found wrong with the overrides, in one sentence with the nearest valid key."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if not isinstance(cause, OmegaConfBaseException):
+        return " ".join(str(cause).split())
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key and cause.parent_node is not None:
         parent = OmegaConf.to_container(cause.parent_node) if OmegaConf.is_dict(cause.parent_node) else {}
         known = [str(key) for key in parent] if isinstance(parent, dict) else []
@@ -194,7 +202,7 @@ def _sentence(error: Exception) -> str:
         return f"no key {cause.full_key!r}; {nearest(str(cause.key), known)}" + (
             hint if str(cause.full_key).startswith("method.") else ""
         )
-    what = f"{cause.full_key}: " if getattr(cause, "full_key", None) else ""
+    what = f"{cause.full_key}: " if cause.full_key else ""
     return what + " ".join(str(cause).split("full_key:")[0].split())
 
 
