@@ -40,6 +40,6 @@ def make_result(
     return Result(task, task_type, method, seed=seed, metric=metric, higher_is_better=higher, **{**given, **fields})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def result() -> Callable[..., Result]:
     return make_result

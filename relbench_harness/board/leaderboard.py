@@ -1,0 +1,211 @@
+"""The leaderboard is a function: results in, tables out. No files, no network, no clock.
+
+Invariants: regimes, versions of a dataset, hyperparameters and budgets are never mixed in one row; a run that failed
+counts against its method: an incomplete row ranks behind every complete one, and coverage stands beside every rank.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from relbench_harness.protocol.result import Result
+
+COLUMNS = (
+    "task",
+    "regime",
+    "data",
+    "metric",
+    "higher_is_better",
+    "rank",
+    "method",
+    "test",
+    "test_sd",
+    "val",
+    "val_sd",
+    "scored",
+    "runs",
+    "coverage",
+    "status",
+    "seconds",
+    "seconds_warm",
+    "peak_memory_mb",
+    "lines_task",
+    "lines_method",
+    "lines_harness",
+    "fitted_on",
+    "machine",
+    "error",
+)
+GROUP = ["task", "regime", "data"]
+"""What is ranked together: one task, one regime, one version of the data."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A result with what identifies its row: `data` (its dataset's fingerprint, cut short) and its `settings`."""
+
+    result: Result
+    data: str
+    settings: Mapping[str, str]
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        return self.result.task, self.result.regime, self.data
+
+    @property
+    def row(self) -> tuple[tuple[str, str, str], str, tuple[tuple[str, str], ...]]:
+        return self.group, self.result.method, tuple(sorted(self.settings.items()))
+
+    @property
+    def scored(self) -> bool:
+        return self.result.ok and math.isfinite(self.result.score)
+
+
+def leaderboard(results: Iterable[Result]) -> pd.DataFrame:
+    """One row per task, regime, method and distinct settings, ranked within each task and regime.
+
+    Scores and costs are means over the seeds that scored (`*_sd` their standard deviation, ddof 1). Where a run was
+    made twice with the same seed and settings, the one that started last counts. `seconds` are cold: what cached
+    artefacts cost to build is in them; `seconds_warm` are as measured.
+    """
+    entries = _latest(_entries(list(results)))
+    labels = _labels(entries)
+    rows: dict[Any, list[Entry]] = {}
+    for entry in entries:
+        rows.setdefault(entry.row, []).append(entry)
+    frame = pd.DataFrame([_row(members, labels[key[1:]]) for key, members in rows.items()], columns=list(COLUMNS))
+    for _, group in frame.groupby(GROUP, sort=False):
+        frame.loc[group.index, "rank"] = _ranks(group)
+    frame["rank"] = frame["rank"].astype("int64")
+    return frame.sort_values([*GROUP, "rank", "method"], ignore_index=True)
+
+
+# -- which results make a row ---------------------------------------------------------------------------------------------
+
+
+def _entries(results: Sequence[Result]) -> list[Entry]:
+    newest: dict[str, tuple[str, str]] = {}
+    for result in results:
+        if result.dataset_fingerprint:
+            newest[result.task] = max(newest.get(result.task, ("", "")), (result.started, result.dataset_fingerprint))
+    # a run that failed before its data was there belongs to the newest version
+    return [Entry(r, (r.dataset_fingerprint or newest.get(r.task, ("", ""))[1])[:8], dict(_settings(r))) for r in results]
+
+
+def _settings(result: Result) -> Iterator[tuple[str, str]]:
+    """Everything but the seed that makes two runs of a method different runs."""
+    budget = {key: value for key, value in result.budget.items() if key != "seed"}
+    yield from _flat({**result.config, "budget": budget, "fit_on": result.fitted_on})
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def _latest(entries: Sequence[Entry]) -> list[Entry]:
+    chosen: dict[Any, Entry] = {}
+    for entry in sorted(entries, key=lambda e: (e.result.started, e.result.seed)):
+        chosen[entry.row, entry.result.seed] = entry
+    return list(chosen.values())
+
+
+def _labels(entries: Sequence[Entry]) -> dict[Any, str]:
+    """(method, settings) → name on the board: the method's, with those settings in which it has several on one task.
+
+    Settings that only differ from task to task, such as a file of SQL for each, make no second method.
+    """
+    variants: dict[Any, set[Any]] = {}
+    for entry in entries:
+        variants.setdefault((entry.group, entry.result.method), set()).add(entry.row[2])
+    telling: dict[str, set[str]] = {}
+    for (_, method), settings in variants.items():
+        together = [dict(s) for s in settings]
+        keys = {key for one in together for key in one}
+        telling.setdefault(method, set()).update(k for k in keys if len({one.get(k) for one in together}) > 1)
+    return {
+        (method, settings): _label(method, {k: v for k, v in settings if k in telling[method]})
+        for (_, method), several in variants.items()
+        for settings in several
+    }
+
+
+def _label(method: str, told: Mapping[str, str]) -> str:
+    return f"{method} ({', '.join(f'{k}={v}' for k, v in told.items())})" if told else method
+
+
+# -- one row --------------------------------------------------------------------------------------------------------------
+
+
+def _row(members: Sequence[Entry], label: str) -> dict[str, Any]:
+    good = [e.result for e in members if e.scored]
+    costed = good or [e.result for e in members]
+    last = members[-1]
+    test = [r.score for r in good]
+    val = [r.scores.get("val", {}).get(r.metric, math.nan) for r in good]
+    return {
+        **dict(zip(GROUP, last.group, strict=True)),
+        "metric": last.result.metric,
+        "higher_is_better": last.result.higher_is_better,
+        "rank": 0,
+        "method": label,
+        "test": _mean(test),
+        "test_sd": _sd(test),
+        "val": _mean(val),
+        "val_sd": _sd(val),
+        "scored": len(good),
+        "runs": len(members),
+        "coverage": len(good) / len(members),
+        "status": _status([e.result for e in members if not e.scored], len(members)),
+        "seconds": _mean(r.seconds.get("total", math.nan) for r in costed),
+        "seconds_warm": _mean(r.seconds_warm.get("total", math.nan) for r in costed),
+        "peak_memory_mb": _mean(r.peak_memory_mb for r in costed),
+        **{f"lines_{part}": _number(last.result.lines.get(part)) for part in ("task", "method", "harness")},
+        "fitted_on": last.result.fitted_on,
+        "machine": _machines(costed),
+        "error": next((e.result.error for e in members if e.result.error), None),
+    }
+
+
+def _status(failed: Sequence[Result], runs: int) -> str:
+    """`ok`, or how many runs failed and how."""
+    if not failed:
+        return "ok"
+    kinds = sorted({r.status if not r.ok else f"{r.metric} undefined" for r in failed})
+    return ", ".join(kinds) if len(failed) == runs else f"{len(failed)} of {runs}: {', '.join(kinds)}"
+
+
+def _machines(results: Sequence[Result]) -> str:
+    names = {" ".join(str(r.machine[k]) for k in ("cpu", "gpu") if r.machine.get(k)) for r in results} - {""}
+    return f"{len(names)} machines" if len(names) > 1 else next(iter(names), "")
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = list(values)
+    return float(np.mean(numbers)) if numbers else math.nan
+
+
+def _sd(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _ranks(group: pd.DataFrame) -> list[int]:
+    """Complete rows by score, then incomplete ones by coverage and score; equals share the better rank."""
+    signed = group["test"].where(~group["higher_is_better"].astype(bool), -group["test"])
+    scores = signed.where(group["scored"] > 0, math.inf).astype("float64")
+    keys = list(zip(-group["coverage"].astype("float64"), scores, strict=True))
+    return [1 + sum(other < key for other in keys) for key in keys]

@@ -1,0 +1,86 @@
+"""Rankings across tasks, one per regime: mean ranks, win rates and Elo, from a leaderboard's ranks alone.
+
+A task that a method failed or was not run on counts as lost to every method that has a score there. Elo is the
+Bradley–Terry maximum on a scale where 400 points are odds of 10 to 1, centred on 1000, with an interval from resampling
+tasks (`bencheval`). Critical differences: Nemenyi's test as in Demšar, "Statistical comparisons of classifiers over
+multiple data sets", JMLR 7 (2006).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy.stats import studentized_range
+
+from relbench_harness.board.leaderboard import GROUP
+
+COLUMNS = (
+    *("regime", "rank", "method", "mean_rank", "win_rate", "elo", "elo_low", "elo_high"),
+    *("tasks", "coverage", "seconds", "critical_difference"),
+)
+ROUNDS = 200
+
+
+def overall(board: pd.DataFrame) -> pd.DataFrame:
+    """One row per regime and method of a leaderboard with several methods, best mean rank first.
+
+    `win_rate` is the share of the other methods beaten, ties as half, averaged over tasks; `coverage` the share of runs
+    that scored, a task without any as 0; `seconds` the sum over tasks; `critical_difference` what two mean ranks must
+    differ by to differ at the 5 % level (NaN below two tasks, as is Elo).
+    """
+    parts = [_ranking(str(regime), part) for regime, part in board.groupby("regime", sort=True)]
+    parts = [part for part in parts if len(part) > 1]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _ranking(regime: str, board: pd.DataFrame) -> pd.DataFrame:
+    unit = board[GROUP].agg(" ".join, axis=1)
+    lost = len(board) + 1.0
+    standing = board["rank"].where(board["scored"] > 0, lost).astype("float64")
+    standings = _wide(board, unit, standing).fillna(lost)
+    ranks = standings.rank(axis=0, method="average")
+    methods, tasks = ranks.shape
+    frame = pd.DataFrame(
+        {
+            "regime": regime,
+            "mean_rank": ranks.mean(axis=1),
+            "win_rate": ((methods - ranks) / (methods - 1)).mean(axis=1) if methods > 1 else math.nan,
+            **_elo(ranks),
+            "tasks": _wide(board, unit, standing).notna().sum(axis=1),
+            "coverage": _wide(board, unit, board["coverage"]).fillna(0.0).mean(axis=1),
+            "seconds": _wide(board, unit, board["seconds"]).sum(axis=1),
+            "critical_difference": critical_difference(methods, tasks),
+        }
+    )
+    frame["rank"] = frame["mean_rank"].rank(method="min").astype("int64")
+    ordered = frame.rename_axis("method").reset_index().sort_values(["rank", "method"], ignore_index=True)
+    return ordered[list(COLUMNS)]
+
+
+def _wide(board: pd.DataFrame, unit: pd.Series[str], values: pd.Series[float]) -> pd.DataFrame:
+    """Methods × tasks, NaN where a method has no row."""
+    long = pd.DataFrame({"method": board["method"], "unit": unit, "value": values})
+    return long.pivot(index="method", columns="unit", values="value")
+
+
+def _elo(ranks: pd.DataFrame) -> dict[str, pd.Series[float] | float]:
+    """Ratings and their 95 % interval; NaN below two methods or two tasks."""
+    if min(ranks.shape) < 2:
+        return {"elo": math.nan, "elo_low": math.nan, "elo_high": math.nan}
+    from bencheval.elo_utils import EloHelper
+
+    long = ranks.rename_axis(index="method", columns="task").reset_index().melt("method", value_name="error")
+    helper = EloHelper(method_col="method", task_col="task", error_col="error")
+    rating = helper.compute_mle_elo_from_ranks(long)
+    resampled = helper.compute_elo_ratings_from_ranks(long, seed=0, BOOTSTRAP_ROUNDS=ROUNDS, show_process=False)
+    return {"elo": rating, "elo_low": resampled.quantile(0.025), "elo_high": resampled.quantile(0.975)}
+
+
+def critical_difference(methods: int, tasks: int, alpha: float = 0.05) -> float:
+    """What the mean ranks of two of `methods` over `tasks` must differ by (Nemenyi); NaN below two of either."""
+    if min(methods, tasks) < 2:
+        return math.nan
+    quantile = float(studentized_range.ppf(1 - alpha, methods, np.inf)) / math.sqrt(2)
+    return quantile * math.sqrt(methods * (methods + 1) / (6 * tasks))
