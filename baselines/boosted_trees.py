@@ -23,6 +23,7 @@ from relbench_harness.timing import phase
 from .boosting import Bag, Growth, Matrix, Real, Target, grow_bag
 from .quality import quality
 from .ranker import Ranker
+from .selection import ROWS, Selected, best_columns
 from .staleness import CHOICES, Gaps, Staleness, aged, gaps, origins
 
 
@@ -38,6 +39,7 @@ class BoostedTrees(Growth):
         staleness: How old training questions see the database: as they are (`fresh`), as old as later questions will
             see it (`stale`), `mixed`, or `auto`: what rehearsals inside the training data prefer.
         rehearsals: How many origins inside the training data `auto` looks at.
+        most_features: Of more columns than this, those with the greatest gain in a quick forest are kept.
         most_rows: More training questions than this are sampled.
         ranker: What answers recommendation tasks; how its trees grow is taken from here.
     """
@@ -48,6 +50,7 @@ class BoostedTrees(Growth):
     quantiles: Sequence[float] = ()
     staleness: Literal["auto", "fresh", "stale", "mixed"] = "auto"
     rehearsals: int = 3
+    most_features: int = 200
     most_rows: int = 200_000
     ranker: Ranker = field(default_factory=Ranker)
 
@@ -68,15 +71,31 @@ class BoostedTrees(Growth):
         if train.task.type is TaskType.RECOMMENDATION:
             return self.ranker.grown_as(self).fit(train, valid, budget)
         train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
-        with phase("features"):
-            block = Together(tuple(self.features)).fit(train)
         ages = gaps(valid)
+        block = self._block(train, ages, budget)
         staleness = self._staleness(train, ages, block, budget)
         shown = aged(train, ages, staleness, budget.seed)
         rows, held = matrices(block, [shown, valid])
         with phase("fit"):
             heads = self._chosen_heads(rows, held, valid, budget)
         return FittedTrees(self, block, heads, staleness, ages, budget)
+
+    def _block(self, train: Examples, ages: Gaps, budget: Budget) -> FittedBlock:
+        """The fitted blocks, cut down to the columns worth having."""
+        with phase("features"):
+            block: FittedBlock = Together(tuple(self.features)).fit(train)
+            sample = sampled(train, ROWS, budget.seed)
+            if ages.max(initial=0) > 0:
+                sample = sampled(aged(sample, ages, "mixed", budget.seed), ROWS, budget.seed)
+            features = block.compute(sample)
+        if len(features.columns) <= self.most_features:
+            return block
+        with phase("fit"):
+            rows = Rows.of(features, sample)
+            goals = targets(self, sample)
+            each = [rows.matrix(number) for number in range(len(goals))]
+            names = best_columns(self, goals, each, features.names, self.most_features, budget)
+        return Selected(block, names)
 
     def _staleness(self, train: Examples, ages: Gaps, block: FittedBlock, budget: Budget) -> Staleness:
         """How to show the training questions; fresh where later questions are not stale."""
@@ -128,23 +147,15 @@ class BoostedTrees(Growth):
         return tuple(heads)
 
     def again(self, fitted: FittedTrees, examples: Examples) -> FittedTrees:
-        """`fitted` grown again on more labels, everything that was chosen kept."""
+        """`fitted` grown again on more labels; features, rounds and all else that was chosen stay."""
         examples = sampled(labelled(examples), self.most_rows, fitted.budget.seed)
-        with phase("features"):
-            block = Together(tuple(self.features)).fit(examples)
-        (rows,) = matrices(block, [aged(examples, fitted.ages, fitted.staleness, fitted.budget.seed)])
+        (rows,) = matrices(fitted.block, [aged(examples, fitted.ages, fitted.staleness, fitted.budget.seed)])
         with phase("fit"):
             heads = tuple(
-                head
+                Head(old.target, grow_bag(self, old.target, rows.matrix(number), None, old.bag.rounds, fitted.budget))
                 for number, old in enumerate(fitted.heads)
-                for head in [
-                    Head(
-                        old.target,
-                        grow_bag(self, old.target, rows.matrix(number), None, old.bag.rounds, fitted.budget),
-                    )
-                ]
             )
-        return replace(fitted, block=block, heads=heads)
+        return replace(fitted, heads=heads)
 
 
 @dataclass(frozen=True)
@@ -154,6 +165,10 @@ class Rows:
     values: Real
     categorical: NDArray[np.bool_]
     labels: NDArray[np.float64]
+
+    @staticmethod
+    def of(features: Features, examples: Examples) -> Rows:
+        return Rows(features.to_matrix(), features.categorical, examples.values.astype(np.float64))
 
     def matrix(self, head: int) -> Matrix:
         """What head number `head` learns from: its own column of a multilabel task, else the labels."""
@@ -285,7 +300,4 @@ def matrices(block: FittedBlock, stages: Sequence[Examples]) -> list[Rows]:
     """Values and labels of several examples, their features computed in one pass where possible."""
     with phase("features"):
         computed = compute_many(block, stages)
-        return [
-            Rows(features.to_matrix(), features.categorical, examples.values.astype(np.float64))
-            for features, examples in zip(computed, stages, strict=True)
-        ]
+        return [Rows.of(features, examples) for features, examples in zip(computed, stages, strict=True)]

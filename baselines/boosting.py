@@ -113,6 +113,10 @@ class Forest(Protocol):
         """(n, 1 or classes, f + 1) what each column, and last the base value, adds to the margin."""
         ...
 
+    def gains(self, columns: int) -> NDArray[np.float64]:
+        """(columns,) how much the splits on each column lowered the loss in all."""
+        ...
+
 
 # -- XGBoost ----------------------------------------------------------------------------------------------------------
 
@@ -217,6 +221,12 @@ class _XGBoostForest:
         found = self._answer(values, pred_contribs=True)
         return found.reshape(len(values), -1, values.shape[1] + 1)
 
+    def gains(self, columns: int) -> NDArray[np.float64]:
+        found = np.zeros(columns)
+        for name, gain in self.booster.get_score(importance_type="total_gain").items():
+            found[int(name[1:])] = gain
+        return found
+
 
 # -- LightGBM ---------------------------------------------------------------------------------------------------------
 
@@ -304,6 +314,9 @@ class _LightGBMForest:
         found = self._answer(values, pred_contrib=True)
         return found.reshape(len(values), self.classes, values.shape[1] + 1)
 
+    def gains(self, columns: int) -> NDArray[np.float64]:
+        return np.asarray(self.booster.feature_importance("gain"), dtype=np.float64)
+
 
 def _metric(first: str, fallback: str, valid: Matrix | None) -> str:
     """AUROC is undefined where validation holds one class; log loss is not."""
@@ -350,6 +363,9 @@ class ConstantForest:
         found = np.zeros((len(values), len(self.margin), values.shape[1] + 1))
         found[:, :, -1] = self.margin
         return found
+
+    def gains(self, columns: int) -> NDArray[np.float64]:
+        return np.zeros(columns)
 
 
 def grow_bag(
