@@ -21,6 +21,8 @@ COUNTRIES = ("DE", "FR", "IT", "PL", "PT", "TR")
 DARK_BLUE = COLOURS.index("dark blue")
 PRICE_MEAN = np.log(np.array([9.0, 7.0, 14.0, 5.0, 8.0, 16.0, 22.0, 18.0]))
 PRICE_SPREAD = 0.45
+SPECIAL = 0.7
+"""A brand's product is of its hidden speciality with this probability, else of any category."""
 STEP = 0.5
 LIKED = np.array([[0, 1], [2, 7], [5, 6], [3, 4]])
 """The categories that each taste prefers."""
@@ -97,7 +99,7 @@ def stock(seed: int, scale: float, causes: frozenset[str]) -> Catalogue:
     who, when = np.concatenate(brand)[order], np.concatenate(launched)[order]
     when -= when % (60 * s.SECOND)
     n = len(who)
-    own = random.random(n) < (0.7 if "brand" in causes else 0.0)
+    own = random.random(n) < (SPECIAL if "brand" in causes else 0.0)
     category = np.where(own, speciality[who], random.integers(0, len(CATEGORIES), n)).astype(np.int8)
     seen = "look" in causes
     colour = _drawn(random, look(len(COLOURS), seen), category)
