@@ -104,7 +104,10 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        return self.address if os.sep not in self.address else self.folder.name
+        if os.sep not in self.address:
+            return self.address
+        at = "@" + self.address.partition("@")[2] if "@" in self.address else ""
+        return self.folder.name + at
 
     @cached_property
     def _raw_manifest(self) -> dict[str, Any]:
