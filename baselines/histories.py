@@ -1,0 +1,231 @@
+"""Which histories a question has, and their statistics as one standardised row of numbers per question.
+
+The histories: children of the entity, children of those children, and children of the entity's parents. Beside them: the
+calendar of the question's time, how stale its view is, and the age of every date in the entity's own row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from relbench_harness.data.database import Database
+from relbench_harness.data.table import Table
+from relbench_harness.protocol.method import Examples
+
+from .summaries import Floats, History
+
+DAY = 86_400_000_000_000
+ALWAYS = -(2**62)
+"""When rows of a static table become available."""
+MOST_COLUMNS = 24
+SAMPLE = 20_000
+
+
+@dataclass(frozen=True)
+class Route:
+    """Events of `table` that belong to an anchor: the entity, or the parent that the entity's column `up` names.
+
+    `down` are the foreign keys from the event to the anchor: one, or two where a child lies between.
+    """
+
+    up: str | None
+    anchor: str
+    table: str
+    down: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number per row of a table: a column in units of its usual size, or whether it has a common value."""
+
+    column: str
+    scale: float
+    value: object = None
+
+    def of(self, table: Table) -> Floats:
+        column = table.rows.column(self.column)
+        if self.value is not None:
+            same = pc.equal(column, pa.scalar(self.value, column.type))
+            return np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False), dtype=np.float64)
+        return numbers(column) / self.scale
+
+
+def numbers(column: pa.ChunkedArray) -> Floats:
+    """A numeric or boolean column as float64, NaN where it is null or infinite."""
+    kind = pa.uint8() if pa.types.is_boolean(column.type) else column.type
+    values = np.array(column.cast(kind).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def measures_of(table: Table) -> list[Measure]:
+    """What of a table is worth averaging, judged by its rows."""
+    found: list[Measure] = []
+    for name in table.attributes:
+        column = table.rows.column(name)
+        number = _is_number(column.type)
+        if number:
+            size = np.abs(numbers(column))
+            known = size[~np.isnan(size)]
+            if len(known) and known.min() != known.max():
+                found.append(Measure(name, float(known.mean()) or 1.0))
+        if (
+            (number and not pa.types.is_floating(column.type))
+            or pa.types.is_string(column.type)
+            or pa.types.is_large_string(column.type)
+        ):
+            found += _common(name, column)
+    return found[:MOST_COLUMNS]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
+    )
+
+
+def _common(name: str, column: pa.ChunkedArray) -> list[Measure]:
+    """The commonest values of a column that has few or a few common ones."""
+    counts = pc.value_counts(column.combine_chunks())
+    pairs = (
+        [(c.as_py(), v.as_py()) for v, c in zip(counts.field("values"), counts.field("counts"), strict=True)]
+        if len(counts) <= 2000
+        else []
+    )
+    pairs = sorted(
+        (p for p in pairs if p[1] is not None and 0.02 * len(column) < p[0] < 0.98 * len(column)),
+        key=lambda p: (-p[0], str(p[1])),
+    )
+    return [Measure(name, 1.0, value) for _, value in pairs[:4]]
+
+
+def routes_of(database: Database, entity: str) -> list[Route]:
+    """Every history of a row of `entity`."""
+    routes = []
+    anchors: list[tuple[str | None, str]] = [(None, entity), *database[entity].references.items()]
+    for up, anchor in anchors:
+        for child, column in _children(database, anchor):
+            routes.append(Route(up, anchor, child, ((child, column),)))
+            if up is None:
+                for grandchild, key in _children(database, child):
+                    routes.append(Route(up, anchor, grandchild, ((grandchild, key), (child, column))))
+    return [route for route in routes if any(database[t].times is not None for t, _ in route.down)]
+
+
+def _children(database: Database, parent: str) -> list[tuple[str, str]]:
+    return [(name, c) for name, table in database.items() for c, p in table.references.items() if p == parent]
+
+
+class Histories:
+    """Fitted on training examples: measures and windows per route, and how to standardise."""
+
+    def __init__(self, train: Examples) -> None:
+        known = train.known
+        self.task, self.routes = train.task, routes_of(known, train.task.entity_table)
+        self.measures = {route.table: measures_of(known[route.table]) for route in self.routes}
+        self.windows = windows_of(train)
+        entity = known[train.task.entity_table]
+        self.dates = [
+            name
+            for name in entity.attributes
+            if pa.types.is_temporal(entity.rows.column(name).type)
+            and not pa.types.is_time(entity.rows.column(name).type)
+            and not pa.types.is_duration(entity.rows.column(name).type)
+        ]
+        self.middle, self.scale = np.zeros(1), np.ones(1)
+        rows = np.random.default_rng(0).permutation(len(train))[:SAMPLE]
+        raw = OpenHistories(self, train.database).raw(train.take(np.sort(rows)))
+        self.middle = raw.mean(0)
+        self.scale = np.where(raw.std(0) > 1e-9, raw.std(0), np.inf)
+
+    @property
+    def width(self) -> int:
+        return len(self.middle)
+
+    def open(self, database: Database) -> OpenHistories:
+        return OpenHistories(self, database)
+
+
+def windows_of(train: Examples) -> tuple[int, ...]:
+    """Lengths over which sums are taken: around the horizon, or where that is no span of time, parts of the whole."""
+    horizon = int(train.task.horizon.value)
+    if horizon < DAY:
+        timed = [t.times for t in train.known.values() if t.times is not None and len(t)]
+        horizon = max(DAY, max((int(t[-1] - t[0]) for t in timed), default=DAY) // 64)
+    return (horizon, 3 * horizon, 12 * horizon)
+
+
+class OpenHistories:
+    """Histories over one database."""
+
+    def __init__(self, fitted: Histories, database: Database) -> None:
+        self.fitted, self.database = fitted, database
+        values = {
+            name: np.stack([m.of(database[name]) for m in measures], axis=1)
+            if measures
+            else np.zeros((len(database[name]), 0))
+            for name, measures in fitted.measures.items()
+        }
+        self.parts = [(route, self._history(route, values[route.table])) for route in fitted.routes]
+        entity = database[fitted.task.entity_table]
+        self.dates = [
+            entity.rows.column(name)
+            .cast(pa.timestamp("ns"), safe=False)
+            .cast(pa.int64())
+            .fill_null(np.iinfo(np.int64).min)
+            .to_numpy()
+            for name in fitted.dates
+        ]
+
+    def _history(self, route: Route, values: Floats) -> History:
+        (table, column), *rest = route.down
+        parent = self.database[table].parents(column)
+        times = self.database[table].times
+        available = np.full(len(parent), ALWAYS) if times is None else times
+        for middle, key in rest:
+            between = self.database[middle]
+            if between.times is not None and len(between):
+                available = np.maximum(available, np.where(parent >= 0, between.times[parent.clip(0)], available))
+            named = between.parents(key)
+            parent = np.where(parent >= 0, named[parent.clip(0)], -1) if len(named) else parent
+        return History.of(parent, available, values, len(self.database[route.anchor]), self.fitted.windows)
+
+    def read(self, questions: Examples) -> NDArray[np.float32]:
+        """(n, width) standardised features."""
+        raw = (self.raw(questions) - self.fitted.middle) / self.fitted.scale
+        return np.clip(raw, -8, 8).astype(np.float32)
+
+    def raw(self, questions: Examples) -> Floats:
+        parts = [_calendar(questions)]
+        for known in self.dates:
+            date = known[questions.entity]
+            age = (questions.time - date) / DAY
+            parts.append(np.where(date == np.iinfo(np.int64).min, 0.0, np.arcsinh(age / 365.25))[:, None])
+        for route, history in self.parts:
+            anchor = questions.entity
+            if route.up is not None:
+                anchor = self._parent(route, questions)
+            parts.append(history.read(anchor, questions.cutoff))
+        return np.concatenate(parts, axis=1)
+
+    def _parent(self, route: Route, questions: Examples) -> NDArray[np.int64]:
+        """The parent that each question's own row names, −1 where it is not visible."""
+        assert route.up is not None
+        named = self.database[questions.task.entity_table].parents(route.up)[questions.entity]
+        times = self.database[route.anchor].times
+        if times is None or questions.task.own_row_visible or len(times) == 0:
+            return named
+        return np.where((named >= 0) & (times[named.clip(0)] < questions.cutoff), named, -1)
+
+
+def _calendar(questions: Examples) -> Floats:
+    days = questions.time / DAY
+    stale = (questions.time - questions.cutoff) / DAY
+    turns = [days / 365.2425, days / 7, days]
+    waves = [f(2 * np.pi * turn) for turn in turns for f in (np.sin, np.cos)]
+    return np.stack([*waves, np.log1p(stale), stale / 365.25], axis=1)

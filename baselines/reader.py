@@ -1,0 +1,219 @@
+"""Reads batches for relational networks: sampled rows, their attributes, and plain statistics of each question's history.
+
+A `Reader` is made once from the training examples and holds all that is fitted: encoders, vocabularies, which history is
+summarised. `Reader.open` joins it with a database, which may hold more rows than training saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass, replace
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relbench_harness.data.database import Database
+from relbench_harness.graph.attributes import Encoders
+from relbench_harness.graph.neighbourhood import Neighbourhood
+from relbench_harness.graph.sampler import Fan, Sampler, Strategy
+from relbench_harness.graph.structure import Graph, Step
+from relbench_harness.protocol.method import Examples
+from relbench_harness.timing import phase
+
+from .histories import Histories
+from .rows import Ancestry, ForeignKey
+
+DAY = 86_400e9
+AGES = 7
+"""How many numbers describe how old a row is."""
+
+
+@dataclass(frozen=True)
+class EdgeBatch:
+    """Edges of one hop along one step: source node `first + i` has the neighbours `target[ends[i]:ends[i + 1]]`."""
+
+    step: Step
+    hop: int
+    first: int
+    ends: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a relational network reads.
+
+    Attributes:
+        records: Table → (distinct rows, words), packed.
+        folds: Foreign key → place of each distinct row's older parent, −1 for none.
+        row: Table → (nodes,) place of each node's row among the distinct ones.
+        age: Table → (nodes, AGES), for tables with a time.
+        bare: Table → (nodes, 1) whether the row is no older than the cut-off, so that its parents may be hidden; absent
+            where no row is. Such rows are the questions' own and, in autocomplete tasks, the parents they name.
+        edges: Ordered by hop; none is empty.
+        seeds: (questions,) node of each question's entity.
+        history: (questions, features) plain statistics.
+        labels: (questions, …), None where unknown.
+    """
+
+    records: dict[str, Tensor]
+    folds: dict[ForeignKey, Tensor]
+    row: dict[str, Tensor]
+    age: dict[str, Tensor]
+    bare: dict[str, Tensor]
+    edges: list[EdgeBatch]
+    seeds: Tensor
+    history: Tensor
+    labels: Tensor | None
+    table: str
+
+
+T = TypeVar("T")
+
+
+def moved(part: T, device: torch.device) -> T:
+    """`part` with every tensor in it on `device`, through dictionaries, lists, tuples and dataclasses."""
+    if device.type == "cpu":
+        return part
+    if isinstance(part, Tensor):
+        return part.to(device, non_blocking=True)  # type: ignore[return-value]
+    if isinstance(part, dict):
+        return {key: moved(value, device) for key, value in part.items()}  # type: ignore[return-value]
+    if isinstance(part, list):
+        return [moved(value, device) for value in part]  # type: ignore[return-value]
+    if is_dataclass(part) and not isinstance(part, type):
+        return replace(part, **{name: moved(value, device) for name, value in vars(part).items()})
+    return part
+
+
+class Reader:
+    """What was fitted on the training examples.
+
+    Attributes:
+        fans: Most recent children taken at each hop.
+        generations: How many parents up a row is read with.
+        span: Nanoseconds that the training database covers, the scale of ages.
+    """
+
+    def __init__(self, train: Examples, fans: tuple[int, ...], generations: int, strategy: Strategy) -> None:
+        known = train.known
+        self.task, self.fans, self.generations = train.task, fans, generations
+        self.strategy = strategy
+        with phase("graph"):
+            self.encoders = Encoders.fit(known, train.fit_end)
+            self.late = Ancestry(known).late(known)
+            self.span = float(max(_span(known), DAY))
+            self.parents = Ancestry(known).parent
+            self.histories = Histories(train)
+
+    def open(self, database: Database) -> Reading:
+        """`database` ready to be sampled."""
+        with phase("graph"):
+            return Reading(self, database)
+
+    def fanouts(self, graph: Graph) -> list[dict[Step, int]]:
+        """Steps taken at each hop.
+
+        From the entity: every parent and the latest children. Further out: the latest children, and parents where `Fold`
+        does not show them: those of the entity's parents, and those that may be younger than their child.
+        """
+        entity = self.task.entity_table
+        above = {s.target for s in graph.steps if s.up and s.source == entity}
+        hops, reached = [], {entity}
+        for hop, fan in enumerate(self.fans):
+            taken = {}
+            for step in graph.steps:
+                asks = hop == 0 or step.source in above or (step.child, step.column) in self.late
+                if step.source in reached and (asks or not step.up):
+                    taken[step] = 1 if step.up else fan
+            hops.append(taken)
+            reached = {step.target for step in taken}
+        return hops
+
+
+class Reading:
+    """A reader and a database."""
+
+    def __init__(self, reader: Reader, database: Database) -> None:
+        self.reader, self.database = reader, database
+        self.graph = Graph.from_database(database)
+        self.sampler = Sampler(
+            self.graph,
+            cast(list[Fan], reader.fanouts(self.graph)),
+            strategy=reader.strategy,
+            own_parents=reader.task.own_row_visible,
+            threads=1,
+        )
+        self.ancestry = Ancestry(database)
+        self.attributes = reader.encoders.encode(database)
+        self.history = reader.histories.open(database)
+
+    def batch(self, questions: Examples, seed: int = 0) -> Batch:
+        """The batch of `questions`, which are about this database."""
+        around = self.sampler.sample(self.reader.task.entity_table, questions.entity, questions.cutoff, seed)
+        nodes = {name: n for name, n in around.nodes.items() if len(n)}
+        distinct = {name: n.distinct for name, n in nodes.items()}
+        rows = self.ancestry.close({name: d[0] for name, d in distinct.items()}, self.reader.generations)
+        row = {}
+        for name, (few, index) in distinct.items():
+            place = np.searchsorted(rows[name], few)
+            row[name] = torch.from_numpy(place[index])
+        records, folds = self.rows(rows)
+        return Batch(
+            records=records,
+            folds=folds,
+            row=row,
+            age=self._ages(around),
+            bare=_bare(around),
+            edges=[
+                EdgeBatch(e.step, e.hop, e.first, torch.from_numpy(e.ends), torch.from_numpy(e.target.astype(np.int64)))
+                for e in around.edges
+                if len(e)
+            ],
+            seeds=torch.from_numpy(around.seeds.astype(np.int64)),
+            history=torch.from_numpy(self.history.read(questions)),
+            labels=_labels(questions),
+            table=around.table,
+        )
+
+    def rows(self, rows: Mapping[str, NDArray[np.int64]]) -> tuple[dict[str, Tensor], dict[ForeignKey, Tensor]]:
+        """What a `RowEncoder` reads: the packed records of `rows` (closed under parents), and the places of their parents."""
+        folds = {key: torch.from_numpy(place) for key, place in self.ancestry.folds(rows).items()}
+        return {name: self.attributes.take(name, r) for name, r in rows.items()}, folds
+
+    def _ages(self, around: Neighbourhood) -> dict[str, Tensor]:
+        span = self.reader.span / DAY
+        scales = (span * 4.0 ** -np.arange(AGES - 1)).astype(np.float32)
+        ages = {}
+        for name, nodes in around.nodes.items():
+            days = around.age(name) if len(nodes) else None
+            if days is not None:
+                past = days.clip(min=0)[:, None]
+                ages[name] = torch.from_numpy(np.concatenate([np.log1p(past) / 5, np.exp(-past / scales)], axis=1))
+        return ages
+
+
+def _bare(around: Neighbourhood) -> dict[str, Tensor]:
+    found = {}
+    for name, nodes in around.nodes.items():
+        times = around.graph.table_times(name)
+        if times is not None and len(nodes):
+            bare = times[nodes.row] >= around.cutoffs[nodes.cut]
+            if bare.any():
+                found[name] = torch.from_numpy(bare)[:, None]
+    return found
+
+
+def _labels(questions: Examples) -> Tensor | None:
+    if questions.labels is None or not isinstance(questions.labels, np.ndarray):
+        return None
+    labels = questions.labels
+    return torch.from_numpy(labels.astype(np.float32 if labels.dtype == np.float64 else np.int64))
+
+
+def _span(database: Database) -> int:
+    timed = [t.times for t in database.values() if t.times is not None and len(t)]
+    return max((int(t[-1] - t[0]) for t in timed), default=0)

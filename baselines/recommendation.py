@@ -1,0 +1,247 @@
+"""Recommends items: a question's embedding against every item's, and what the question's past says about its own items.
+
+Two parts, together in the line of ContextGNN (Yuan et al., 2024). `tower`: the inner product of the network's view of the
+question with the item's vector, which is made of its attributes, its recent popularity and an embedding of its own; the
+latter is left out at random in training, so that an item without history is served by its attributes. `past`: a score for
+each item that the question met before, from how often and how lately, in the light of the question's view (identity-aware).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from relbench_harness.protocol.method import Budget, Examples
+from relbench_harness.protocol.metrics import PRIMARY, score
+
+from .interactions import Interactions
+from .prefetch import ahead
+from .reader import Batch, Reader, Reading, moved
+from .relational import Headed, Relational, prepare
+from .rows import ForeignKey, RowEncoder
+from .training import History, autocast, draw, learn
+
+Parts = Literal["hybrid", "two_tower", "id_aware"]
+FORGET = 0.2
+"""How often an item's own embedding is left out in training."""
+MOST_CANDIDATES = 8192
+"""Items scored against each other in one training batch: all where there are no more, else a random part."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A batch about items.
+
+    Attributes:
+        around: The questions' neighbourhoods.
+        candidates: (c,) items scored.
+        records, folds: Of the candidates and their parents; `item_place` finds the candidates among them.
+        group: (questions,) which of the distinct cut-offs is each question's.
+        popularity: (cut-offs, c, features).
+        question, place, pairs: (pairs,), (pairs,), (pairs, features): past items, as places among the candidates.
+        true_question, true_place: (positives,).
+    """
+
+    around: Batch
+    candidates: Tensor
+    records: dict[str, Tensor]
+    folds: dict[ForeignKey, Tensor]
+    item_place: Tensor
+    group: Tensor
+    popularity: Tensor
+    question: Tensor
+    place: Tensor
+    pairs: Tensor
+    true_question: Tensor
+    true_place: Tensor
+
+
+class ItemReading:
+    """Reads batches about items from one database."""
+
+    def __init__(self, reader: Reader, train: Examples, reading: Reading) -> None:
+        self.reading = reading
+        self.interactions = Interactions(train, reading.database)
+        assert train.task.item_table is not None
+        self.table = train.task.item_table
+        self.count = len(reading.database[self.table])
+
+    def batch(self, questions: Examples, seed: int = 0, most: int | None = None) -> Questions:
+        """The batch of `questions` against `most` items (the true and the past ones among them) or all."""
+        pairs = self.interactions.pairs(questions.entity, questions.cutoff)
+        truth, owner = self._truth(questions)
+        chosen = np.arange(self.count)
+        if most is not None and self.count > most:
+            drawn = np.random.default_rng(seed).choice(self.count, most, replace=False)
+            chosen = np.unique(np.concatenate([drawn, truth, pairs.item]))
+        cutoffs, group = np.unique(questions.cutoff, return_inverse=True)
+        popularity = np.stack([self.interactions.item_features(int(c))[chosen] for c in cutoffs])
+        ordered = self.reading.ancestry.close({self.table: chosen}, self.reading.reader.generations)
+        records, folds = self.reading.rows(ordered)
+        return Questions(
+            around=self.reading.batch(questions, seed),
+            candidates=torch.from_numpy(chosen),
+            records=records,
+            folds=folds,
+            item_place=torch.from_numpy(np.searchsorted(ordered[self.table], chosen)),
+            group=torch.from_numpy(group),
+            popularity=torch.from_numpy(popularity),
+            question=torch.from_numpy(pairs.question),
+            place=torch.from_numpy(np.searchsorted(chosen, pairs.item)),
+            pairs=torch.from_numpy(pairs.features),
+            true_question=torch.from_numpy(owner),
+            true_place=torch.from_numpy(np.searchsorted(chosen, truth)),
+        )
+
+    @staticmethod
+    def _truth(questions: Examples) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if questions.labels is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        lists = questions.lists
+        return lists.values, np.repeat(np.arange(len(questions)), np.diff(lists.offsets))
+
+
+class ItemScores(nn.Module):
+    """(questions, candidates) scores."""
+
+    def __init__(
+        self,
+        view: Headed,
+        encoder: RowEncoder,
+        table: str,
+        items: int,
+        widths: tuple[int, int],
+        channels: int,
+        parts: Parts,
+    ) -> None:
+        super().__init__()
+        self.view, self.encoder, self.table, self.parts = view, encoder, table, parts
+        popular, past = widths
+        self.own = nn.Embedding(items, channels)
+        nn.init.normal_(self.own.weight, std=0.02)
+        self.popular = nn.Sequential(
+            nn.LayerNorm(popular), nn.Linear(popular, channels), nn.ReLU(), nn.Linear(channels, channels)
+        )
+        self.rise = nn.Linear(channels, 1)
+        self.context = nn.Linear(channels, channels)
+        self.past = nn.Linear(past, channels)
+        self.judge = nn.Sequential(nn.ReLU(), nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, 1))
+
+    def forward(self, batch: Questions) -> Tensor:
+        view = self.view.embed(batch.around)
+        fresh = batch.candidates >= self.own.num_embeddings
+        own = self.own(batch.candidates.masked_fill(fresh, 0)).masked_fill(fresh[:, None], 0.0)
+        attributes = self.encoder(batch.records, batch.folds)[1][self.table].index_select(0, batch.item_place)
+        lately = self.popular(batch.popularity)
+        scores = self.rise(torch.relu(lately))[..., 0][batch.group]
+        item = attributes + (own * (torch.rand(len(own), 1, device=own.device) > FORGET) if self.training else own)
+        if self.parts != "id_aware":
+            scores = scores + view @ item.T / view.shape[1] ** 0.5
+        if self.parts != "two_tower" and len(batch.question):
+            met = (
+                self.past(batch.pairs)
+                + self.context(view)[batch.question]
+                + lately[batch.group[batch.question], batch.place]
+            )
+            scores = scores.index_put(
+                (batch.question, batch.place), self.judge(met + item[batch.place])[:, 0].to(scores.dtype), accumulate=True
+            )
+        found: Tensor = scores
+        return found
+
+
+def loss_of(scores: Tensor, batch: Questions) -> Tensor:
+    """Mean cross-entropy of each question's true items against all candidates."""
+    chance = torch.log_softmax(scores.float(), dim=1)
+    found = chance[batch.true_question, batch.true_place]
+    count = torch.bincount(batch.true_question, minlength=len(scores)).clamp(min=1)
+    return -(found / count[batch.true_question]).sum() / len(scores)
+
+
+def fit_items(
+    method: Relational, parts: Parts, train: Examples, valid: Examples | None, budget: Budget, epochs: int | None = None
+) -> FittedItems:
+    """Learns to rank items; stops where `valid` says, or after `epochs`."""
+    setting = prepare(method, train, budget)
+    items = ItemReading(setting.reader, train, setting.reading)
+    channels = method.channels
+    trunk = method.trunk(setting.reader, setting.reading)
+    view = Headed(trunk, channels, setting.reader.histories.width, None, method.dropout)
+    encoder = RowEncoder(setting.reader.encoders.layouts, setting.reader.parents, channels, setting.reader.generations)
+    widths = (items.interactions.item_width, items.interactions.pair_width)
+    network = ItemScores(view, encoder, items.table, items.count, widths, channels, parts).to(setting.device)
+    schedule = replace(method.schedule, epochs=epochs or method.epochs)
+
+    def batches(epoch: int) -> Iterator[Questions]:
+        drawn = draw(len(train), schedule, budget.seed, epoch)
+        for batch in ahead(lambda i: items.batch(train.take(drawn[i]), epoch * 100_003 + i, MOST_CANDIDATES), len(drawn)):
+            yield moved(batch, setting.device)
+
+    fitted = FittedItems(method, parts, setting.reader, network, train, budget, History())
+    judge = None
+    if valid is not None:
+        known = list(fitted.read(valid))
+        metric = PRIMARY[valid.task.type].name
+
+        def judge() -> float:
+            return score(valid.task, valid.lists, fitted.answers(known, valid.task.eval_k or 1), 1.0)[metric]
+
+    fitted.history = learn(
+        network,
+        batches,
+        lambda model, batch: loss_of(model(batch), batch),
+        judge,
+        schedule,
+        len(draw(len(train), schedule, 0, 0)) * schedule.epochs,
+        setting.device,
+        setting.deadline,
+    )
+    return fitted
+
+
+@dataclass
+class FittedItems:
+    """A fitted recommender."""
+
+    method: Relational
+    parts: Parts
+    reader: Reader
+    network: ItemScores
+    train: Examples
+    budget: Budget
+    history: History
+
+    def predict(self, questions: Examples) -> NDArray[np.generic]:
+        if len(questions) == 0:
+            return np.zeros((0, questions.task.eval_k or 1), np.int64)
+        return self.answers(self.read(questions), questions.task.eval_k or 1)
+
+    def refit(self, examples: Examples) -> FittedItems:
+        return fit_items(self.method, self.parts, examples, None, self.budget, max(1, self.history.best))
+
+    def read(self, questions: Examples) -> Iterator[Questions]:
+        items = ItemReading(self.reader, self.train, self.reader.open(questions.database))
+        asked = replace(questions, labels=None)
+        size = max(1, min(self.method.batch, 50_000_000 // max(1, items.count)))
+        starts = range(0, len(asked), size)
+        return ahead(
+            lambda i: items.batch(asked.take(np.arange(starts[i], min(starts[i] + size, len(asked))))), len(starts)
+        )
+
+    def answers(self, batches: Iterable[Questions], k: int) -> NDArray[np.int64]:
+        """(n, k) the best items; −1 where there are fewer than k."""
+        device = next(self.network.parameters()).device
+        self.network.eval()
+        best = []
+        with torch.no_grad(), autocast(device):
+            for batch in batches:
+                scores = self.network(moved(batch, device)).float()
+                top = scores.topk(min(k, scores.shape[1]), dim=1).indices.cpu().numpy()
+                best.append(np.pad(top, ((0, 0), (0, k - top.shape[1])), constant_values=-1))
+        return np.concatenate(best)

@@ -1,0 +1,226 @@
+"""What all relational networks share: read neighbourhoods, learn from labels with early stopping, answer.
+
+A method names its network; this module trains it on batches of a `Reader` and turns its output into answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from relbench_harness.graph.sampler import Strategy
+from relbench_harness.protocol.method import Budget, Examples, Predictor
+from relbench_harness.protocol.metrics import PRIMARY, score
+
+from .answers import Answer, answer_for
+from .prefetch import ahead
+from .reader import Batch, Reader, Reading, moved
+from .training import History, Schedule, autocast, device_of, draw, learn
+
+
+class Trunk(Protocol):
+    """A network that turns a batch into (questions, `channels`)."""
+
+    channels: int
+
+    def __call__(self, batch: Batch) -> Tensor: ...
+
+
+class Headed(nn.Module):
+    """A trunk's view of each question and its plain history, joined and read off."""
+
+    def __init__(self, trunk: nn.Module, channels: int, history: int, answer: Answer | None, dropout: float) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.history = nn.Sequential(nn.Dropout(dropout), nn.Linear(history, channels))
+        self.mix = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Dropout(dropout), nn.Linear(channels, channels))
+        if answer is None:
+            return
+        self.out = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Linear(channels, answer.width))
+        last = self.out[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        with torch.no_grad():
+            last.bias.copy_(torch.from_numpy(answer.start))
+
+    def embed(self, batch: Batch) -> Tensor:
+        """(questions, channels)."""
+        state: Tensor = self.trunk(batch) + self.history(batch.history)
+        mixed: Tensor = self.mix(state)
+        return state + mixed
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(questions, outputs)."""
+        output: Tensor = self.out(self.embed(batch))
+        return output
+
+
+@dataclass(frozen=True)
+class Relational:
+    """A network that reads the tables themselves.
+
+    Attributes:
+        channels: Width of every vector inside.
+        fans: Most recent visible children of a row that are read at each hop.
+        generations: How many parents up a row is read with.
+        strategy: Which children are taken: `recent`, `uniform` or `decayed`.
+        stale: Whether training questions are asked with a view as old as validation's is (frozen regime).
+        epochs, steps, batch, rate, decay, patience, compiled, checkpoint: See `training.Schedule`.
+    """
+
+    channels: int = 64
+    fans: tuple[int, ...] = (16, 8)
+    generations: int = 2
+    strategy: Strategy = "recent"
+    dropout: float = 0.2
+    stale: bool = True
+    epochs: int = 20
+    steps: int = 60
+    batch: int = 512
+    rate: float = 0.003
+    decay: float = 0.01
+    patience: int = 6
+    compiled: bool = False
+    checkpoint: str | None = None
+
+    def trunk(self, reader: Reader, reading: Reading) -> nn.Module:
+        raise NotImplementedError
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(
+            epochs=self.epochs,
+            steps=self.steps,
+            batch=self.batch,
+            rate=self.rate,
+            decay=self.decay,
+            patience=self.patience,
+            compiled=self.compiled,
+            checkpoint=self.checkpoint,
+        )
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
+        return fit(self, train, valid, (valid.time - valid.cutoff), budget, None)
+
+
+def known_labels(batch: Batch) -> Tensor:
+    if batch.labels is None:
+        raise ValueError("a network learns from questions with labels")
+    return batch.labels
+
+
+class Setting(NamedTuple):
+    reader: Reader
+    reading: Reading
+    device: torch.device
+    deadline: float | None
+
+
+def prepare(method: Relational, train: Examples, budget: Budget) -> Setting:
+    """Seeds and threads set, encoders fitted, the training database opened."""
+    deadline = None if budget.seconds is None else time.monotonic() + 0.8 * budget.seconds
+    torch.manual_seed(budget.seed)
+    torch.set_num_threads(budget.threads)
+    reader = Reader(train, tuple(method.fans), method.generations, method.strategy)
+    return Setting(reader, reader.open(train.database), device_of(budget), deadline)
+
+
+def fit(
+    method: Relational,
+    train: Examples,
+    valid: Examples | None,
+    staleness: NDArray[np.int64],
+    budget: Budget,
+    epochs: int | None,
+) -> Fitted:
+    """Learns `train`; stops where `valid` says, or after `epochs`."""
+    setting = prepare(method, train, budget)
+    reader, reading, device = setting.reader, setting.reading, setting.device
+    answer = answer_for(train)
+    network = Headed(method.trunk(reader, reading), method.channels, reader.histories.width, answer, method.dropout)
+    network.to(device)
+    schedule = replace(method.schedule, epochs=epochs or method.epochs)
+    chosen = staleness if method.stale and staleness.any() else None
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        parts = draw(len(train), schedule, budget.seed, epoch)
+        for batch in ahead(lambda i: reading.batch(aged(train.take(parts[i]), chosen, budget.seed, epoch, i)), len(parts)):
+            yield moved(batch, device)
+
+    fitted = Fitted(method, reader, network, answer, budget, staleness, History())
+    judge = None
+    if valid is not None:
+        known = list(cached_batches(reader.open(valid.database), valid, schedule.batch))
+        scale = float(np.std(train.values, ddof=1)) if len(train) > 1 else 1.0
+        metric = PRIMARY[valid.task.type]
+
+        def judge() -> float:
+            answers = fitted.answers(known)
+            classes = len(valid.classes) or valid.width
+            value = score(valid.task, valid.values, answers, scale or 1.0, classes)[metric.name]
+            return value if metric.higher_is_better else -value
+
+    per_epoch = len(draw(len(train), schedule, 0, 0))
+    fitted.history = learn(
+        network,
+        batches,
+        lambda model, batch: answer.loss(model(batch), known_labels(batch)),
+        judge,
+        schedule,
+        per_epoch * schedule.epochs,
+        device,
+        setting.deadline,
+    )
+    return fitted
+
+
+def aged(questions: Examples, staleness: NDArray[np.int64] | None, seed: int, epoch: int, batch: int) -> Examples:
+    """`questions` whose view is as old as those of other questions, drawn at random."""
+    if staleness is None:
+        return questions
+    drawn = np.random.default_rng([seed, epoch, batch, 1]).choice(staleness, len(questions))
+    return replace(questions, cutoff=np.minimum(questions.cutoff, questions.time - drawn))
+
+
+def cached_batches(reading: Reading, questions: Examples, size: int) -> Iterator[Batch]:
+    """The batches of `questions`, in order."""
+    starts = range(0, len(questions), size)
+    return ahead(
+        lambda i: reading.batch(questions.take(np.arange(starts[i], min(starts[i] + size, len(questions))))), len(starts)
+    )
+
+
+@dataclass
+class Fitted:
+    """A fitted relational network."""
+
+    method: Relational
+    reader: Reader
+    network: Headed
+    answer: Answer
+    budget: Budget
+    staleness: NDArray[np.int64]
+    history: History
+
+    def predict(self, questions: Examples) -> NDArray[np.generic]:
+        if len(questions) == 0:
+            return self.answer.decode(np.zeros((0, self.answer.width)))
+        reading = self.reader.open(questions.database)
+        return self.answers(cached_batches(reading, questions, self.method.batch))
+
+    def refit(self, examples: Examples) -> Fitted:
+        return fit(self.method, examples, None, self.staleness, self.budget, max(1, self.history.best))
+
+    def answers(self, batches: Iterator[Batch] | list[Batch]) -> NDArray[np.float64]:
+        device = next(self.network.parameters()).device
+        self.network.eval()
+        with torch.no_grad(), autocast(device):
+            outputs = [self.network(moved(batch, device)).float().cpu() for batch in batches]
+        return self.answer.decode(torch.cat(outputs).double().numpy())

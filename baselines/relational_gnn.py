@@ -1,0 +1,134 @@
+"""A graph neural network on the raw tables: rows are nodes, keys are edges, only rows older than the question are seen.
+
+Heterogeneous GraphSAGE (Hamilton et al., 2017) or GATv2 (Brody et al., 2022) in the manner of relational deep learning
+(Fey et al., 2024). Each distinct row of a batch is encoded once, its older parents included; how old a row is to the
+question enters afterwards, at the nodes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import GATv2Conv, HeteroConv, SAGEConv
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError, nearest
+from relbench_harness.graph.structure import Step
+from relbench_harness.protocol.method import Budget, Examples, Predictor
+
+from .reader import AGES, Batch, EdgeBatch, Reader, Reading
+from .recommendation import Parts, fit_items
+from .relational import Relational
+from .rows import RowEncoder, module_name
+
+Layer = Literal["sage", "gat"]
+HEADS = 4
+
+
+@dataclass(frozen=True)
+class RelationalGNN(Relational):
+    """Attributes:
+    layer: `sage` (mean of the neighbours) or `gat` (attention over them).
+    parts: How items are recommended: `hybrid`, `two_tower` or `id_aware`; other tasks do not use it.
+    """
+
+    layer: Layer = "sage"
+    parts: Parts = "hybrid"
+
+    def __post_init__(self) -> None:
+        if self.layer not in get_args(Layer):
+            raise InputError(f"no layer {self.layer!r}; {nearest(self.layer, get_args(Layer))}")
+        if self.parts not in get_args(Parts):
+            raise InputError(f"no parts {self.parts!r}; {nearest(self.parts, get_args(Parts))}")
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
+        if train.task.type is TaskType.RECOMMENDATION:
+            return fit_items(self, self.parts, train, valid, budget)
+        return super().fit(train, valid, budget)
+
+    def trunk(self, reader: Reader, reading: Reading) -> nn.Module:
+        steps = [list(hop) for hop in reader.fanouts(reading.graph)]
+        return GraphNetwork(reader, steps, self.channels, self.layer)
+
+
+def convolution(layer: Layer, channels: int) -> nn.Module:
+    """One PyG layer from the neighbours over one kind of edge to their source."""
+    if layer == "gat":
+        gat: nn.Module = GATv2Conv((channels, channels), channels // HEADS, HEADS, add_self_loops=False)
+        return gat
+    sage: nn.Module = SAGEConv((channels, channels), channels, root_weight=False)
+    return sage
+
+
+def _quiet(layers: dict[tuple[str, str, str], nn.Module]) -> nn.Module:
+    """A `HeteroConv` without its warning that neighbours are not updated: messages here only go inwards."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        joined: nn.Module = HeteroConv(layers, aggr="sum")
+        return joined
+
+
+class GraphNetwork(nn.Module):
+    """Messages from the outermost hop inwards to the questions' entities."""
+
+    def __init__(self, reader: Reader, steps: list[list[Step]], channels: int, layer: Layer) -> None:
+        super().__init__()
+        self.channels, self.layer = channels, layer
+        layouts = reader.encoders.layouts
+        self.encoder = RowEncoder(layouts, reader.parents, channels, reader.generations)
+        self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
+        self.hops = nn.ModuleList(_quiet({self._type(step): convolution(layer, channels) for step in hop}) for hop in steps)
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in steps)
+
+    @staticmethod
+    def _type(step: Step) -> tuple[str, str, str]:
+        """PyG's edge type, messages going from the neighbour to the node that sampled it."""
+        return step.target, f"{step.child}.{step.column}.{'down' if step.up else 'up'}", f"{step.source} asking"
+
+    def nodes(self, batch: Batch) -> dict[str, Tensor]:
+        """Table → (nodes, channels) before any message: the row with its parents, and its age."""
+        own, state = self.encoder(batch.records, batch.folds)
+        nodes = {}
+        for table, row in batch.row.items():
+            known = state[table].index_select(0, row)
+            if table in batch.bare:
+                known = torch.where(batch.bare[table], own[table].index_select(0, row), known)
+            if table in batch.age:
+                known = known + self.ages[module_name(table)](batch.age[table])
+            nodes[table] = torch.relu(known)
+        return nodes
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(questions, channels)."""
+        nodes = self.nodes(batch)
+        for hop in range(len(self.hops), 0, -1):
+            edges = [e for e in batch.edges if e.hop == hop]
+            if edges:
+                nodes = self._pass(nodes, edges, hop)
+        return nodes[batch.table].index_select(0, batch.seeds)
+
+    def _pass(self, nodes: dict[str, Tensor], edges: list[EdgeBatch], hop: int) -> dict[str, Tensor]:
+        reached = {e.step.source: (e.first, e.first + len(e.ends) - 1) for e in edges}
+        asking = {f"{table} asking": nodes[table][a:b] for table, (a, b) in reached.items()}
+        links = {self._type(e.step): self._link(e, len(nodes[e.step.target])) for e in edges}
+        found = self.hops[hop - 1]({**nodes, **asking}, links)
+        for table, (a, b) in reached.items():
+            before = nodes[table]
+            told = torch.relu(self.norms[hop - 1](before[a:b] + found[f"{table} asking"]))
+            nodes = {**nodes, table: torch.cat([before[:a], told, before[b:]])}
+        return nodes
+
+    def _link(self, edges: EdgeBatch, targets: int) -> Tensor:
+        size = len(edges.ends) - 1
+        if self.layer == "gat" or edges.target.is_cuda:
+            source = torch.repeat_interleave(torch.arange(size, device=edges.ends.device), edges.ends.diff())
+            return torch.stack([edges.target, source])
+        # a compressed matrix lets PyG gather and average in one pass
+        ones = torch.ones(len(edges.target), device=edges.target.device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.sparse_csr_tensor(edges.ends, edges.target, ones, (size, targets), check_invariants=False)

@@ -1,0 +1,148 @@
+"""What rows say by themselves, computed once per distinct row of a batch and shared by all questions that see it.
+
+The parents of a row are older than it almost always, and then what a row and its parents say does not depend on who asks.
+`close` finds those parents; `RowEncoder` turns the attributes of each row into a vector and adds its parents'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from relbench_harness.data.database import Database
+from relbench_harness.graph.attributes import Layout
+
+Rows = NDArray[np.int64]
+ForeignKey = tuple[str, str]
+"""(child table, column)."""
+
+
+class Ancestry:
+    """Which parents of a row are visible wherever the row is."""
+
+    def __init__(self, database: Database) -> None:
+        self.parent = {(name, c): p for name, table in database.items() for c, p in table.references.items()}
+        self._older = {key: _older(database, *key) for key in self.parent}
+
+    def close(self, rows: Mapping[str, Rows], generations: int) -> dict[str, Rows]:
+        """`rows` (ascending, by table) and their older parents, grandparents, … up to `generations` away."""
+        held = {name: np.asarray(r, np.int64) for name, r in rows.items() if len(r)}
+        fresh = held
+        for _ in range(generations):
+            found: dict[str, list[Rows]] = {}
+            for (child, column), parent in self.parent.items():
+                if child in fresh:
+                    named = self._older[child, column][fresh[child]]
+                    found.setdefault(parent, []).append(named[named >= 0])
+            fresh = {}
+            for name, parts in found.items():
+                new = np.setdiff1d(np.concatenate(parts), held.get(name, np.empty(0, np.int64)))
+                if len(new):
+                    fresh[name] = new
+                    held = {**held, name: np.union1d(held[name], new) if name in held else new}
+        return held
+
+    def folds(self, rows: Mapping[str, Rows]) -> dict[ForeignKey, Rows]:
+        """Foreign key → for each of the child's `rows`, the place of its older parent among the parent's, else −1."""
+        places = {}
+        for (child, column), parent in self.parent.items():
+            if child in rows and parent in rows:
+                named = self._older[child, column][rows[child]]
+                at = np.searchsorted(rows[parent], named).clip(max=len(rows[parent]) - 1)
+                places[child, column] = np.where(rows[parent][at] == named, at, -1)
+        return places
+
+    def late(self, known: Database) -> set[ForeignKey]:
+        """Foreign keys of `known` that name a parent younger than its child, so that each question must look itself."""
+        return {
+            (name, column)
+            for name, table in known.items()
+            for column in table.references
+            if bool(((_older(known, name, column) < 0) & (table.parents(column) >= 0)).any())
+        }
+
+
+def _older(database: Database, child: str, column: str) -> Rows:
+    """(rows of `child`,) the parent that `column` names where it is static or no younger than the row, else −1."""
+    table = database[child]
+    named, parent = table.parents(column), database[table.references[column]]
+    if parent.times is None:
+        return named
+    if table.times is None or len(parent) == 0:
+        return np.full(len(named), -1, np.int64)
+    return np.where((named >= 0) & (parent.times[named.clip(0)] <= table.times), named, -1)
+
+
+class TableEncoder(nn.Module):
+    """A row's own attributes as a vector: numbers, moments and text vectors through one matrix, codes by embeddings."""
+
+    def __init__(self, layout: Layout, channels: int) -> None:
+        super().__init__()
+        self.layout = layout
+        self.first: Tensor
+        self.base = nn.Parameter(torch.zeros(channels))
+        width = 2 * len(layout.names("numbers")) + 2 * len(layout.names("moments")) + len(layout.names("vectors"))
+        self.numbers = nn.Linear(width, channels, bias=False) if width else None
+        columns = [*layout.cardinalities, *(size for count, size in layout.sets for _ in range(count))]
+        # place 0 of the table of embeddings is for what a list does not hold
+        self.codes = nn.EmbeddingBag(1 + sum(columns), channels, mode="sum", padding_idx=0) if columns else None
+        if self.codes is not None:
+            nn.init.normal_(self.codes.weight, std=0.1)
+        first = [1 + int(n) for n in np.cumsum([0, *columns])[:-1]]
+        self.register_buffer("first", torch.tensor(first, dtype=torch.int32), persistent=False)
+        self.shape = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Linear(channels, channels))
+
+    def forward(self, packed: Tensor) -> Tensor:
+        """(rows, channels) from packed records (rows, words)."""
+        state = self.base.expand(len(packed), -1)
+        if self.numbers is not None or self.codes is not None:
+            row = self.layout.unpack(packed)
+            if self.numbers is not None:
+                years = torch.asinh(row.moments / 365.25)
+                present = [part.isnan().logical_not().float() for part in (row.numbers, row.moments)]
+                given = [row.numbers.nan_to_num(0.0), years.nan_to_num(0.0), *present, row.vectors.float()]
+                state = state + self.numbers(torch.cat(given, dim=1))
+            if self.codes is not None:
+                sets = torch.where(row.sets == 0, -1 - self.first[row.codes.shape[1] :], row.sets)
+                codes = torch.cat([row.codes, sets], dim=1) + self.first
+                state = state + self.codes(codes.clamp(min=0))
+        shaped: Tensor = self.shape(state)
+        return shaped
+
+
+class RowEncoder(nn.Module):
+    """Every row of a batch as a vector: its attributes, and `generations` times those of its parents."""
+
+    def __init__(
+        self, layouts: Mapping[str, Layout], parents: Mapping[ForeignKey, str], channels: int, generations: int
+    ) -> None:
+        super().__init__()
+        self.tables = nn.ModuleDict({module_name(t): TableEncoder(layout, channels) for t, layout in layouts.items()})
+        self.parents = dict(parents)
+        self.generations = generations
+        self.weights = nn.ModuleDict({module_name(*key): nn.Linear(channels, channels, bias=False) for key in parents})
+
+    def forward(
+        self, records: Mapping[str, Tensor], folds: Mapping[ForeignKey, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Table → (rows, channels) without parents and with them."""
+        own = {table: self.tables[module_name(table)](packed) for table, packed in records.items()}
+        state = own
+        for _ in range(self.generations):
+            added: dict[str, Tensor] = {}
+            for key, place in folds.items():
+                above = self.weights[module_name(*key)](state[self.parents[key]])
+                padded = torch.cat([above, above.new_zeros(1, above.shape[1])])
+                found = padded.index_select(0, torch.where(place < 0, len(above), place))
+                added[key[0]] = added[key[0]] + found if key[0] in added else found
+            state = {t: torch.relu(own[t] + added[t]) if t in added else own[t] for t in own}
+        return own, state
+
+
+def module_name(*parts: str) -> str:
+    """A name for a module: no dot in it, and none that a module has already."""
+    return "of " + "/".join(part.replace("%", "%25").replace("/", "%2F").replace(".", "%2E") for part in parts)

@@ -1,0 +1,118 @@
+"""Plain statistics of an entity's own history, as of any time, at the cost of a look-up.
+
+The children of every parent are kept in order of time with running totals, so a mean over the last m rows or a sum over the
+last w days is a difference of two totals. Totals start anew at every parent: rows of others, and later rows, leave no trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.graph.compiled import compiled
+
+Floats = NDArray[np.float64]
+LAST = (1, 3, 6, 12, 24)
+"""Over how many latest rows means are taken."""
+
+
+@compiled
+def _totals(values: Floats, start: NDArray[np.int64]) -> Floats:
+    """(rows + parents, columns) running totals by parent, each parent's opening with a row of zeros."""
+    totals = np.zeros((len(values) + len(start) - 1, values.shape[1]))
+    for parent in range(len(start) - 1):
+        for row in range(start[parent], start[parent + 1]):
+            at = row + parent + 1
+            for column in range(values.shape[1]):
+                totals[at, column] = totals[at - 1, column] + values[row, column]
+    return totals
+
+
+@compiled
+def before(
+    available: NDArray[np.int64], low: NDArray[np.int64], high: NDArray[np.int64], t: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """For each stretch [low, high) of ascending `available`, where the values at or after t begin."""
+    out = np.empty(len(t), np.int64)
+    for i in range(len(t)):
+        a, b = low[i], high[i]
+        while a < b:
+            middle = (a + b) // 2
+            if available[middle] < t[i]:
+                a = middle + 1
+            else:
+                b = middle
+        out[i] = a
+    return out
+
+
+@dataclass(frozen=True)
+class History:
+    """Events of each parent, in order of the time at which they become available.
+
+    Attributes:
+        start: (parents + 1,) where each parent's events begin.
+        available: (events,) nanoseconds, ascending within a parent.
+        present: (events + parents, columns) running counts of values that are there.
+        totals: The same for their sums.
+        windows: Nanoseconds of each window that sums are taken over.
+    """
+
+    start: NDArray[np.int64]
+    available: NDArray[np.int64]
+    present: Floats
+    totals: Floats
+    windows: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, parent: NDArray[np.int64], available: NDArray[np.int64], values: Floats, parents: int, windows: tuple[int, ...]
+    ) -> History:
+        """From events: their parent (−1 for none), time and values (NaN where missing)."""
+        order = np.lexsort((available, parent))
+        order = order[np.searchsorted(parent[order], 0) :]
+        start = np.searchsorted(parent[order], np.arange(max(parents, 1) + 1)).astype(np.int64)
+        there = np.isfinite(values[order])
+        filled = np.where(there, values[order], 0.0)
+        return cls(start, available[order], _totals(there.astype(np.float64), start), _totals(filled, start), windows)
+
+    @property
+    def width(self) -> int:
+        """How many features `read` gives."""
+        columns = int(self.totals.shape[1])
+        return 1 + (len(LAST) + len(self.windows)) * (1 + columns)
+
+    def read(self, parent: NDArray[np.int64], cutoff: NDArray[np.int64]) -> Floats:
+        """(n, features) of each parent's events before its cut-off; −1 has none.
+
+        How many there are, how long ago the last, third, … was, means over the last rows, counts and sums by window.
+        """
+        who = parent.clip(0)
+        low = self.start[who]
+        high = np.where(parent >= 0, self.start[who + 1], low)
+        past = before(self.available, low, high, cutoff)
+        opened = who  # each parent before this one has one opening row
+        features = [np.log1p(past - low)[:, None]]
+        for last in LAST:
+            first = np.maximum(low, past - last)
+            features += [self._age(first, past - low >= last, cutoff), self._mean(first, past, opened)]
+        for window in self.windows:
+            first = before(self.available, low, past, cutoff - window)
+            features += [np.log1p(past - first)[:, None], self._sum(first, past, opened)]
+        return np.concatenate(features, axis=1)
+
+    def _age(self, row: NDArray[np.int64], there: NDArray[np.bool_], cutoff: NDArray[np.int64]) -> Floats:
+        """Logarithm of the days since each event; −1 where there is none."""
+        age = np.full((len(row), 1), -1.0)
+        age[there, 0] = np.log1p((cutoff[there] - self.available[row[there]]) / 86_400e9)
+        return age
+
+    def _mean(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
+        count = self.present[past + opened] - self.present[first + opened]
+        total = self.totals[past + opened] - self.totals[first + opened]
+        return np.asarray(np.arcsinh(total / np.maximum(count, 1)))
+
+    def _sum(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
+        return np.asarray(np.arcsinh(self.totals[past + opened] - self.totals[first + opened]))

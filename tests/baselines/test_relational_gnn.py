@@ -1,0 +1,69 @@
+"""The graph network: it answers every kind of question, learns what is there, and sees nothing of the future."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from relbench_harness.baselines.relational_gnn import RelationalGNN
+from sklearn.metrics import roc_auc_score
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.protocol.method import Budget
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_shop import DAY, USERS, asked, scrambled, shop
+
+TINY = RelationalGNN(channels=8, fans=(4, 2), epochs=2, steps=3, batch=64)
+ONE = Budget(threads=1, device="cpu")
+TRAIN, VALID, LATER = range(40, 150, 10), range(160, 171, 10), range(160, 191, 10)
+
+
+@pytest.mark.parametrize(("kind", "layer"), [*((kind, "sage") for kind in TaskType), (TaskType.BINARY, "gat")])
+def test_every_kind_of_question_is_answered_and_equal_seeds_answer_equally(kind: TaskType, layer: str) -> None:
+    database = shop()
+    train, valid = asked(database, kind, TRAIN), asked(database, kind, VALID)
+    method = replace(TINY, layer=layer)
+    first, second = (method.fit(train, valid, ONE).predict(valid) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert np.isfinite(first).all()
+    width = {TaskType.MULTICLASS: (3,), TaskType.MULTILABEL: (3,), TaskType.RECOMMENDATION: (3,)}
+    assert first.shape == (len(valid), *width.get(kind, ()))
+
+
+@pytest.mark.parametrize("kind", [TaskType.REGRESSION, TaskType.RECOMMENDATION])
+def test_scrambling_the_future_changes_nothing(kind: TaskType) -> None:
+    database = shop()
+    train, valid, later = (asked(database, kind, days) for days in (TRAIN, VALID, LATER))
+    fitted = TINY.fit(train, valid, ONE)
+    early = later.take(np.flatnonzero(later.time == LATER[0] * DAY))
+    expected = fitted.predict(early)
+    assert np.array_equal(fitted.predict(scrambled(early, LATER[0] * DAY)), expected)
+    # rows before the question do matter
+    assert not np.array_equal(fitted.predict(scrambled(early, 10 * DAY)), expected)
+
+
+def test_it_learns_the_cause() -> None:
+    database = shop()
+    train, valid, later = (asked(database, TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
+    method = RelationalGNN(channels=16, fans=(4, 2), epochs=12, steps=12, batch=64, rate=0.01)
+    told = method.fit(train, valid, ONE).predict(replace(later, labels=None))
+    assert roc_auc_score(later.values, told) > 0.9
+
+
+def test_users_without_a_history_are_answered() -> None:
+    database = shop()
+    fitted = TINY.fit(asked(database, TaskType.REGRESSION, TRAIN), asked(database, TaskType.REGRESSION, VALID), ONE)
+    fresh = asked(database, TaskType.REGRESSION, range(1))
+    assert np.isfinite(fitted.predict(fresh.take(np.arange(USERS)))).all()
+
+
+def test_unknown_layers_and_parts_are_refused() -> None:
+    with pytest.raises(InputError, match="no layer 'sge'; did you mean 'sage'"):
+        RelationalGNN(layer="sge")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no parts"):
+        RelationalGNN(parts="both")  # type: ignore[arg-type]
