@@ -62,9 +62,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 install: $(VENV)/.installed
 
 # Every run writes files of its own, so a second quickstart adds to the results of the first and loses nothing.
+# A run that failed is on the leaderboard too, so that is printed in any case.
 quickstart: $(VENV)/.installed
-	$(HARNESS) run -m task=$(TASKS) method=$(METHODS) seed=$(SEEDS) regime=rolling results_dir=$(RESULTS)
-	$(HARNESS) rank $(RESULTS)
+	$(HARNESS) run -m task=$(TASKS) method=$(METHODS) seed=$(SEEDS) regime=rolling results_dir=$(RESULTS); \
+	status=$$?; $(HARNESS) rank $(RESULTS) && exit $$status
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,157 +1,126 @@
-"""Who met which item when: the events that join a task's entities with its items along foreign keys, and their statistics.
+"""Who met which item when: the events behind a recommendation task, read off the schema.
 
-An event is a row at the turn of a path: some keys up from it lead to the entity, others to the item. It is known from the
-latest of the times along both.
+A trail is a table whose foreign keys lead, over at most two of them, to the asking entities and to the items. Each of its
+rows is an event (entity, item, time); its time is the latest of the row's own and those on the way, because only then is
+the whole of it visible.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
-from relbench_harness.protocol.method import Examples
+from relbench_harness.data.task import Task
+from relbench_harness.errors import InputError
 
-from .histories import ALWAYS, DAY, windows_of
-from .summaries import History, before
-
-Rows = NDArray[np.int64]
-LONGEST = 512
-"""Most events of one entity that are looked at, the latest."""
-MOST_PATHS = 4
-
-
-class Path(NamedTuple):
-    """Rows of `table`, from which the keys `to_entity` and `to_item` lead up."""
-
-    table: str
-    to_entity: tuple[str, ...]
-    to_item: tuple[str, ...]
-
-
-def paths_of(database: Database, entity: str, item: str) -> list[Path]:
-    """Every path of at most two keys on either side, the shortest first; none that turns back where it came from."""
-    found = []
-    for name in database:
-        for left in _ascents(database, name, entity):
-            for right in _ascents(database, name, item):
-                if left and right and left[0] != right[0]:
-                    found.append(Path(name, left, right))
-    return sorted(found, key=lambda path: (len(path.to_entity) + len(path.to_item), path))[:MOST_PATHS]
-
-
-def _ascents(database: Database, table: str, goal: str, most: int = 2) -> list[tuple[str, ...]]:
-    """Sequences of at most `most` foreign keys that lead from `table` up to `goal`."""
-    if most == 0:
-        return []
-    found: list[tuple[str, ...]] = []
-    for column, parent in database[table].references.items():
-        if parent == goal:
-            found.append((column,))
-        else:
-            found += [(column, *rest) for rest in _ascents(database, parent, goal, most - 1)]
-    return found
-
-
-class Events:
-    """The events of one path, by entity and then by time."""
-
-    def __init__(self, database: Database, path: Path, entities: int) -> None:
-        times = database[path.table].times
-        available = np.full(len(database[path.table]), ALWAYS) if times is None else times
-        entity, late = _climb(database, path.table, path.to_entity)
-        item, later = _climb(database, path.table, path.to_item)
-        available = np.maximum(available, np.maximum(late, later))
-        met = np.flatnonzero((entity >= 0) & (item >= 0))
-        order = met[np.lexsort((available[met], entity[met]))]
-        self.item, self.available = item[order], available[order]
-        self.start = np.searchsorted(entity[order], np.arange(entities + 1)).astype(np.int64)
-
-    def past(self, entity: Rows, cutoff: Rows) -> tuple[Rows, Rows, Rows]:
-        """(question, item, time) of each question's latest events before its cut-off."""
-        low, high = self.start[entity], self.start[entity + 1]
-        end = before(self.available, low, high, cutoff)
-        count = np.minimum(end - low, LONGEST)
-        question = np.repeat(np.arange(len(entity)), count)
-        place = end[question] - 1 - (np.arange(len(question)) - np.repeat(np.cumsum(count) - count, count))
-        return question, self.item[place], self.available[place]
-
-
-def _climb(database: Database, table: str, keys: tuple[str, ...]) -> tuple[Rows, Rows]:
-    """For each row of `table`: the row that `keys` lead to (−1 for none) and the latest time of the rows passed over."""
-    row = np.arange(len(database[table]))
-    late = np.full(len(row), ALWAYS)
-    for step, column in enumerate(keys):
-        here = database[table]
-        if step and here.times is not None and len(here):
-            late = np.maximum(late, np.where(row >= 0, here.times[row.clip(0)], ALWAYS))
-        parents = here.parents(column)
-        row = np.where(row >= 0, parents[row.clip(0)], -1) if len(parents) else np.full(len(row), -1)
-        table = here.references[column]
-    return row, late
+Path = tuple[str, ...]
+ALWAYS = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Items that questions have met: (pairs,) question, (pairs,) item, (pairs, features)."""
+class Trail:
+    """A table of events, and the foreign keys that lead from it to the entity and to the item."""
 
-    question: Rows
-    item: Rows
-    features: NDArray[np.float32]
-
-
-class Interactions:
-    """Statistics of items, and of questions' past items, in one database."""
-
-    def __init__(self, train: Examples, database: Database) -> None:
-        task = train.task
-        assert task.item_table is not None
-        self.items = len(database[task.item_table])
-        self.windows = windows_of(train)
-        paths = paths_of(train.known, task.entity_table, task.item_table)
-        self.events = [Events(database, path, len(database[task.entity_table])) for path in paths]
-        self.popularity = [
-            History.of(e.item, e.available, np.zeros((len(e.item), 0)), self.items, self.windows) for e in self.events
-        ]
-        self._seen: dict[int, NDArray[np.float32]] = {}
+    table: str
+    to_entity: Path
+    to_item: Path
 
     @property
-    def item_width(self) -> int:
-        return 1 + sum(part.width for part in self.popularity)
+    def name(self) -> str:
+        return f"{self.table}.{'.'.join(self.to_item)}"
 
-    @property
-    def pair_width(self) -> int:
-        return len(self.events) * (3 + len(self.windows))
 
-    def item_features(self, cutoff: int) -> NDArray[np.float32]:
-        """(items, features) how often and how lately each item was met by anyone before `cutoff`."""
-        if cutoff not in self._seen:
-            if len(self._seen) > 512:
-                self._seen.clear()
-            everyone, when = np.arange(self.items), np.full(self.items, cutoff)
-            parts = [part.read(everyone, when) for part in self.popularity]
-            self._seen[cutoff] = np.concatenate([np.ones((self.items, 1)), *parts], axis=1).astype(np.float32)
-        return self._seen[cutoff]
+def trails(database: Database, task: Task, most: int = 4) -> tuple[Trail, ...]:
+    """The trails between the task's entities and items, those of the shortest paths and most rows first."""
+    if task.item_table is None:
+        raise TypeError("only recommendation tasks have items")
+    found = [
+        Trail(name, to_entity, to_item)
+        for name in database
+        if name not in (task.entity_table, task.item_table)
+        for to_entity in paths(database, name, task.entity_table)
+        for to_item in paths(database, name, task.item_table)
+        if to_entity != to_item
+    ]
+    if not found:
+        raise InputError(
+            f"task {task.id}: no table's foreign keys lead to both {task.entity_table!r} and {task.item_table!r} "
+            "within two steps, so there are no interactions to rank items by"
+        )
+    order = sorted(found, key=lambda t: (len(t.to_entity) + len(t.to_item), -len(database[t.table]), t.table, t.to_item))
+    return tuple(order[:most])
 
-    def pairs(self, entity: Rows, cutoff: Rows) -> Pairs:
-        """Every (question, item) met before the question's cut-off."""
-        met = [events.past(entity, cutoff) for events in self.events]
-        keys = [question * self.items + item for question, item, _ in met]
-        every = np.unique(np.concatenate([np.empty(0, np.int64), *keys]))
-        features = []
-        for key, (question, _, time) in zip(keys, met, strict=True):
-            at = np.searchsorted(every, key)
-            age = (cutoff[question] - time) / DAY
-            latest = np.full(len(every), np.inf)
-            np.minimum.at(latest, at, age)
-            features += [np.log1p(np.bincount(at, minlength=len(every)))]
-            features += [np.where(np.isinf(latest), -1.0, np.log1p(latest.clip(0)))]
-            share = 1 / np.maximum(np.bincount(question, minlength=len(entity)), 1)
-            features += [np.bincount(at, weights=share[question], minlength=len(every))]
-            for window in self.windows:
-                features += [np.log1p(np.bincount(at, weights=age * DAY <= window, minlength=len(every)))]
-        shaped = np.stack(features, axis=1) if features else np.zeros((0, 0))
-        return Pairs(every // self.items, every % self.items, shaped.astype(np.float32))
+
+def paths(database: Database, table: str, goal: str, steps: int = 2) -> Iterator[Path]:
+    """Every way from `table` to `goal` along at most `steps` foreign keys, shortest first."""
+    reached: list[tuple[Path, str]] = [((), table)]
+    for _ in range(steps):
+        reached = [((*path, column), parent) for path, at in reached for column, parent in database[at].references.items()]
+        yield from (path for path, at in reached if at == goal)
+
+
+@dataclass(frozen=True)
+class Events:
+    """(e,) entity, item and time of each event, ascending in time."""
+
+    entity: NDArray[np.int64]
+    item: NDArray[np.int64]
+    time: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def before(self, cutoff: int) -> Events:
+        """Events older than `cutoff`."""
+        return self._slice(0, int(np.searchsorted(self.time, cutoff, side="left")))
+
+    def since(self, time: int) -> Events:
+        """Events at `time` or later."""
+        return self._slice(int(np.searchsorted(self.time, time, side="left")), len(self))
+
+    def of(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Events:
+        return Events(self.entity[rows], self.item[rows], self.time[rows])
+
+    def _slice(self, first: int, last: int) -> Events:
+        return Events(self.entity[first:last], self.item[first:last], self.time[first:last])
+
+    @cached_property
+    def distinct(self) -> Events:
+        """The latest event of each (entity, item), ascending in time."""
+        span = int(self.item.max(initial=0)) + 1
+        _, last = np.unique((self.entity * span + self.item)[::-1], return_index=True)
+        return self.of(np.sort(len(self) - 1 - last))
+
+
+def events(database: Database, trail: Trail) -> Events:
+    """The events of `trail`; rows whose path is broken by a null are none."""
+    table = database[trail.table]
+    time = table.times if table.times is not None else np.full(len(table), ALWAYS, dtype=np.int64)
+    entity, time = _follow(database, trail.table, trail.to_entity, time)
+    item, time = _follow(database, trail.table, trail.to_item, time)
+    rows = np.flatnonzero((entity >= 0) & (item >= 0))
+    rows = rows[np.argsort(time[rows], kind="stable")]
+    return Events(entity[rows], item[rows], time[rows])
+
+
+def _follow(
+    database: Database, table: str, path: Path, time: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(rows of `table`,) the row at the end of `path`, −1 where it breaks, and when all of it is there.
+
+    The last row's own time does not count: asking about an entity or an item presupposes it.
+    """
+    at = np.arange(len(database[table]), dtype=np.int64)
+    for number, column in enumerate(path):
+        parents = database[table].parents(column)
+        at = np.where(at >= 0, parents[at], -1) if len(parents) else at
+        table = database[table].references[column]
+        times = database[table].times
+        if times is not None and len(times) and number < len(path) - 1:
+            time = np.maximum(time, np.where(at >= 0, times[at], time))
+    return at, time

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.metrics import PRIMARY, score
 
-from .interactions import Interactions
+from .exchanges import Interactions
 from .prefetch import ahead
 from .reader import Batch, Reader, Reading, moved
 from .relational import Headed, Relational, prepare

@@ -181,13 +181,31 @@ def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fa
             fail(error)
 
     before = sys.argv
-    sys.argv = ["relbench-harness", *overrides]
+    sys.argv = ["relbench-harness", *map(_quoted, overrides)]
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_sentence(error)) from None
     finally:
         sys.argv = before
+
+
+def _quoted(override: str) -> str:
+    """A `task=` override with each address in quotes, for Hydra takes no bare `=`, and a comma for the next address.
+
+    An address ends in `/task`, so a piece without a slash is continued by the next: `shop@scale=10,seed=1/churn` is one.
+    """
+    key, _, value = override.partition("=")
+    if key != "task" or "@" not in value or value[:1] in "'\"[":
+        return override
+    addresses: list[str] = []
+    pending = ""
+    for piece in value.split(","):
+        pending = f"{pending},{piece}" if pending else piece
+        if "/" in piece:
+            addresses.append(pending)
+            pending = ""
+    return "task=" + ",".join(f"'{address}'" for address in [*addresses, *filter(None, [pending])])
 
 
 def _sentence(error: Exception) -> str:

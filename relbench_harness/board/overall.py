@@ -2,7 +2,7 @@
 
 A task that a method failed or was not run on counts as lost to every method that has a score there. Elo is the
 Bradley–Terry maximum on a scale where 400 points are odds of 10 to 1, centred on 1000, with an interval from resampling
-tasks (`bencheval`). Critical differences: Nemenyi's test as in Demšar, "Statistical comparisons of classifiers over
+tasks (`bencheval`). Where some methods beat others on every task no such maximum exists, and no Elo is given. Critical differences: Nemenyi's test as in Demšar, "Statistical comparisons of classifiers over
 multiple data sets", JMLR 7 (2006).
 """
 
@@ -12,6 +12,9 @@ import math
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from scipy.stats import studentized_range
 
 from relbench_harness.board.leaderboard import GROUP
@@ -21,6 +24,9 @@ COLUMNS = (
     *("tasks", "coverage", "seconds", "critical_difference"),
 )
 ROUNDS = 200
+CENTRE = 1000.0
+UNBOUNDED = 1200.0
+"""Further than this from the centre (odds of 1000 to 1) a resampled rating counts as infinite."""
 
 
 def overall(board: pd.DataFrame) -> pd.DataFrame:
@@ -66,8 +72,8 @@ def _wide(board: pd.DataFrame, unit: pd.Series[str], values: pd.Series[float]) -
 
 
 def _elo(ranks: pd.DataFrame) -> dict[str, pd.Series[float] | float]:
-    """Ratings and their 95 % interval; NaN below two methods or two tasks."""
-    if min(ranks.shape) < 2:
+    """Ratings and their 95 % interval; NaN below two methods or two tasks and where no finite rating exists."""
+    if min(ranks.shape) < 2 or _separable(ranks.to_numpy()):
         return {"elo": math.nan, "elo_low": math.nan, "elo_high": math.nan}
     from bencheval.elo_utils import EloHelper
 
@@ -75,7 +81,19 @@ def _elo(ranks: pd.DataFrame) -> dict[str, pd.Series[float] | float]:
     helper = EloHelper(method_col="method", task_col="task", error_col="error")
     rating = helper.compute_mle_elo_from_ranks(long)
     resampled = helper.compute_elo_ratings_from_ranks(long, seed=0, BOOTSTRAP_ROUNDS=ROUNDS, show_process=False)
-    return {"elo": rating, "elo_low": resampled.quantile(0.025), "elo_high": resampled.quantile(0.975)}
+    # a resample without a finite maximum comes back as far out as the solver's ridge lets it
+    low, high = (resampled.quantile(q) for q in (0.025, 0.975))
+    return {
+        "elo": rating,
+        "elo_low": low.where(low > CENTRE - UNBOUNDED, -math.inf),
+        "elo_high": high.where(high < CENTRE + UNBOUNDED, math.inf),
+    }
+
+
+def _separable(ranks: NDArray[np.float64]) -> bool:
+    """Whether the methods fall into groups of which one loses to the other on every task."""
+    beats = (ranks[:, None] <= ranks[None, :]).any(axis=2)
+    return int(connected_components(csr_array(beats), directed=True, connection="strong")[0]) > 1
 
 
 def critical_difference(methods: int, tasks: int, alpha: float = 0.05) -> float:

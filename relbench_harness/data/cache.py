@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -18,13 +19,15 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.timing import restored
 
-FORMAT = 1
+FORMAT = 2
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """What cannot be read from a table's Arrow file."""
+    """What cannot be read from a table's Arrow file; `file` is that file's stem, as a table's name may be no file name."""
 
+    file: str
     key: str | None
     time: str | None
     references: dict[str, str]
@@ -59,9 +62,9 @@ def stored(name: str, fingerprint: str, build: Callable[[Path], Built]) -> Path:
     What building cost is charged to phase `load` when the result comes from disk, so a warm cache makes nobody faster.
     """
     folder = cache_home() / "databases" / f"{name}-{fingerprint[:20]}-{FORMAT}"
-    if (folder / "index.json").is_file():
-        index = json.loads((folder / "index.json").read_text())
-        restored("load", float(index["seconds"]))
+    seconds = _seconds_of_whole(folder)
+    if seconds is not None:
+        restored("load", seconds)
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-scratch-", dir=folder.parent))
@@ -74,32 +77,57 @@ def stored(name: str, fingerprint: str, build: Callable[[Path], Built]) -> Path:
     return folder
 
 
+def _seconds_of_whole(folder: Path) -> float | None:
+    """What building the database in `folder` took; None where there is none or where it is damaged."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        open_stored(folder)
+        return float(index["seconds"])
+    except FileNotFoundError as error:
+        if not folder.exists():
+            return None
+        fault: Exception = error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        fault = error
+    log.warning("the cached database in %s is damaged and will be built anew (%s)", folder, fault)
+    return None
+
+
 def _write(built: Built, folder: Path, seconds: float) -> None:
     database = built.database
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         entries = {}
         fingerprint = database.fingerprint
-        for name, table in database.items():
-            entries[name] = asdict(_Entry(table.key, table.time, dict(table.references), table.dropped))
+        for number, (name, table) in enumerate(database.items()):
+            file = str(number)
+            entries[name] = asdict(_Entry(file, table.key, table.time, dict(table.references), table.dropped))
             if name in built.files:
-                built.files[name].replace(partial / f"{name}.arrow")
+                built.files[name].replace(partial / f"{file}.arrow")
             else:
-                _write_arrow(table.rows, partial / f"{name}.arrow")
+                _write_arrow(table.rows, partial / f"{file}.arrow")
             if table.origin is not None:
-                _write_arrow(pa.table({"origin": table.origin}), partial / f"{name}.origin.arrow")
+                _write_arrow(pa.table({"origin": table.origin}), partial / f"{file}.origin.arrow")
         if built.truth is not None:
             built.truth.replace(partial / "truth")
         index = {"format": FORMAT, "fingerprint": fingerprint, "seconds": seconds, "tables": entries}
         (partial / "index.json").write_text(json.dumps(index, indent=1))
-        try:
-            partial.replace(folder)
-        except OSError:
-            # another process finished first; both built the same thing
-            if not (folder / "index.json").is_file():
-                raise
+        _put(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Moves `partial` to `folder`, unless another process, which built the same thing, has finished first."""
+    try:
+        partial.replace(folder)
+    except OSError:
+        if _seconds_of_whole(folder) is not None:
+            return
+        damaged = Path(tempfile.mkdtemp(prefix=f".{folder.name}-damaged-", dir=folder.parent))
+        folder.replace(damaged)
+        shutil.rmtree(damaged, ignore_errors=True)
+        partial.replace(folder)
 
 
 def _write_arrow(rows: pa.Table, path: Path) -> None:
@@ -113,11 +141,11 @@ def open_stored(folder: Path) -> Database:
     tables = []
     for name, entry in index["tables"].items():
         known = _Entry(**entry)
-        origin = folder / f"{name}.origin.arrow"
+        origin = folder / f"{known.file}.origin.arrow"
         tables.append(
             Table(
                 name=name,
-                rows=_read_arrow(folder / f"{name}.arrow"),
+                rows=_read_arrow(folder / f"{known.file}.arrow"),
                 key=known.key,
                 time=known.time,
                 references=MappingProxyType(known.references),

@@ -12,7 +12,6 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from relbench.manifest import TableSpec
 
 from relbench_harness.data.database import Database
@@ -35,6 +34,10 @@ def canonical(raw: Mapping[str, pa.Table], specs: Mapping[str, TableSpec], where
     for name in specs:
         if name not in raw:
             raise InputError(f"{where}: the manifest declares table {name!r}, which is missing; {nearest(name, raw)}")
+    for name in specs:
+        for column in raw[name].column_names:
+            if raw[name].column_names.count(column) > 1:
+                raise InputError(f"{where}: table {name!r} has two columns called {column!r}")
     ordered = {name: _in_time_order(name, raw[name], spec, where) for name, spec in specs.items()}
     keys = {name: _unique_key(name, ordered[name][0], spec, where) for name, spec in specs.items()}
     return Database(_numbered(name, *ordered[name], spec, specs, keys, where) for name, spec in specs.items())
@@ -76,7 +79,7 @@ def _unique_key(name: str, rows: pa.Table, spec: TableSpec, where: str) -> pa.Ch
     """The primary key at its source, checked; None where the table has none."""
     if spec.pkey is None:
         return None
-    key = _column(name, rows, spec.pkey, where)
+    key = _plain(_column(name, rows, spec.pkey, where))
     if pa.types.is_floating(key.type):
         key = _whole(key, f"{where}: primary key {name}.{spec.pkey}")
     if key.null_count:
@@ -90,6 +93,11 @@ def _unique_key(name: str, rows: pa.Table, spec: TableSpec, where: str) -> pa.Ch
             f"{where}: primary key {name}.{spec.pkey} is not unique: {first['values']!r} stands in {first['counts']} rows"
         )
     return key
+
+
+def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values of a dictionary-encoded column, others as they are."""
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def _counts_rows(key: pa.ChunkedArray) -> bool:
@@ -117,7 +125,7 @@ def _numbered(
         number = pa.array(np.arange(rows.num_rows, dtype=np.int64))
         rows = rows.set_column(rows.column_names.index(spec.pkey), spec.pkey, number)
     for column, parent in spec.fkeys.items():
-        values = _column(name, rows, column, where)
+        values = _plain(_column(name, rows, column, where))
         if parent not in specs:
             raise InputError(
                 f"{where}: foreign key {name}.{column} refers to unknown table {parent!r}; {nearest(parent, specs)}"
@@ -171,11 +179,11 @@ def _whole(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
         raise InputError(f"{what} holds fractions, which cannot be keys ({error})") from None
 
 
-def source_row_numbers(table: Table, entity: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Canonical row numbers of entities that a hosted label file names by their key at the source; −1 where absent."""
-    if table.origin is None:
-        known = (entity >= 0) & (entity < len(table))
-        return np.where(known, entity, -1)
-    key = table.origin if isinstance(table.origin, pa.ChunkedArray) else pa.chunked_array([table.origin])
-    numbers = _row_numbers(pa.chunked_array([pa.array(entity)]), key, f"hosted labels of {table.name}")
-    return np.asarray(pc.fill_null(numbers, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+def source_row_numbers(table: Table, keys: pa.Array | pa.ChunkedArray, what: str) -> pa.Array:
+    """(n,) int64 canonical row numbers of rows that a label file names by their key at the source; null where absent."""
+    named = table.origin if table.origin is not None else pa.array(np.arange(len(table), dtype=np.int64))
+    return _row_numbers(_plain(_chunked(keys)), _chunked(named), what)
+
+
+def _chunked(values: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])

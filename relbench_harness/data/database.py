@@ -75,6 +75,10 @@ class Database(Mapping[str, Table]):
             table = self[name]
             if column not in table.rows.column_names:
                 raise InputError(f"no column {column!r} in table {name!r}; {nearest(column, table.rows.column_names)}")
+            if column == table.time:
+                raise InputError(
+                    f"column {column!r} is the time of table {name!r}, by which all is cut; it cannot be hidden"
+                )
             gone.setdefault(name, set()).add(column)
         return Database(table.without(gone.get(name, ())) for name, table in self.items())
 

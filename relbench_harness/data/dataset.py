@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,7 +31,9 @@ from relbench_harness.data.cache import Built, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
 from relbench_harness.data.labels import Cuts, LabelTable, Split, split_labels
+from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Task, read_task
+from relbench_harness.data.truth import Truth
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.home import home
 from relbench_harness.timing import phase
@@ -101,7 +104,10 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        return self.address if os.sep not in self.address else self.folder.name
+        if os.sep not in self.address:
+            return self.address
+        at = "@" + self.address.partition("@")[2] if "@" in self.address else ""
+        return self.folder.name + at
 
     @cached_property
     def _raw_manifest(self) -> dict[str, Any]:
@@ -190,6 +196,18 @@ class Dataset:
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
         with phase("labels"):
             return split_labels(task, self.database, self.cuts, split, regenerate)
+
+    def truth(self, task: Task, split: Split) -> Truth | None:
+        """The true distribution of the labels of `split`, where the dataset's `build.py` has a function `truth`.
+
+        Never part of `Examples`: methods cannot reach it.
+        """
+        source = self._source()
+        if not isinstance(source, _Script) or not (self.stored / "truth").is_dir():
+            return None
+        labels = self.labels(task, split)
+        ends = {"train": self.cuts.val, "val": self.cuts.val, "test": self.cuts.test}
+        return source.truth(task.name, labels, nanoseconds(ends[split]), self.stored / "truth")
 
 
 @dataclass(frozen=True)
@@ -301,6 +319,16 @@ class _Script:
                 for name, t in tables.items()
             }
         )
+
+    def truth(self, task: str, labels: LabelTable, end: int, folder: Path) -> Truth | None:
+        known = getattr(self._load(), "truth", None)
+        if known is None:
+            return None
+        cutoff = np.full(len(labels), end)
+        truth: Truth = known(
+            task=task, entity=labels.entity, time=labels.time, cutoff=cutoff, folder=folder, **self.parameters
+        )
+        return truth
 
 
 @dataclass(frozen=True)

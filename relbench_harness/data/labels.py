@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -21,7 +22,7 @@ from relbench_harness.data.canonical import source_row_numbers
 from relbench_harness.data.database import Database
 from relbench_harness.data.query import CutQueries, run_sql
 from relbench_harness.data.table import nanoseconds
-from relbench_harness.data.task import Kind, Task
+from relbench_harness.data.task import Kind, Task, TaskType
 from relbench_harness.errors import InputError, nearest
 
 Split = Literal["train", "val", "test"]
@@ -37,7 +38,7 @@ class Cuts(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Questions and answers in canonical order: by time, then entity.
+    """Questions and answers, by time, then entity; hosted ones in the order in which they are hosted.
 
     Attributes:
         entity: (n,) row number of the entity.
@@ -83,7 +84,7 @@ def split_labels(task: Task, database: Database, cuts: Cuts, split: Split, regen
         )
     hosted = None if task.folder is None or regenerate else task.folder / f"{split}.parquet"
     if hosted is not None and hosted.is_file():
-        labels = _hosted(task, database, pq.read_table(hosted), str(hosted))
+        labels = _hosted(task, database, hosted)
     elif task.kind is Kind.EXTERNAL:
         raise InputError(f"task {task.id}: labels of an external task are hosted, but {split}.parquet is missing")
     elif task.kind is Kind.AUTOCOMPLETE:
@@ -129,6 +130,8 @@ def sql_labels(task: Task, database: Database, timestamps: pd.DatetimeIndex) -> 
 
     The SQL sees every table by name, a relation `timestamps(timestamp)`, and `{timedelta}` replaced by Δ.
     """
+    if "timestamps" in database:
+        raise InputError(f"task {task.id}: a table of the database is called 'timestamps', as the relation its SQL needs")
     tables = {name: table.rows for name, table in database.items()} | _timestamps(timestamps)
     return _label_table(task, run_sql(_label_sql(task), tables, _source(task)), _source(task))
 
@@ -162,37 +165,56 @@ def _timestamps(timestamps: pd.DatetimeIndex) -> dict[str, pa.Table]:
 
 
 def _label_table(task: Task, rows: pa.Table, what: str) -> LabelTable:
+    """What the SQL yields, in canonical order: by time, then entity, lists ascending."""
+    labels = _checked(task, rows, what)
+    return labels.take(np.lexsort((labels.entity, labels.time)))
+
+
+def _checked(task: Task, rows: pa.Table, what: str) -> LabelTable:
+    """Rows of labels whose entities and items are row numbers, in the order they have."""
     for column in (task.time_col, task.entity_col, task.target):
         if column not in rows.column_names:
             raise InputError(f"{what} yields no column {column!r}; {nearest(column, rows.column_names)}")
     time, entity = rows.column(task.time_col), rows.column(task.entity_col)
     if not (pa.types.is_timestamp(time.type) or pa.types.is_date(time.type)):
         raise InputError(f"{what}: column {task.time_col!r} is no time but {time.type}")
+    if not (pa.types.is_integer(entity.type) or pa.types.is_floating(entity.type)):
+        raise InputError(f"{what}: column {task.entity_col!r} is {entity.type}, not the key of {task.entity_table!r}")
     # a row without an entity asks about nobody
     rows = rows.filter(pc.and_(pc.is_valid(entity), pc.is_valid(time)))
     at = np.asarray(rows.column(task.time_col).cast(pa.timestamp("ns")).cast(pa.int64()).to_numpy())
     who = np.asarray(rows.column(task.entity_col).cast(pa.int64()).to_numpy())
-    target = rows.column(task.target).combine_chunks()
-    if isinstance(target, pa.ChunkedArray):
-        target = pa.concat_arrays(target.chunks) if target.num_chunks else pa.array([], target.type)
-    if _is_list(target):
-        if pa.types.is_integer(target.type.value_type) and task.item_table is not None:
-            target = _sorted_lists(target)
-    elif task.kind is not Kind.EXTERNAL and target.null_count:
+    return LabelTable(who, at, _target(task, _whole_array(rows.column(task.target)), what))
+
+
+def _target(task: Task, target: pa.Array, what: str) -> pa.Array:
+    if task.type in (TaskType.RECOMMENDATION, TaskType.MULTILABEL) and not _is_list(target):
+        raise InputError(f"{what}: target {task.target!r} of a {task.type} task is {target.type}, not a list")
+    if task.type is TaskType.RECOMMENDATION:
+        if not pa.types.is_integer(target.type.value_type) and len(target.flatten()):
+            raise InputError(f"{what}: target {task.target!r} lists {target.type.value_type}, not keys")
+        return _sorted_lists(target)
+    if target.null_count and task.kind is not Kind.EXTERNAL:
         raise InputError(f"{what}: target {task.target!r} is null in {target.null_count} rows")
-    order = np.lexsort((who, at))
-    return LabelTable(who[order], at[order], target.take(pa.array(order)))
+    return target
 
 
-def _is_list(values: pa.Array) -> bool:
+def _whole_array(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _is_list(values: pa.Array | pa.ChunkedArray) -> bool:
     return bool(pa.types.is_list(values.type) or pa.types.is_large_list(values.type))
 
 
 def list_parts(target: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(n + 1,) offsets and (total,) values of a list array of integers."""
+    return _offsets(target), np.asarray(target.flatten().cast(pa.int64()))
+
+
+def _offsets(target: pa.Array) -> NDArray[np.int64]:
     lengths = np.asarray(pc.fill_null(pc.list_value_length(target), 0)).astype(np.int64)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    return offsets, np.asarray(target.flatten().cast(pa.int64()))
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
 
 def _rebuild(offsets: NDArray[np.int64], values: NDArray[np.int64]) -> pa.Array:
@@ -240,25 +262,32 @@ def _autocomplete(task: Task, database: Database, cuts: Cuts, split: Split) -> L
     if pa.types.is_floating(target.type):
         target = pc.if_else(pc.is_nan(target), pa.scalar(None, target.type), target)
     rows = np.flatnonzero(np.asarray(pc.is_valid(target)))
-    chosen = target.take(pa.array(rows))
-    chosen = pa.concat_arrays(chosen.chunks) if chosen.num_chunks else pa.array([], target.type)
-    labels = LabelTable((rows + first).astype(np.int64), table.times[rows + first], chosen)
-    return labels.take(np.lexsort((labels.entity, labels.time)))
+    return LabelTable((rows + first).astype(np.int64), table.times[rows + first], _whole_array(target.take(pa.array(rows))))
 
 
-def _hosted(task: Task, database: Database, rows: pa.Table, what: str) -> LabelTable:
-    """Labels as they lie on disk, their keys turned into canonical row numbers, their order kept."""
-    labels = _label_table(task, rows, what)
-    entity = _canonical_rows(database, task.entity_table, labels.entity, what)
-    target = labels.target
-    if task.item_table is not None:
-        offsets, values = list_parts(target)
-        target = _rebuild(offsets, _canonical_rows(database, task.item_table, values, what))
-    return LabelTable(entity, labels.time, target)
+def _hosted(task: Task, database: Database, path: Path) -> LabelTable:
+    """Labels as they lie on disk, in their order, their keys turned into canonical row numbers."""
+    try:
+        rows = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path} is not a parquet file: {' '.join(str(error).split())}") from None
+    if task.entity_col in rows.column_names:
+        rows = _replaced(rows, task.entity_col, _rows_of(database, task.entity_table, rows[task.entity_col], path))
+    if task.item_table is not None and task.target in rows.column_names and _is_list(rows[task.target]):
+        lists = _whole_array(rows[task.target])
+        items = _rows_of(database, task.item_table, lists.flatten(), path)
+        rows = _replaced(rows, task.target, _rebuild(_offsets(lists), np.asarray(items)))
+    return _checked(task, rows, str(path))
 
 
-def _canonical_rows(database: Database, table: str, keys: NDArray[np.int64], what: str) -> NDArray[np.int64]:
-    numbers = source_row_numbers(database[table], keys)
-    if (numbers < 0).any():
-        raise InputError(f"{what}: entity {int(keys[numbers < 0][0])} is not in table {table!r}")
+def _replaced(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.column_names.index(column), column, values)
+
+
+def _rows_of(database: Database, table: str, keys: pa.Array | pa.ChunkedArray, path: Path) -> pa.Array:
+    """Row numbers of `keys`; a key that is null stays null, one that names nothing is an error."""
+    numbers = source_row_numbers(database[table], keys, f"{path}: a key of {table!r}")
+    absent = np.flatnonzero(np.asarray(pc.is_null(numbers)) & np.asarray(pc.is_valid(keys)))
+    if len(absent):
+        raise InputError(f"{path}: entity {keys[int(absent[0])].as_py()!r} is not in table {table!r}")
     return numbers

@@ -112,7 +112,7 @@ def _task(manifest: TaskManifest, dataset: str, specs: dict[str, tuple[str | Non
         if table not in specs:
             raise ValueError(f"unknown table {table!r}; {nearest(table, specs)}")
     key, time = specs[entity_table]
-    removed = tuple((str(table), str(column)) for table, column in manifest.remove_columns)
+    removed = tuple(_pair(entry) for entry in manifest.remove_columns)
     time_col, target = manifest.time_col, manifest.target_col or manifest.dst_entity_col
     if kind is Kind.AUTOCOMPLETE:
         if time is None:
@@ -152,6 +152,12 @@ def _task(manifest: TaskManifest, dataset: str, specs: dict[str, tuple[str | Non
         description=manifest.description or "",
         folder=folder,
     )
+
+
+def _pair(entry: object) -> tuple[str, str]:
+    if not isinstance(entry, list | tuple) or len(entry) != 2:
+        raise ValueError(f"remove_columns holds [table, column] pairs, got {entry!r}")
+    return str(entry[0]), str(entry[1])
 
 
 def _one_line(error: Exception) -> str:

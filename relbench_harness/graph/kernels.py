@@ -20,10 +20,14 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _S27, _S30, _S31, _S11 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(11)
-_S58, _ONE, _ZERO, _SIX_BITS = np.uint64(58), np.uint64(1), np.uint64(0), np.int64(63)
+_S58, _ONE, _ZERO, _SIX_BITS = np.uint64(58), np.uint64(1), np.uint64(0), 63
 _UNIT = 2.0**-53
-_HIGHEST_GUMBEL = 37.0
-"""No Gumbel variate drawn from 53 random bits is larger."""
+_HALF_UNIT = 2.0**-54
+_LOCAL_BITS = 28
+_LOCAL_MASK = 2**28 - 1
+"""Slots hold the number of a node in the graph (35 bits) and in its group (28 bits)."""
+SLOTS = 4096
+"""Slots of the table of found nodes at the beginning of a group."""
 
 _BRUIJN = np.uint64(0x03F79D71B4CB0A89)
 _LOWEST_BIT = np.zeros(64, np.int64)
@@ -78,19 +82,31 @@ def pick_uniform(n: int, k: int, key: np.uint64, bits: Array, out: Array) -> Non
 
 
 @compiled
-def pick_decayed(n: int, k: int, key: np.uint64, ages: Array, out: Array, heap: Array) -> None:
-    """out[:k] = k of the positions 0 … n−1 drawn one after another with weight exp(−age), ascending.
+def pick_decayed(
+    children: Array, k: int, key: np.uint64, times: Array, cutoff: int, rate: float, out: Array, heap: Array
+) -> None:
+    """out[:k] = k positions of `children` drawn one after another with weight exp(−age), ascending.
 
-    `ages` (n,) descend. The k largest of −age + Gumbel noise are such a draw (Kool, van Hoof & Welling, 2019); walking
-    from the youngest, the search ends where no noise could lift an older row into it.
+    The k largest of −age + Gumbel noise are such a draw (Kool, van Hoof & Welling, Stochastic beams and where to find them,
+    2019). The walk starts at the youngest, so the weight last computed bounds those to come: most rows are refused by
+    their noise alone, without a look at their time, and the walk ends where no noise could suffice.
+
+    Args:
+        children: (n,) rows of a timed table, ascending, all visible.
+        times: (rows of that table,) nanoseconds.
+        rate: Age per nanosecond.
     """
-    held = 0
-    for back in range(n):
-        at = n - 1 - back
-        if held == k and -ages[at] + _HIGHEST_GUMBEL < heap[0]:
-            break
-        draw = mix(key + _GOLDEN * np.uint64(at + 1))
-        value = -ages[at] - np.log(-np.log((np.float64(draw >> _S11) + 0.5) * _UNIT))
+    held, enough = 0, 2.0
+    for back in range(len(children)):
+        at = len(children) - 1 - back
+        noise = (np.float64(mix(key + _GOLDEN * np.uint64(at + 1)) >> _S11) + 0.5) * _UNIT
+        # −log(noise) ≥ 1 − noise, and only −log(noise) < weight · exp(−smallest held) enters
+        if 1.0 - noise > enough:
+            if enough < _HALF_UNIT:
+                break
+            continue
+        age = np.float64(cutoff - times[children[at]]) * rate
+        value = -age - np.log(-np.log(noise))
         if held < k:
             child = held
             held += 1
@@ -111,6 +127,8 @@ def pick_decayed(n: int, k: int, key: np.uint64, ages: Array, out: Array, heap: 
                 heap[hole], out[hole] = heap[child], out[child]
                 hole = child
             heap[hole], out[hole] = value, at
+        if held == k:
+            enough = np.exp(-heap[0] - age) * (1.0 + 1e-9)
     out[:k].sort()
 
 
@@ -133,22 +151,30 @@ def _first_at_least(ids: Array, low: int, high: int, bound: int) -> int:
 
 
 @compiled
-def _slot(key: int, size: int) -> int:
-    """Where in a table of `size` (a power of two) slots the search for `key` begins."""
-    return int((np.uint64(key) * _GOLDEN) >> _S31) & (size - 1)
+def _visit(slots: Array, size: int, number: int, fresh: int) -> int:
+    """The number that the node has in its group: `fresh` if it was not there. `size` is a power of two."""
+    at = int((np.uint64(number) * _GOLDEN) >> _S31) & (size - 1)
+    while True:
+        entry = slots[at]
+        if entry < 0:
+            slots[at] = (number << _LOCAL_BITS) | fresh
+            return fresh
+        if entry >> _LOCAL_BITS == number:
+            return int(entry & _LOCAL_MASK)
+        at = (at + 1) & (size - 1)
 
 
 @compiled
-def _rehash(keys: Array, values: Array, floor: int) -> tuple[Array, Array]:
-    size = 2 * len(keys)
-    new_keys, new_values = np.full(size, np.int64(-1)), np.empty(size, np.int32)
-    for slot in range(len(keys)):
-        if keys[slot] >= floor:
-            at = _slot(keys[slot], size)
-            while new_keys[at] >= 0:
-                at = (at + 1) & (size - 1)
-            new_keys[at], new_values[at] = keys[slot], values[slot]
-    return new_keys, new_values
+def _roomier(slots: Array, size: int, needed: int) -> tuple[Array, int]:
+    """A table with at least `needed` slots and the same entries."""
+    wider = size
+    while wider < needed:
+        wider *= 2
+    result = np.full(wider, np.int64(-1))
+    for slot in range(size):
+        if slots[slot] >= 0:
+            _visit(result, wider, slots[slot] >> _LOCAL_BITS, slots[slot] & _LOCAL_MASK)
+    return result, wider
 
 
 @compiled
@@ -169,7 +195,8 @@ def expand(
     seed: np.uint64,
     own_parents: bool,
     longest: int,
-) -> tuple[Array, Array, Array, Array, Array, Array, Array]:
+    scratch: tuple[Array, Array, Array, Array, Array],
+) -> tuple[tuple[Array, Array, Array, Array, Array], Array, Array, Array]:
     """Sample the groups `groups[0]` … `groups[1] − 1`.
 
     Args:
@@ -182,50 +209,42 @@ def expand(
         fan: (hops, steps) most neighbours per row, −1 for all.
         rate: One over the time, in nanoseconds, in which a weight falls by a factor e.
         longest: The longest list of children.
+        scratch: Memory to work in: node rows, node tables, edge targets, edges per source and step, slots.
 
     Returns:
-        rows and tables of the found nodes in order of discovery; of each sampled edge the target's number in its group;
-        per expanded node and step the number of edges; (groups, hops + 1, tables) nodes; (groups, hops, steps) edges;
-        each question's node number in its group.
+        The scratch memory, grown where it was short. It holds the rows and tables of the found nodes in order of discovery,
+        of each sampled edge the target's number in its group, and per expanded node and step the number of edges. Then
+        (groups, hops + 1, tables) nodes, (groups, hops, steps) edges, and each question's node number in its group.
     """
     parents, starts, children, times = flat
+    row_of, table_of, target_of, run, slots = scratch
     hops, tables, steps = fan.shape[0], len(step_first) - 1, len(step)
     count = groups[1] - groups[0]
     nodes = np.zeros((count, hops + 1, tables), np.int64)
     edges = np.zeros((count, hops, steps), np.int64)
     first_question = question_start[groups[0]]
     answered = np.empty(question_start[groups[1]] - first_question, np.int32)
-    row_of, table_of = np.empty(1024, question_row.dtype), np.empty(1024, np.int16)
-    target_of, run = np.empty(1024, np.int32), np.empty(1024, np.int32)
-    total = table[tables, 0]
-    keys, values = np.full(4096, np.int64(-1)), np.empty(4096, np.int32)
     bits = np.zeros((longest >> 6) + 1 if strategy == UNIFORM else 1, np.uint64)
     widest = 1
     for h in range(hops):
         for s in range(steps):
             widest = max(widest, fan[h, s])
     picked, heap = np.empty(widest, np.int64), np.empty(widest, np.float64)
-    ages = np.empty(1, np.float64)
     end, edge_end, run_end = 0, 0, 0
     for g in range(groups[0], groups[1]):
-        base, floor, local = end, (g - groups[0]) * total, g - groups[0]
+        base, local, size = end, g - groups[0], SLOTS
+        slots[:size] = -1
+        asked = question_start[g + 1] - question_start[g]
+        if end + asked > len(row_of):
+            row_of, table_of = _longer(row_of, end + asked), _longer(table_of, end + asked)
+        if 2 * asked > size:
+            slots, size = _roomier(slots, size, 2 * asked)
         for q in range(question_start[g], question_start[g + 1]):
-            key = floor + table[question_table, 0] + question_row[q]
-            slot = _slot(key, len(keys))
-            while keys[slot] >= floor and keys[slot] != key:
-                slot = (slot + 1) & (len(keys) - 1)
-            if keys[slot] != key:
-                if end == len(row_of):
-                    row_of, table_of = _longer(row_of, end + 1), _longer(table_of, end + 1)
-                keys[slot], values[slot] = key, end - base
-                row_of[end], table_of[end] = question_row[q], question_table
-                end += 1
-                nodes[local, 0, question_table] += 1
-                if 2 * (end - base) > len(keys):
-                    keys, values = _rehash(keys, values, floor)
-                answered[q - first_question] = end - base - 1
-            else:
-                answered[q - first_question] = values[slot]
+            at = _visit(slots, size, table[question_table, 0] + question_row[q], end - base)
+            row_of[end], table_of[end] = question_row[q], question_table
+            end += at == end - base
+            answered[q - first_question] = at
+        nodes[local, 0, question_table] = end - base
         frontier = base
         for h in range(hops):
             frontier_end = end
@@ -259,19 +278,16 @@ def expand(
                                 low = high - most
                             else:
                                 whole = False
-                                key64 = stream(seed, cutoffs[g], np.int64(s), row)
-                                if strategy == UNIFORM:
-                                    pick_uniform(high - low, most, key64, bits, picked)
+                                key = stream(seed, cutoffs[g], np.int64(s), row)
+                                born = table[target, 1]
+                                if strategy == UNIFORM or born < 0:
+                                    if len(bits) <= (high - low) >> 6:
+                                        bits = np.zeros((longest >> 6) + 1, np.uint64)
+                                    pick_uniform(high - low, most, key, bits, picked)
                                 else:
-                                    if len(ages) < high - low:
-                                        ages = np.empty(2 * (high - low), np.float64)
-                                    if table[target, 1] < 0:
-                                        ages[: high - low] = 0.0
-                                    else:
-                                        for i in range(high - low):
-                                            born = times[table[target, 1] + children[low + i]]
-                                            ages[i] = np.float64(cutoffs[g] - born) * rate
-                                    pick_decayed(high - low, most, key64, ages, picked, heap)
+                                    pick_decayed(
+                                        children[low:high], most, key, times[born:], cutoffs[g], rate, picked, heap
+                                    )
                     taken = high - low if whole else most
                     run[run_end - 1] = taken
                     edges[local, h, s] += taken
@@ -279,35 +295,25 @@ def expand(
                         target_of = _longer(target_of, edge_end + taken)
                     if end + taken > len(row_of):
                         row_of, table_of = _longer(row_of, end + taken), _longer(table_of, end + taken)
-                    while 2 * (end + taken - base) > len(keys):
-                        keys, values = _rehash(keys, values, floor)
-                    mask = len(keys) - 1
+                    if 2 * (end + taken - base) > size:
+                        slots, size = _roomier(slots, size, 2 * (end + taken - base))
+                    number, before = table[target, 0], end
                     for i in range(taken):
-                        if step[s, 1] == 1:
-                            found = np.int64(parents[low])
-                        elif whole:
-                            found = np.int64(children[low + i])
-                        else:
-                            found = np.int64(children[low + picked[i]])
-                        key = floor + table[target, 0] + found
-                        slot = _slot(key, len(keys))
-                        while keys[slot] >= floor and keys[slot] != key:
-                            slot = (slot + 1) & mask
-                        if keys[slot] != key:
-                            keys[slot], values[slot] = key, end - base
-                            row_of[end], table_of[end] = found, target
-                            nodes[local, h + 1, target] += 1
-                            end += 1
-                        target_of[edge_end] = values[slot]
-                        edge_end += 1
+                        found = parents[low] if step[s, 1] == 1 else children[low + (i if whole else picked[i])]
+                        at = _visit(slots, size, number + found, end - base)
+                        row_of[end], table_of[end] = found, target
+                        end += at == end - base
+                        target_of[edge_end + i] = at
+                    edge_end += taken
+                    nodes[local, h + 1, target] += end - before
             frontier = frontier_end
-    return row_of[:end], table_of[:end], target_of[:edge_end], run[:run_end], nodes, edges, answered
+    return (row_of, table_of, target_of, run, slots), nodes, edges, answered
 
 
 @compiled
 def assemble(
     groups: tuple[int, int],
-    found: tuple[Array, Array, Array, Array],
+    found: tuple[Array, Array, Array, Array, Array],
     nodes: Array,
     node_at: Array,
     edge_at: Array,
@@ -330,7 +336,7 @@ def assemble(
         out_end: Per (hop, step) and source node the end of its edges.
         position: (nodes of this call,) receives each node's number within its table.
     """
-    row_of, table_of, target_of, run = found
+    row_of, table_of, target_of, run, _ = found
     hops, tables, steps = nodes.shape[1] - 1, nodes.shape[2], edge_at.shape[2]
     node, edge, runs = 0, 0, 0
     free, edge_free = np.empty(tables, np.int64), np.empty(steps, np.int64)

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.graph.kernels import DECAYED, RECENT, UNIFORM, assemble, expand
+from relbench_harness.graph.kernels import DECAYED, RECENT, SLOTS, UNIFORM, assemble, expand
 from relbench_harness.graph.neighbourhood import Edges, Neighbourhood, Nodes
 from relbench_harness.graph.structure import Graph, Step
 
+Scratch = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 Strategy = Literal["uniform", "recent", "decayed"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 _CODES = {"uniform": UNIFORM, "recent": RECENT, "decayed": DECAYED}
@@ -68,6 +69,11 @@ class Sampler:
         object.__setattr__(self, "_plan", MappingProxyType(_plan(self.graph, self.fans)))
 
     @cached_property
+    def _scratch(self) -> list[Scratch]:
+        """Memory that samples in progress do not use; kept, for fresh memory is slow."""
+        return []
+
+    @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.threads, thread_name_prefix="sampler")
 
@@ -87,7 +93,9 @@ class Sampler:
             raise InputError(f"a question asks about row {odd} of {table!r}, which has {size} rows")
         questions = _Questions.of(self.graph, table, rows, cutoffs)
         parts = self._expand(questions, self.seed if seed is None else seed)
-        return _Assembly(self.graph, questions, parts, len(self.fans), self._plan).run(self._map)
+        found = _Assembly(self.graph, questions, parts, len(self.fans), self._plan).run(self._map)
+        self._scratch.extend(part[1] for part in parts)
+        return found
 
     def _map(self, work: Any, items: Sequence[Any]) -> list[Any]:
         if self.threads == 1 or len(items) == 1:
@@ -117,6 +125,7 @@ class Sampler:
                 np.uint64(seed % 2**64),
                 self.own_parents,
                 plan["longest"],
+                self._scratch.pop() if self._scratch else _scratch(graph.parents.dtype),
             )
 
         return self._map(work, questions.parts(4 * self.threads if self.threads > 1 else 1))
@@ -161,8 +170,8 @@ class _Assembly:
 
     def run(self, parallel: Any) -> Neighbourhood:
         tables, steps, hops = len(self.graph.sizes), self.graph.steps, self.hops
-        nodes = _joined([p[5] for p in self.parts], (0, hops + 1, tables))
-        edges = _joined([p[6] for p in self.parts], (0, hops, len(steps)))
+        nodes = _joined([p[2] for p in self.parts], (0, hops + 1, tables))
+        edges = _joined([p[3] for p in self.parts], (0, hops, len(steps)))
         per_hop, edge_total = nodes.sum(0), edges.sum(0)
         hop_ends = np.cumsum(per_hop, axis=0)
         hop_first = hop_ends - per_hop
@@ -184,10 +193,9 @@ class _Assembly:
         answered = np.empty(len(self.questions.row), np.int32)
 
         def work(part: tuple[Any, ...]) -> None:
-            groups, row_of, table_of, target_of, run, own, _, numbers = part
-            position = np.empty(len(row_of), np.int32)
+            groups, found, own, _, numbers = part
+            position = np.empty(int(own.sum()), np.int32)
             here = slice(*groups)
-            found = (row_of, table_of, target_of, run)
             out = (out_row, out_group, out_end, out_target, position)
             assemble(groups, found, own, node_at[here], edge_at[here], source_at, self.plan["step_first"], *out)
             first, last = self.questions.start[groups[0]], self.questions.start[groups[1]]
@@ -209,6 +217,11 @@ class _Assembly:
         return Neighbourhood(
             self.graph, self.questions.table, answered, self.questions.cutoffs, found_nodes, tuple(found_edges)
         )
+
+
+def _scratch(ids: np.dtype[Any]) -> Scratch:
+    rows, tables, targets, runs = (np.empty(SLOTS, kind) for kind in (ids, np.int16, np.int32, np.int32))
+    return rows, tables, targets, runs, np.empty(SLOTS, np.int64)
 
 
 def _joined(arrays: list[NDArray[Any]], empty: tuple[int, ...]) -> NDArray[Any]:

@@ -7,9 +7,11 @@ one binary search for the number of rows of that table older than its cut-off.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +23,9 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
+from relbench_harness.graph.columns import spread
 from relbench_harness.graph.compiled import compiled
+from relbench_harness.graph.store import opened, writing
 
 Ids = NDArray[Any]
 """Row numbers, int32 where they fit, else int64."""
@@ -109,6 +113,26 @@ class Graph:
             at += _read_times(database[name], times[at : at + sizes[name]])
         return cls(MappingProxyType(sizes), _steps(sizes, keys), parents, starts, children, times, timed)
 
+    @classmethod
+    def stored(cls, database: Database, folder: Path) -> Graph:
+        """The graph of `database`, mapped from `folder`; built and written there first where it is absent or damaged."""
+        identity = _identity(database)
+        arrays = opened(folder, identity)
+        if arrays is None:
+            built = cls.from_database(database)
+            with writing(folder, identity) as draft:
+                for name in _ARRAYS:
+                    array = getattr(built, name)
+                    draft.array(name, array.dtype, array.shape)[...] = array
+            del built
+            arrays = opened(folder, identity)
+            if arrays is None:
+                raise InputError(f"the graph store {folder} cannot be read back after it was written; is the disk full?")
+        sizes = {name: len(table) for name, table in database.items()}
+        timed = tuple(name for name, table in database.items() if table.time is not None)
+        steps = _steps(sizes, _foreign_keys(database))
+        return cls(MappingProxyType(sizes), steps, timed=timed, **{name: arrays[name] for name in _ARRAYS})
+
     # -- the parts of the flat arrays ---------------------------------------------------------------------------------
 
     @cached_property
@@ -179,6 +203,20 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"Graph({sum(self.sizes.values())} rows in {len(self.sizes)} tables, {len(self.children)} edges)"
+
+
+_ARRAYS = ("parents", "starts", "children", "times")
+
+
+def _identity(database: Database) -> str:
+    """Tells databases apart by their sizes, their schema and a sample of their keys and times."""
+    state = hashlib.blake2b(digest_size=16)
+    for name, table in database.items():
+        state.update(repr((name, len(table), table.time, sorted(table.references.items()))).encode())
+        for column in sorted(filter(None, {table.time, *table.references})):
+            values = spread(table.rows.column(column), 10_000)
+            state.update(np.asarray(pc.fill_null(values.cast(pa.int64()), -1)).tobytes())
+    return state.hexdigest()
 
 
 def _foreign_keys(database: Database) -> list[tuple[str, str, str]]:

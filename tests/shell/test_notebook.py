@@ -81,3 +81,9 @@ def test_learning_again_on_validation_is_said_in_the_result(shop_path: Path) -> 
 def test_the_same_seed_gives_the_same_result(shop_path: Path) -> None:
     first, second = (relbench_harness.run(TASK, "label_history", seed=5) for _ in range(2))
     assert first.scores == second.scores and first.config == second.config
+
+
+def test_results_rank(shop_path: Path) -> None:
+    results = [relbench_harness.run(TASK, method) for method in ("constant", "label_history")]
+    board = relbench_harness.leaderboard(results)
+    assert set(board["method"]) == {"constant", "label_history"}

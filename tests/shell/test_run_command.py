@@ -14,6 +14,7 @@ import pytest
 
 from relbench_harness.board.store import read_results
 from relbench_harness.cli import main
+from relbench_harness.compose import _quoted
 
 TASK = "task=little-shop/churn"
 
@@ -135,3 +136,16 @@ def test_the_installed_command_says_what_it_can(shop_path: Path) -> None:
     methods = subprocess.run([*command, "list", "methods"], capture_output=True, text=True, check=True)
     assert {"constant", "label_history"} <= set(methods.stdout.split())
     assert subprocess.run(command, capture_output=True).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "composed"),
+    [
+        ("task=shop@scale=10,seed=1/churn,rel-f1/driver-dnf", "task='shop@scale=10,seed=1/churn','rel-f1/driver-dnf'"),
+        ("task=rel-f1/driver-dnf", "task=rel-f1/driver-dnf"),
+        ("task='shop@scale=10/churn'", "task='shop@scale=10/churn'"),
+        ("method=gnn", "method=gnn"),
+    ],
+)
+def test_addresses_with_parameters_need_no_quotes(given: str, composed: str) -> None:
+    assert _quoted(given) == composed

@@ -1,0 +1,23 @@
+"""How good predictions are on labels a method may see: one number, higher is better, for choices made on validation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.protocol.method import Examples
+from relbench_harness.protocol.metrics import PRIMARY, score
+
+
+def quality(examples: Examples, predictions: NDArray[np.generic]) -> float:
+    """The task's primary metric, signed so that higher is better; minus log loss where it is undefined (one class)."""
+    if examples.labels is None:
+        raise TypeError("quality is judged on labelled examples")
+    scores = score(examples.task, examples.labels, predictions, 1.0, len(examples.classes) or examples.width)
+    metric = PRIMARY[examples.task.type]
+    found = scores[metric.name]
+    if not math.isnan(found):
+        return found if metric.higher_is_better else -found
+    return -scores.get("log_loss", 0.0)

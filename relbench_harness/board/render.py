@@ -1,0 +1,216 @@
+"""A leaderboard as people read it: in the terminal, as Markdown, as CSV, as a picture."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from relbench_harness.board.leaderboard import GROUP
+from relbench_harness.board.overall import overall
+
+SPARE = ("warm", "MB", "fitted on", "val", "tasks", "lines")
+"""Columns that a narrow terminal goes without, first to go first; Markdown and CSV always have all."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table ready to be shown: its title, headings, cells, which rows are to be toned down, and notes below."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    faint: tuple[bool, ...]
+    notes: tuple[str, ...] = ()
+
+
+def sheets(board: pd.DataFrame) -> list[Sheet]:
+    """One sheet per task and regime, then one per regime across tasks."""
+    several = board.groupby(["task", "regime"])["data"].nunique().max() if len(board) else 1
+    tasks = [_task_sheet(group, several > 1) for _, group in board.groupby(GROUP, sort=True)]
+    ranking = overall(board[board["task"].groupby(board["regime"]).transform("nunique") > 1])
+    return tasks + [_overall_sheet(str(regime), group) for regime, group in ranking.groupby("regime", sort=True)]
+
+
+def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
+    first = group.iloc[0]
+    arrow = "higher is better" if first["higher_is_better"] else "lower is better"
+    data = f", data {first['data']}" if name_data else ""
+    rows = tuple(
+        (
+            str(row["rank"]),
+            str(row["method"]),
+            _spread(row["test"], row["test_sd"]),
+            _spread(row["val"], row["val_sd"]),
+            _seconds(row["seconds"]),
+            _seconds(row["seconds_warm"]),
+            _whole(row["peak_memory_mb"]),
+            f"{_whole(row['lines_task'])} + {_whole(row['lines_method'])}",
+            f"{row['scored']}/{row['runs']}",
+            str(row["fitted_on"]),
+            str(row["status"]),
+        )
+        for row in group.to_dict("records")
+    )
+    return Sheet(
+        f"{first['task']}, {first['regime']}{data}: {first['metric']} ({arrow})",
+        ("#", "method", "test", "val", "seconds", "warm", "MB", "lines", "runs", "fitted on", "status"),
+        rows,
+        tuple(group["status"] != "ok"),
+        tuple(_task_notes(group)),
+    )
+
+
+def _task_notes(group: pd.DataFrame) -> Iterator[str]:
+    machines = sorted(set(group["machine"]) - {""})
+    on = f" Run on {' and '.join(machines)}." if machines else ""
+    shared = _whole(group["lines_harness"].max())
+    yield f"lines: for this task + of the method; the harness that all share has {shared}.{on}"
+    for row in group.to_dict("records"):
+        if row["error"]:
+            yield f"{row['method']} failed: {shorten(str(row['error']), 200, placeholder=' …')}"
+
+
+def _overall_sheet(regime: str, group: pd.DataFrame) -> Sheet:
+    rows = tuple(
+        (
+            str(row["rank"]),
+            str(row["method"]),
+            f"{row['mean_rank']:.2f}",
+            _percent(row["win_rate"]),
+            _elo(row["elo"], row["elo_low"], row["elo_high"]),
+            _seconds(row["seconds"]),
+            str(row["tasks"]),
+            _percent(row["coverage"]),
+        )
+        for row in group.to_dict("records")
+    )
+    apart = group["critical_difference"].iloc[0]
+    tasks = int(group["tasks"].max())
+    return Sheet(
+        f"All tasks, {regime}",
+        ("#", "method", "mean rank", "wins", "Elo", "seconds", "tasks", "coverage"),
+        rows,
+        tuple(group["coverage"] < 1),
+        (f"Mean ranks over {tasks} tasks differ at the 5 % level when {apart:.2f} apart (Nemenyi).",)
+        if math.isfinite(apart)
+        else (),
+    )
+
+
+# -- one cell -------------------------------------------------------------------------------------------------------------
+
+
+def _spread(mean: float, sd: float) -> str:
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:.4f}" + ("" if math.isnan(sd) else f" ± {sd:.4f}")
+
+
+def _seconds(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.1f}"
+
+
+def _whole(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:,.0f}"
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{share:.0%}"
+
+
+def _elo(rating: float, low: float, high: float) -> str:
+    if math.isnan(rating):
+        return "–"
+    ends = ("−∞" if low == -math.inf else f"{low:.0f}", "∞" if high == math.inf else f"{high:.0f}")
+    return f"{rating:.0f} [{ends[0]}, {ends[1]}]"
+
+
+# -- the media ------------------------------------------------------------------------------------------------------------
+
+
+def show(board: pd.DataFrame, console: Console) -> None:
+    """Prints the leaderboard; what is no terminal gets lines as long as they need to be."""
+    for sheet in sheets(board):
+        console.print(_fitting(sheet, console), crop=False)
+        for note in sheet.notes:
+            console.print(Text(note, style="dim"), soft_wrap=True)
+        console.print()
+
+
+def _fitting(sheet: Sheet, console: Console) -> Table:
+    """The sheet as a table as wide as it needs to be; on a narrow terminal without some of its spare columns."""
+    left_out: set[str] = set()
+    endless = console.options.update(max_width=10_000)
+    for spare in (*SPARE, None):
+        table = _rich(sheet, left_out)
+        table.width = Measurement.get(console, endless, table).maximum
+        if table.width <= console.width or not console.is_terminal or spare is None:
+            break
+        left_out.add(spare)
+    return table
+
+
+def _rich(sheet: Sheet, left_out: set[str]) -> Table:
+    shown = [i for i, heading in enumerate(sheet.headings) if heading not in left_out]
+    table = Table(title=Text(sheet.title, style="bold"), title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    for i in shown:
+        words = sheet.headings[i] in ("method", "fitted on", "status")
+        table.add_column(sheet.headings[i], justify="left" if words else "right")
+    for cells, faint in zip(sheet.rows, sheet.faint, strict=True):
+        table.add_row(*(Text(cells[i]) for i in shown), style="dim" if faint else "bold" if cells[0] == "1" else "")
+    return table
+
+
+def markdown(board: pd.DataFrame) -> str:
+    """The leaderboard as Markdown tables."""
+    return "\n".join(line for sheet in sheets(board) for line in _markdown(sheet))
+
+
+def _markdown(sheet: Sheet) -> Iterator[str]:
+    yield from (f"## {_escaped(sheet.title)}", "")
+    yield _markdown_row(sheet.headings)
+    yield _markdown_row(tuple("---" for _ in sheet.headings))
+    yield from (_markdown_row(row) for row in sheet.rows)
+    yield from ("", *(line for note in sheet.notes for line in (_escaped(note), "")))
+
+
+def _markdown_row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\|`*_<>])", r"\\\1", " ".join(text.split()))
+
+
+def csv(board: pd.DataFrame) -> str:
+    """Every column of the leaderboard, unrounded."""
+    return board.to_csv(index=False, lineterminator="\n")
+
+
+def svg(board: pd.DataFrame, width: int = 120) -> str:
+    """The leaderboard as the terminal shows it, as a picture that fetches nothing."""
+    console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
+    show(board, console)
+    picture = console.export_svg(title="relbench-harness rank", unique_id="leaderboard")
+    return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.S) + "\n"
+
+
+def write(board: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
+    """Writes `leaderboard.md` and `leaderboard.csv`, which are made anew from the results each time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "leaderboard.md", folder / "leaderboard.csv"
+    for path, text in zip(made, (markdown(board), csv(board)), strict=True):
+        path.write_text(text, encoding="utf-8")
+    return made

@@ -1,0 +1,189 @@
+"""Boosted trees learn, on every type of task, the same twice; SHAP values add up; stale training is really stale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from relbench_harness.baselines.boosted_trees import BoostedTrees, FittedTrees
+from relbench_harness.baselines.quality import quality
+from relbench_harness.baselines.staleness import aged, gaps, origins
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.features.entity import EntityColumns
+from relbench_harness.features.windows import Windows
+from relbench_harness.protocol.method import Budget, Examples
+
+if TYPE_CHECKING:
+    from .conftest import Shop
+
+DAY = 86_400_000_000_000
+TRAIN, VALID, TEST = (60, 80, 100, 120, 140, 160, 180), (200,), (240,)
+BLOCKS = [EntityColumns(), Windows(days=(20, 90))]
+SMALL = BoostedTrees(features=BLOCKS, rounds=60, learning_rate=0.1, bags=2, min_rows=5, patience=20)
+BUDGET = Budget(threads=1)
+
+
+def fitted(shop: Shop, kind: TaskType, method: BoostedTrees, budget: Budget = BUDGET) -> FittedTrees:
+    train = shop.examples(kind, TRAIN, 200)
+    predictor = method.fit(train, shop.examples(kind, VALID, 200), budget)
+    assert isinstance(predictor, FittedTrees)
+    return predictor
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize(
+    ("kind", "floor"),
+    [
+        (TaskType.BINARY, 0.9),
+        (TaskType.REGRESSION, -1.6),
+        (TaskType.MULTICLASS, 0.6),
+        (TaskType.MULTILABEL, 0.85),
+    ],
+)
+def test_it_learns_every_type_of_task_the_same_twice(shop: Shop, library: str, kind: TaskType, floor: float) -> None:
+    method = replace(SMALL, library=library)
+    test = shop.examples(kind, TEST, 200)
+    questions = replace(test, labels=None)
+    answers = fitted(shop, kind, method).predict(questions)
+    assert quality(test, answers) > floor
+    np.testing.assert_array_equal(answers, fitted(shop, kind, method).predict(questions))
+    if kind in (TaskType.MULTICLASS, TaskType.MULTILABEL):
+        assert answers.shape[1] == (3 if kind is TaskType.MULTICLASS else 2)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.MULTICLASS, TaskType.REGRESSION])
+def test_contributions_add_up_to_the_margin(shop: Shop, library: str, kind: TaskType) -> None:
+    model = fitted(shop, kind, replace(SMALL, library=library, rounds=20))
+    test = shop.examples(kind, TEST, 200)
+    found = model.contributions(test)
+    assert found.values.shape[2] == len(found.names)
+    np.testing.assert_allclose(found.base + found.values.sum(axis=2), model.margins(test), rtol=1e-4, atol=1e-4)
+    strongest = found.names[int(np.abs(found.values).sum(axis=(0, 1)).argmax())]
+    assert strongest.startswith("orders[customer]")
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_quantiles_are_ordered_and_cover(shop: Shop, library: str) -> None:
+    model = fitted(shop, TaskType.REGRESSION, replace(SMALL, library=library, quantiles=[0.9, 0.1, 0.5]))
+    test = shop.examples(TaskType.REGRESSION, TEST, 200)
+    levels = model.quantiles(test)
+    assert levels.shape == (len(test), 3)
+    assert (np.diff(levels, axis=1) >= 0).all()
+    covered = ((test.values >= levels[:, 0]) & (test.values <= levels[:, 2])).mean()
+    assert 0.55 < covered <= 1
+    np.testing.assert_allclose(model.predict(test), np.median(levels, axis=1), atol=1.0)
+
+
+def test_quantiles_must_be_asked_for(shop: Shop) -> None:
+    model = fitted(shop, TaskType.REGRESSION, replace(SMALL, rounds=3))
+    with pytest.raises(InputError, match="without quantiles"):
+        model.quantiles(shop.examples(TaskType.REGRESSION, TEST, 200))
+
+
+@pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.REGRESSION, TaskType.MULTICLASS, TaskType.MULTILABEL])
+def test_constant_labels_and_no_features_give_the_constant(shop: Shop, kind: TaskType) -> None:
+    train, valid = shop.examples(kind, TRAIN, 200, constant=True), shop.examples(kind, VALID, 200, constant=True)
+    answers = SMALL.fit(train, valid, BUDGET).predict(valid)
+    assert len(np.unique(np.asarray(answers).round(6), axis=0)) == 1
+    bare = replace(SMALL, features=[]).fit(shop.examples(kind, TRAIN, 200), valid, BUDGET).predict(valid)
+    assert np.isfinite(np.asarray(bare, dtype=float)).all()
+
+
+def test_one_class_in_validation_is_no_obstacle(shop: Shop) -> None:
+    train = shop.examples(TaskType.BINARY, TRAIN, 200)
+    valid = shop.examples(TaskType.BINARY, VALID, 200, constant=True)
+    for library in ("xgboost", "lightgbm"):
+        answers = replace(SMALL, library=library).fit(train, valid, BUDGET).predict(valid)
+        assert np.isfinite(np.asarray(answers, dtype=float)).all()
+
+
+def test_refit_keeps_rounds_and_learns_from_more(shop: Shop) -> None:
+    model = fitted(shop, TaskType.REGRESSION, SMALL)
+    more = shop.examples(TaskType.REGRESSION, (*TRAIN, *VALID), 220)
+    again = model.refit(more)
+    assert [h.bag.rounds for h in again.heads] == [h.bag.rounds for h in model.heads]
+    test = shop.examples(TaskType.REGRESSION, TEST, 220)
+    assert (again.predict(test) != model.predict(test)).any()
+    assert quality(test, again.predict(test)) > -1.6
+
+
+def test_future_rows_do_not_matter(shop: Shop) -> None:
+    """Fitted and asked on the whole database or on the rows before the questions: the same answers."""
+    model = fitted(shop, TaskType.BINARY, replace(SMALL, rounds=15))
+    test = shop.examples(TaskType.BINARY, TEST, 200)
+    cut = replace(test, database=shop.database.upto(240 * DAY))
+    np.testing.assert_array_equal(model.predict(test), model.predict(cut))
+
+
+def test_many_columns_are_cut_down(shop: Shop) -> None:
+    model = fitted(shop, TaskType.BINARY, replace(SMALL, most_features=5))
+    names = model.contributions(shop.examples(TaskType.BINARY, TEST, 200)).names
+    assert 0 < len(names) <= 5
+    assert any("orders" in name for name in names)
+
+
+# -- staleness --------------------------------------------------------------------------------------------------------
+
+
+def stale_world(shop: Shop) -> tuple[Examples, Examples]:
+    train = shop.examples(TaskType.REGRESSION, TRAIN, 200)
+    late = [shop.examples(TaskType.REGRESSION, (200 + gap,), 200, gap=gap) for gap in (0, 20)]
+    valid = replace(
+        late[0],
+        entity=np.concatenate([e.entity for e in late]),
+        time=np.concatenate([e.time for e in late]),
+        cutoff=np.concatenate([e.cutoff for e in late]),
+        labels=np.concatenate([e.values for e in late]),
+    )
+    return train, valid
+
+
+def test_stale_questions_see_as_little_as_later_ones(shop: Shop) -> None:
+    train, valid = stale_world(shop)
+    ages = gaps(valid)
+    assert sorted(ages // DAY) == [0, 20]
+    old = aged(train, ages, "stale", seed=0)
+    assert set((old.time - old.cutoff) // DAY) == {0, 20}
+    assert len(aged(train, ages, "mixed", seed=0)) == 2 * len(train)
+    assert aged(train, ages, "fresh", seed=0) is train
+
+
+def test_rehearsals_stay_inside_the_training_data(shop: Shop) -> None:
+    train, valid = stale_world(shop)
+    found = list(origins(train, gaps(valid), most=2))
+    assert found
+    for before, asked in found:
+        origin = int(asked.cutoff.min())
+        assert (train.time[before] + 20 * DAY <= asked.time.min()).all()
+        assert (asked.cutoff <= asked.time).all() and asked.cutoff.max() == origin
+        assert asked.time.max() < 200 * DAY
+
+
+@pytest.mark.parametrize("way", ["auto", "fresh", "stale", "mixed"])
+def test_every_way_answers(shop: Shop, way: str) -> None:
+    train, valid = stale_world(shop)
+    model = replace(SMALL, rounds=20, staleness=way).fit(train, valid, BUDGET)
+    assert isinstance(model, FittedTrees)
+    assert model.staleness in ("fresh", "stale", "mixed")
+    assert quality(valid, model.predict(valid)) > -2.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"library": "catboost"}, "not 'catboost'"),
+        ({"error": "cubic"}, "error='cubic'"),
+        ({"staleness": "old"}, "staleness='old'"),
+        ({"quantiles": [1.5]}, "between 0 and 1"),
+        ({"bags": 0}, "at least 1 forest"),
+        ({"leaves": 1}, "leaves"),
+    ],
+)
+def test_bad_settings_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(SMALL, **change)  # type: ignore[arg-type]

@@ -1,0 +1,114 @@
+"""Candidates and their features rest on visible events only; the ranker finds each customer's favourite."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from relbench_harness.baselines.boosted_trees import BoostedTrees
+from relbench_harness.baselines.candidates import Sources
+from relbench_harness.baselines.interactions import events, trails
+from relbench_harness.baselines.quality import quality
+from relbench_harness.baselines.ranker import Ranker, relevant
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.protocol.method import Budget, Ragged
+
+if TYPE_CHECKING:
+    from .conftest import Shop
+
+DAY = 86_400_000_000_000
+KIND = TaskType.RECOMMENDATION
+TRAIN, VALID, TEST = (60, 80, 100, 120), (140,), (180,)
+BUDGET = Budget(threads=1)
+SMALL = Ranker(rounds=40, learning_rate=0.1, patience=10)
+
+
+def test_trails_and_events_are_read_off_the_schema(shop: Shop) -> None:
+    (trail,) = trails(shop.database, shop.task(KIND))
+    assert (trail.table, trail.to_entity, trail.to_item) == ("orders", ("customer",), ("product",))
+    found = events(shop.database, trail)
+    assert len(found) == len(shop.database["orders"])
+    assert (np.diff(found.time) >= 0).all()
+    before = found.before(100 * DAY)
+    assert before.time.max() < 100 * DAY <= found.time[len(before)]
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_features_equal_a_count_by_hand(shop: Shop, few: bool) -> None:
+    questions = shop.examples(KIND, TEST, 140)
+    trail = trails(shop.database, questions.task)[0]
+    met = events(shop.database, trail)
+    sources = Sources(windows=(1.0, 3.0), all_items=200 if few else 0, own=3, popular=2, related=2)
+    (pairs,) = list(sources.pairs(questions, {"o": met}))
+    seen = met.before(180 * DAY)
+    if few:
+        assert len(pairs.item) == len(questions) * 12
+    assert len(np.unique(pairs.question * 100 + pairs.item)) == len(pairs.item)
+    for row in range(0, len(pairs.item), 37):
+        mine = (seen.entity == questions.entity[pairs.question[row]]) & (seen.item == pairs.item[row])
+        value = dict(zip(pairs.names, pairs.values[row], strict=True))
+        assert value["o: own all time"] == mine.sum()
+        assert value["o: own 1 horizons"] == (mine & (seen.time >= 160 * DAY)).sum()
+        last = (180 * DAY - seen.time[mine][-1]) / DAY if mine.any() else np.nan
+        np.testing.assert_allclose(value["o: own last"], last, rtol=1e-5)
+
+
+def test_related_is_the_cosine_of_co_visits(shop: Shop) -> None:
+    questions = shop.examples(KIND, TEST, 140)
+    met = events(shop.database, trails(shop.database, questions.task)[0])
+    (pairs,) = list(Sources().pairs(questions, {"o": met}))
+    seen = met.before(180 * DAY)
+    table = np.zeros((60, 12))
+    table[seen.entity, seen.item] = 1
+    cosine = (table.T @ table) / np.sqrt(np.outer(table.sum(0), table.sum(0)))
+    expected = (table @ cosine)[questions.entity[pairs.question], pairs.item]
+    np.testing.assert_allclose(pairs.values[:, pairs.names.index("o: related")], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_it_finds_the_favourites_the_same_twice(shop: Shop, library: str) -> None:
+    train, valid = shop.examples(KIND, TRAIN, 140), shop.examples(KIND, VALID, 140)
+    test = shop.examples(KIND, TEST, 140)
+    method = BoostedTrees(library=library, rounds=40, learning_rate=0.1, patience=10)
+    first = method.fit(train, valid, BUDGET).predict(replace(test, labels=None))
+    assert first.shape == (len(test), 3)
+    assert quality(test, first) > 0.7
+    np.testing.assert_array_equal(first, method.fit(train, valid, BUDGET).predict(test))
+
+
+def test_future_rows_do_not_matter_and_refit_answers(shop: Shop) -> None:
+    model = SMALL.fit(shop.examples(KIND, TRAIN, 140), shop.examples(KIND, VALID, 140), BUDGET)
+    test = shop.examples(KIND, TEST, 140)
+    cut = replace(test, database=shop.database.upto(180 * DAY))
+    np.testing.assert_array_equal(model.predict(test), model.predict(cut))
+    again = model.refit(shop.examples(KIND, (*TRAIN, *VALID), 160))  # type: ignore[attr-defined]
+    assert quality(test, again.predict(test)) > 0.7
+
+
+def test_few_candidates_are_filled_up_with_popular_items(shop: Shop) -> None:
+    sparse = replace(SMALL, sources=Sources(all_items=0, own=1, popular=0, related=0))
+    model = sparse.fit(shop.examples(KIND, TRAIN, 140), shop.examples(KIND, VALID, 140), BUDGET)
+    answer = model.predict(shop.examples(KIND, TEST, 140))
+    assert (answer >= 0).all()
+    assert all(len(set(row)) == 3 for row in answer)
+
+
+def test_relevance_is_by_question(shop: Shop) -> None:
+    questions = shop.examples(KIND, TEST, 140)
+    met = events(shop.database, trails(shop.database, questions.task)[0])
+    (pairs,) = list(Sources().pairs(questions, {"o": met}))
+    right = relevant(pairs, questions.lists)
+    assert (pairs.item[right] == shop.favourite[questions.entity[pairs.question[right]]]).all()
+    assert right.sum() == len(questions)
+    assert not relevant(pairs, Ragged(np.zeros(len(questions) + 1, np.int64), np.zeros(0, np.int64))).any()
+
+
+def test_without_interactions_the_task_is_named(shop: Shop) -> None:
+    lonely = shop.examples(KIND, VALID, 140)
+    bare = replace(lonely, database=type(shop.database)([shop.database["customers"], shop.database["products"]]))
+    with pytest.raises(InputError, match="no interactions"):
+        SMALL.fit(bare, bare, BUDGET)
