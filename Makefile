@@ -56,7 +56,7 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch-$(TORCH)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(INSTALL) --editable ".[dev,nycflights]"
+	$(INSTALL) --editable ".[delta,dev,mysql,nycflights,postgres]"
 	touch $@
 
 install: $(VENV)/.installed

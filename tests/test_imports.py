@@ -23,6 +23,7 @@ BELOW: Mapping[str, set[str]] = {
     "baselines": {"data", "features", "graph", "protocol.method", "protocol.metrics"},
     "protocol": {"data", "protocol.method", "protocol.metrics"},
     "board": {"data", "protocol", "protocol.method", "protocol.metrics"},
+    "authoring": {"data", "protocol", "protocol.method", "protocol.metrics"},
 }
 """Room → the rooms that it may import, itself and the leafs aside. Rooms not named here are the shell: the top."""
 

@@ -1,14 +1,91 @@
-"""The shell's commands for authors: `task new`. Errors of input are `InputError`; findings are exit code 1."""
+"""The shell's commands for authors of datasets, tasks and methods.
+
+Bad input raises `InputError`, which the shell shows with exit code 2; what a check finds is exit code 1.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from pathlib import Path
 from typing import Any
+
+from relbench_harness.errors import InputError
 
 
 def add_commands(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Register the authoring commands; each sets `act`, a function of the parsed arguments that returns an exit code."""
+    _dataset(subparsers)
     _task(subparsers)
+
+
+def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
+    dataset = subparsers.add_parser("dataset", help="make or check a dataset")
+    commands = dataset.add_subparsers(dest="dataset_command", required=True)
+    new = commands.add_parser("new", help="import a dataset from a database or from files")
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("--from", dest="source", required=True, metavar="URI", help=_SOURCES)
+    new.add_argument("--out", type=Path, metavar="FOLDER", help="where to put it (default: the first folder of datasets)")
+    new.add_argument("--yes", action="store_true", help="take proposals that are not sure, too")
+    new.add_argument("--again", action="store_true", help="import anew by the keys and times of the edited manifest")
+    new.add_argument("--tables", default="", metavar="A,B", help="only these tables")
+    new.add_argument(
+        "--time", action="append", default=[], metavar="TABLE=COLUMN", help="a table's time; none: it has none"
+    )
+    new.add_argument("--timezone", default="UTC", metavar="ZONE", help="the zone of times that carry none")
+    new.set_defaults(act=_new_dataset)
+
+
+_SOURCES = (
+    "postgresql://…, mysql://…, mariadb://…, sqlite:///file, duckdb:///file, a folder of CSV, Parquet or Delta tables"
+)
+
+
+def datasets_folder() -> Path:
+    """Where new datasets go: the first folder of $RELBENCH_HARNESS_DATASETS, else datasets/ here."""
+    from relbench_harness.data.dataset import PATH_VARIABLE
+
+    named = [part for part in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if part]
+    return Path(named[0]).expanduser() if named else Path("datasets")
+
+
+def _new_dataset(arguments: argparse.Namespace) -> int:
+    from relbench_harness.authoring.new_dataset import Wanted, new_dataset
+
+    times: dict[str, str | None] = {}
+    for part in arguments.time:
+        table, equals, column = part.partition("=")
+        if not equals:
+            raise InputError(f"--time {part!r} does not read TABLE=COLUMN")
+        times[table] = None if column == "none" else column
+    chosen = tuple(filter(None, arguments.tables.split(",")))
+    wanted = Wanted(arguments.yes, arguments.again, chosen, times, arguments.timezone)
+    out = arguments.out or datasets_folder()
+    imported = new_dataset(arguments.name, arguments.source, out, wanted, _Rows())
+    for name, table in imported.written.items():
+        print(f"{name}: {table.rows:,} rows")
+    for note in imported.notes:
+        print(f"note: {note}")
+    print(f"validation from {imported.cuts.val}, test from {imported.cuts.test}: {imported.cuts.evidence}")
+    for proposal in imported.open:
+        print(f"undecided: {proposal.said}")
+    if imported.open:
+        print("write what holds into the manifest and run this command with --again; --yes would have taken all of it")
+    print(f"wrote {imported.folder}")
+    return 0
+
+
+class _Rows:
+    """Says on stderr how many rows of each table have come."""
+
+    def __init__(self) -> None:
+        self.shown: tuple[str, int] = ("", 0)
+
+    def __call__(self, table: str, rows: int) -> None:
+        if table != self.shown[0] or rows - self.shown[1] >= 100_000:
+            print(f"{table}: {rows:,} rows", file=sys.stderr, flush=True)
+            self.shown = (table, rows)
 
 
 def _task(subparsers: argparse._SubParsersAction[Any]) -> None:

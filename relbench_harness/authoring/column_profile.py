@@ -1,0 +1,100 @@
+"""What the values of staged tables say: how many, how many different, how many missing, from where to where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from relbench_harness.authoring.identifiers import quoted, text
+from relbench_harness.authoring.staging import Staged
+
+_MOMENT = r"^\s*\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?\s*$"
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """Counts of one column; `moments` is how many of its texts read as dates or times."""
+
+    name: str
+    type: pa.DataType
+    rows: int
+    missing: int
+    distinct: int
+    moments: int = 0
+
+    @property
+    def present(self) -> int:
+        return self.rows - self.missing
+
+    @property
+    def unique(self) -> bool:
+        """Whether every row has a value of its own."""
+        return self.rows > 0 and self.missing == 0 and self.distinct == self.rows
+
+    @property
+    def kind(self) -> str:
+        """`whole`, `text`, `time`, `number`, `flag` or `other`: what it can serve as."""
+        if pa.types.is_boolean(self.type):
+            return "flag"
+        if pa.types.is_integer(self.type):
+            return "whole"
+        if pa.types.is_timestamp(self.type):
+            return "time"
+        if pa.types.is_string(self.type):
+            return "text"
+        return "number" if pa.types.is_floating(self.type) else "other"
+
+
+class Workbench:
+    """DuckDB over staged tables, within a bound of memory."""
+
+    def __init__(self, folder: Path, memory: str = "768MB", threads: int = 2) -> None:
+        spill = folder / "spill"
+        self.connection = duckdb.connect()
+        self.connection.execute(f"SET memory_limit = {text(memory)}")
+        self.connection.execute(f"SET temp_directory = {text(str(spill))}")
+        self.connection.execute(f"SET threads = {int(threads)}")
+        self.connection.execute("SET enable_progress_bar = false")
+
+    def view(self, name: str, path: Path) -> None:
+        """`path` under `name`, its rows numbered by the column file_row_number."""
+        rows = f"read_parquet({text(str(path))}, file_row_number = true)"
+        self.connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM {rows}")
+
+    def row(self, sql: str) -> tuple[object, ...]:
+        # a result that is not read to its end would block the connection
+        return tuple(self.connection.execute(sql).fetchall()[0])
+
+    def number(self, sql: str) -> int:
+        value = self.row(sql)[0]
+        return int(value) if value is not None else 0  # type: ignore[call-overload]
+
+    def distinct(self, view: str, columns: Sequence[str]) -> int:
+        """How many different combinations without nulls `columns` have."""
+        listed = ", ".join(quoted(c) for c in columns)
+        known = " AND ".join(f"{quoted(c)} IS NOT NULL" for c in columns)
+        return self.number(f"SELECT count(*) FROM (SELECT DISTINCT {listed} FROM {quoted(view)} WHERE {known})")
+
+    def profile(self, view: str, staged: Staged) -> dict[str, ColumnProfile]:
+        """The profile of each column, made in one pass."""
+        parts = []
+        for field in staged.schema:
+            name = quoted(field.name)
+            parts.append(f"count({name}), approx_count_distinct({name})")
+            is_text = pa.types.is_string(field.type)
+            parts.append(f"count(*) FILTER (regexp_matches({name}, {text(_MOMENT)}))" if is_text else "0")
+        counts = self.row(f"SELECT {', '.join(parts)} FROM {quoted(view)}")
+        profiles = {}
+        for index, field in enumerate(staged.schema):
+            present, distinct, moments = (int(v) for v in counts[index * 3 : index * 3 + 3])  # type: ignore[call-overload]
+            if present == staged.rows and (distinct > 0.8 * staged.rows or staged.rows <= 50_000):
+                # only a column that may be a key is worth the exact count
+                distinct = self.distinct(view, [field.name])
+            profiles[field.name] = ColumnProfile(
+                field.name, field.type, staged.rows, staged.rows - present, distinct, moments
+            )
+        return profiles

@@ -1,0 +1,66 @@
+"""Tables of a lakehouse: one Delta table, or a folder of them, each read at its newest version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from relbench_harness.authoring.credentials import cleansing
+from relbench_harness.authoring.sources import Reading, SourceTable
+from relbench_harness.errors import InputError
+
+
+@dataclass(frozen=True)
+class DeltaSource:
+    """Delta tables at a path or an object store's URI (whose credentials come from the environment)."""
+
+    uri: str
+    ordered: bool = True
+
+    @property
+    def label(self) -> str:
+        return f"Delta tables in {self.uri.rstrip('/').rpartition('/')[2] or 'a bucket'}/"
+
+    @contextmanager
+    def open(self) -> Iterator[Reading]:
+        try:
+            from deltalake import DeltaTable
+        except ImportError:
+            raise InputError(
+                "Delta tables need the package deltalake; install it with: pip install 'relbench-harness[delta]'"
+            ) from None
+        with cleansing(self.uri, f"{self.label} cannot be read"):
+            yield _Delta({name: DeltaTable(where) for name, where in self._found().items()})
+
+    def _found(self) -> dict[str, str]:
+        if "://" in self.uri:
+            return {self.uri.rstrip("/").rpartition("/")[2]: self.uri}
+        folder = Path(self.uri).expanduser()
+        if (folder / "_delta_log").is_dir():
+            return {folder.resolve().name: str(folder)}
+        found = {log.parent.name: str(log.parent) for log in sorted(folder.glob("*/_delta_log"))}
+        if not found:
+            raise InputError(f"{folder} holds no Delta table")
+        return found
+
+
+@dataclass(frozen=True)
+class _Delta:
+    opened: dict[str, Any]
+
+    def tables(self) -> list[SourceTable]:
+        return [SourceTable(name) for name in self.opened]
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        dataset = self.opened[table].to_pyarrow_dataset()
+        seen = False
+        for batch in dataset.to_batches(batch_size=100_000):
+            seen = True
+            yield batch
+        if not seen:
+            yield pa.RecordBatch.from_pylist([], schema=dataset.schema)

@@ -1,0 +1,103 @@
+"""The manifest an import writes: what was decided with its evidence, and what was not as comments to decide by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from relbench_harness.authoring.cut_points import CutPoints
+from relbench_harness.authoring.manifest_text import dumped, scalar
+from relbench_harness.authoring.numbering import Written
+from relbench_harness.authoring.proposals import Proposal
+
+
+@dataclass(frozen=True)
+class Described:
+    """Everything a manifest says.
+
+    Attributes:
+        keys: The columns of each table's key at the source.
+        evidence: Why, by (table, "key" | "time" | foreign-key column).
+    """
+
+    name: str
+    source: str
+    written: Mapping[str, Written]
+    keys: Mapping[str, tuple[str, ...]]
+    cuts: CutPoints
+    evidence: Mapping[tuple[str, str], str]
+    open: list[Proposal]
+    notes: list[str]
+
+
+def manifest_text(described: Described, previous: Mapping[str, Any] | None = None) -> str:
+    """The manifest as YAML. `previous` is the user's own, whose description is kept."""
+    description = (previous or {}).get("description") or f"Imported from {described.source}."
+    cuts = described.cuts
+    lines = [
+        f"name: {scalar(described.name)}",
+        "manifest_version: 1",
+        *dumped({"description": description}).rstrip("\n").split("\n"),
+    ]
+    if previous is None:
+        lines.append(f"# proposed: {cuts.evidence}")
+    lines += [f"val_timestamp: {scalar(str(cuts.val))}", f"test_timestamp: {scalar(str(cuts.test))}", "tables:"]
+    for name in described.written:
+        lines += _table(described, name)
+    lines += _origin(described)
+    lines += [f"# note: {_one_line(note)}" for note in described.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _because(described: Described, table: str, what: str) -> str:
+    said = described.evidence.get((table, what))
+    return f"  # {_one_line(said)}" if said else ""
+
+
+def _table(described: Described, name: str) -> list[str]:
+    spec = described.written[name].spec
+    lines = [
+        f"  {scalar(name)}:",
+        f"    pkey: {scalar(spec.pkey)}{_because(described, name, 'key')}",
+        *_comments(described, name, "key", "    # pkey: {0}"),
+        f"    time_col: {scalar(spec.time_col)}{_because(described, name, 'time')}",
+        *_comments(described, name, "time", "    # time_col: {0}"),
+    ]
+    open_references = _comments(described, name, "reference", "    #   {0}: {1}")
+    if not spec.fkeys:
+        lines.append("    fkeys: {}")
+    else:
+        lines.append("    fkeys:")
+        for column, parent in spec.fkeys.items():
+            first = described.written[name].columns_of.get(column, (column,))[0]
+            lines.append(f"      {scalar(column)}: {scalar(parent)}{_because(described, name, first)}")
+    return lines + open_references
+
+
+def _comments(described: Described, table: str, role: str, form: str) -> list[str]:
+    """Open proposals as comments; a decision is to write them as keys and import again."""
+    lines = []
+    for proposal in described.open:
+        if (proposal.table, proposal.role) == (table, role):
+            columns = proposal.columns
+            shown = scalar(columns[0]) if len(columns) == 1 else "[" + ", ".join(scalar(c) for c in columns) + "]"
+            said = form.format(shown, scalar(proposal.parent) if proposal.parent else "")
+            lines.append(f"{said}  # undecided: {_one_line(proposal.evidence)}")
+    return lines
+
+
+def _origin(described: Described) -> list[str]:
+    """Where the tables came from, and the source's columns behind keys that were renamed or joined into one."""
+    keys = {name: list(key) for name, key in described.keys.items() if key != (described.written[name].spec.pkey,)}
+    references = {n: {c: list(of) for c, of in w.columns_of.items()} for n, w in described.written.items() if w.columns_of}
+    origin: dict[str, Any] = {"source": described.source}
+    if keys:
+        origin["keys"] = keys
+    if references:
+        origin["references"] = references
+    return dumped({"origin": origin}).rstrip("\n").split("\n")

@@ -1,0 +1,267 @@
+"""`dataset new`: a source becomes a dataset folder, whole or not at all.
+
+Rows are streamed to disk, keys and times are declared or proposed, rows are numbered and written, and the folder appears
+under its name in one step at the end.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
+from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
+from relbench_harness.authoring.decided import decided
+from relbench_harness.authoring.import_manifest import Described, manifest_text
+from relbench_harness.authoring.numbering import Decision, Numbering, Written
+from relbench_harness.authoring.proposals import Proposal, key_proposal, reference_proposals, time_proposals
+from relbench_harness.authoring.sources import Reference, Source, SourceTable, open_source
+from relbench_harness.authoring.staging import Progress, Staged, stage
+from relbench_harness.errors import InputError, nearest
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user says beyond the source.
+
+    Attributes:
+        take_all: Take proposals that are not sure, too.
+        again: Import anew with the keys and times of the manifest that is there.
+        tables: Only these tables; all where empty.
+        times: Table → its time column, or None for none.
+        zone: The time zone of times that carry none.
+    """
+
+    take_all: bool = False
+    again: bool = False
+    tables: tuple[str, ...] = ()
+    times: Mapping[str, str | None] = field(default_factory=dict)
+    zone: str = "UTC"
+
+
+@dataclass
+class Imported:
+    """What an import made and what it left to the user."""
+
+    folder: Path
+    written: dict[str, Written]
+    cuts: CutPoints
+    open: list[Proposal]
+    notes: list[str]
+
+
+def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progress = lambda table, rows: None) -> Imported:
+    """Make the dataset folder `out/name` from the tables at `uri`.
+
+    Raises:
+        InputError: A name, source, table or key that will not do. Nothing is left behind then, nor when interrupted.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name for a dataset: letters, digits, '.', '_' and '-' make one")
+    try:
+        pd.Timestamp(0, tz=wanted.zone)
+    except Exception:
+        raise InputError(
+            f"no time zone {wanted.zone!r}; names are those of the IANA database, such as Europe/London"
+        ) from None
+    target = out / name
+    if target.exists() and not wanted.again:
+        raise InputError(
+            f"{target} is there already; choose another name, or --again imports with its manifest's decisions"
+        )
+    if wanted.again and not (target / "manifest.yaml").is_file():
+        raise InputError(f"{target} has no manifest to import again by")
+    source = open_source(uri)
+    out.mkdir(parents=True, exist_ok=True)
+    with _whole(out, target) as folder, tempfile.TemporaryDirectory(prefix=f".{name}-staging-", dir=out) as scratch:
+        return _Import(name, source, wanted, Path(scratch), target).run(folder, progress)
+
+
+@contextmanager
+def _whole(out: Path, target: Path) -> Iterator[Path]:
+    """A folder that takes `target`'s place when all went well and is removed otherwise."""
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-partial-", dir=out))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        if target.exists():
+            if (target / "tasks").is_dir():
+                shutil.copytree(target / "tasks", partial / "tasks", ignore=shutil.ignore_patterns("*.parquet"))
+            old = partial.with_name(partial.name + "-old")
+            target.rename(old)
+            partial.rename(target)
+            shutil.rmtree(old)
+        else:
+            partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@dataclass
+class _Import:
+    name: str
+    source: Source
+    wanted: Wanted
+    scratch: Path
+    target: Path
+    notes: list[str] = field(default_factory=list)
+    open: list[Proposal] = field(default_factory=list)
+    evidence: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def run(self, folder: Path, progress: Progress) -> Imported:
+        tables, staged = self._stage(progress)
+        bench = Workbench(self.scratch)
+        try:
+            for name, one in staged.items():
+                bench.view(name, one.path)
+            previous = self._previous()
+            decisions = decided(previous, staged) if previous else self._decide(tables, staged, bench)
+            numbering = Numbering(bench, staged, decisions, self.source.ordered)
+            written = {}
+            for name in staged:
+                written[name] = numbering.write(name, folder)
+                bench.view(f"written {name}", folder / "db" / f"{name}.parquet")
+            cuts = self._cuts(previous, written, bench)
+        finally:
+            bench.connection.close()
+        self._note_losses(staged, written)
+        keys = {name: d.key for name, d in decisions.items() if d.key}
+        described = Described(self.name, self.source.label, written, keys, cuts, self.evidence, self.open, self.notes)
+        (folder / "manifest.yaml").write_text(manifest_text(described, previous), encoding="utf-8")
+        return Imported(self.target, written, cuts, self.open, self.notes)
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def _stage(self, progress: Progress) -> tuple[dict[str, SourceTable], dict[str, Staged]]:
+        with self.source.open() as reading:
+            tables = {table.name: table for table in reading.tables()}
+            for name in self.wanted.tables:
+                if name not in tables:
+                    raise InputError(f"{self.source.label} has no table {name!r}; {nearest(name, tables)}")
+            chosen = {n: t for n, t in tables.items() if not self.wanted.tables or n in self.wanted.tables}
+            _check_table_names(chosen)
+            staged = {
+                name: stage(name, reading.batches(name), self.scratch / f"{index}.parquet", progress, self.wanted.zone)
+                for index, name in enumerate(chosen)
+            }
+        return chosen, staged
+
+    def _previous(self) -> dict[str, Any] | None:
+        if not self.wanted.again:
+            return None
+        loaded = yaml.safe_load((self.target / "manifest.yaml").read_text())
+        if not isinstance(loaded, dict):
+            raise InputError(f"{self.target / 'manifest.yaml'} is no mapping of keys to values")
+        return loaded
+
+    # -- deciding -----------------------------------------------------------------------------------------------------
+
+    def _decide(
+        self, tables: Mapping[str, SourceTable], staged: Mapping[str, Staged], bench: Workbench
+    ) -> dict[str, Decision]:
+        profiles = {name: bench.profile(name, one) for name, one in staged.items()}
+        decisions = {name: Decision(moments=_moments(t, profiles[name])) for name, t in tables.items()}
+        for name, table in tables.items():
+            decisions[name].key = table.key or self._proposed_key(name, profiles[name], bench)
+            if table.key:
+                self.evidence[name, "key"] = "declared"
+        self._references(tables, decisions, profiles, bench)
+        for name in tables:
+            decisions[name].time = self._time(name, profiles[name], decisions[name])
+        return decisions
+
+    def _taken(self, proposal: Proposal) -> bool:
+        if proposal.sure or (self.wanted.take_all and proposal.likely):
+            where = proposal.role if proposal.role != "reference" else proposal.columns[0]
+            self.evidence[proposal.table, where] = proposal.evidence
+            return True
+        self.open.append(proposal)
+        return False
+
+    def _proposed_key(self, name: str, profile: Mapping[str, ColumnProfile], bench: Workbench) -> tuple[str, ...]:
+        proposal = key_proposal(name, profile, bench)
+        return proposal.columns if proposal is not None and self._taken(proposal) else ()
+
+    def _references(
+        self,
+        tables: Mapping[str, SourceTable],
+        decisions: Mapping[str, Decision],
+        profiles: Mapping[str, Mapping[str, ColumnProfile]],
+        bench: Workbench,
+    ) -> None:
+        declared = {name: [r for r in t.references if r.parent in tables] for name, t in tables.items()}
+        for name, references in declared.items():
+            decisions[name].references = references
+            for reference in references:
+                self.evidence[name, reference.columns[0]] = "declared"
+        if any(declared.values()):
+            return
+        keys = {name: decision.key for name, decision in decisions.items()}
+        taken: set[tuple[str, str]] = set()
+        for proposal in reference_proposals(keys, profiles, bench):
+            pair = (proposal.table, proposal.columns[0])
+            if pair not in taken and self._taken(proposal):
+                taken.add(pair)
+                reference = Reference(proposal.columns, proposal.parent, keys[proposal.parent])
+                decisions[proposal.table].references.append(reference)
+
+    def _time(self, name: str, profile: Mapping[str, ColumnProfile], decision: Decision) -> str | None:
+        if name in self.wanted.times:
+            column = self.wanted.times[name]
+            if column is not None and column not in profile:
+                raise InputError(f"table {name!r} has no column {column!r}; {nearest(column, profile)}")
+            if column is not None and profile[column].kind != "time" and column not in decision.moments:
+                raise InputError(f"--time {name}={column}: the column is {profile[column].type} and reads as no time")
+            self.evidence[name, "time"] = "as told"
+            return column
+        proposals = time_proposals(name, profile)
+        if not proposals:
+            return None
+        if self._taken(proposals[0]):
+            return proposals[0].columns[0]
+        self.open += proposals[1:]
+        return None
+
+    def _cuts(self, previous: Mapping[str, Any] | None, written: Mapping[str, Written], bench: Workbench) -> CutPoints:
+        times = {
+            f"written {name}": w.spec.time_col for name, w in written.items() if w.spec.time_col is not None and w.rows
+        }
+        cuts = propose_cuts(times, bench)
+        if previous is None:
+            return cuts
+        val, test = (pd.Timestamp(previous[key]) for key in ("val_timestamp", "test_timestamp"))
+        return CutPoints(val, test, cuts.before, cuts.horizon)
+
+    def _note_losses(self, staged: Mapping[str, Staged], written: Mapping[str, Written]) -> None:
+        for name, one in staged.items():
+            for column, count in one.impossible.items():
+                self.notes.append(f"{name}.{column}: {count:,} times outside 1677 to 2262 became null")
+        for name, table in written.items():
+            if table.without_time:
+                self.notes.append(f"{name}: {table.without_time:,} rows without a time were left out")
+            for column, count in table.dangling.items():
+                self.notes.append(f"{name}.{column}: {count:,} rows name a parent that is not there; they became null")
+
+
+def _moments(table: SourceTable, profile: Mapping[str, ColumnProfile]) -> set[str]:
+    """Text columns all of whose values read as times."""
+    return {c.name for c in profile.values() if c.kind == "text" and c.present and c.moments == c.present}
+
+
+def _check_table_names(tables: Mapping[str, SourceTable] | Sequence[str]) -> None:
+    for name in tables:
+        if name.lower() == "timestamps":
+            raise InputError("a table cannot be called 'timestamps': a task's SQL has its question times under that name")
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise InputError(f"table {name!r}: a name with '/' or a leading '.' cannot be a file's")

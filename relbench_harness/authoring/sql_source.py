@@ -1,0 +1,286 @@
+"""Tables of PostgreSQL, MySQL, MariaDB and SQLite: schema by SQLAlchemy's reflection, rows as Arrow batches.
+
+Rows come through ADBC where there is a driver (PostgreSQL, SQLite), else from a server-side cursor in pieces. All tables
+are read in one transaction, so that foreign keys agree. Every identifier is quoted by the dialect.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from relbench_harness.authoring.credentials import cleansing
+from relbench_harness.authoring.sources import Reading, Reference, SourceTable
+from relbench_harness.errors import InputError, nearest
+
+BATCH = 50_000
+_DIALECTS: dict[str, Any] = {"postgresql": postgresql.dialect, "mysql": mysql.dialect, "sqlite": sqlite.dialect}
+# with named parameters no dialect doubles a % in an identifier
+_NAMED = {name: dialect(paramstyle="named") for name, dialect in _DIALECTS.items()}
+_NEEDS = {
+    "postgresql": (("psycopg", "adbc_driver_postgresql"), "postgres"),
+    "mysql": (("pymysql",), "mysql"),
+    "sqlite": (("adbc_driver_sqlite",), None),
+}
+
+
+def sql_source(uri: str) -> SqlSource:
+    """The database that `uri` names, if its drivers are installed. `?schema=` chooses a schema of PostgreSQL."""
+    with cleansing(uri, "the URI of the source cannot be read"):
+        url = sa.make_url(uri.replace("postgres://", "postgresql://", 1) if uri.startswith("postgres://") else uri)
+    name = url.get_backend_name()
+    name = "mysql" if name == "mariadb" else name
+    for package in _NEEDS[name][0]:
+        if importlib.util.find_spec(package) is None:
+            extra = _NEEDS[name][1]
+            wanted = f"'relbench-harness[{extra}]'" if extra else package.replace("_", "-")
+            raise InputError(f"reading {name} needs the package {package}; install it with: pip install {wanted}")
+    schema = url.query.get("schema")
+    url = url.difference_update_query(["schema"])
+    return SqlSource(url, name, schema if isinstance(schema, str) else None)
+
+
+@dataclass(frozen=True, repr=False)
+class SqlSource:
+    """A database server or an SQLite file. Its `repr` shows no credentials."""
+
+    url: sa.URL
+    dialect: str
+    schema: str | None = None
+    ordered: bool = False
+
+    def __repr__(self) -> str:
+        return f"SqlSource({self.label})"
+
+    @property
+    def label(self) -> str:
+        name = (self.url.database or "").rpartition("/")[2]
+        return f"{self.dialect} database {name}"
+
+    @property
+    def uri(self) -> str:
+        return self.url.render_as_string(hide_password=False)
+
+    @contextmanager
+    def open(self) -> Iterator[Reading]:
+        reading = {"postgresql": _Postgres, "mysql": _MySQL, "sqlite": _SQLite}[self.dialect]
+        with cleansing(self.uri, f"{self.label} cannot be read"), reading(self).opened() as opened:
+            yield opened
+
+
+@dataclass
+class _Reflected:
+    """What the three have in common: reflection and quoting."""
+
+    source: SqlSource
+    driver = ""
+
+    @contextmanager
+    def opened(self) -> Iterator[_Reflected]:
+        with closing(self.connect()) as self.connection:
+            yield self
+
+    def connect(self) -> Any:
+        raise NotImplementedError
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        raise NotImplementedError
+
+    def quote(self, name: str) -> str:
+        return str(_NAMED[self.source.dialect].identifier_preparer.quote_identifier(name))
+
+    def named(self, table: str) -> str:
+        return f"{self.quote(self.schema)}.{self.quote(table)}" if self.schema else self.quote(table)
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        return sa.create_engine(self.source.url.set(drivername=self.driver), poolclass=sa.NullPool)
+
+    @cached_property
+    def inspector(self) -> sa.Inspector:
+        return sa.inspect(self.engine)
+
+    @cached_property
+    def schema(self) -> str | None:
+        wanted = self.source.schema
+        if wanted is not None and wanted not in self.inspector.get_schema_names():
+            raise InputError(
+                f"{self.source.label} has no schema {wanted!r}; {nearest(wanted, self.inspector.get_schema_names())}"
+            )
+        return wanted or self.inspector.default_schema_name
+
+    def tables(self) -> list[SourceTable]:
+        names = sorted(self.inspector.get_table_names(self.schema))
+        if not names:
+            raise InputError(f"{self.source.label} has no tables" + (f" in schema {self.schema!r}" if self.schema else ""))
+        return [self._table(name, set(names)) for name in names]
+
+    def _table(self, name: str, known: set[str]) -> SourceTable:
+        inspector, schema = self.inspector, self.schema
+        key = tuple(inspector.get_pk_constraint(name, schema)["constrained_columns"])
+        references = tuple(
+            Reference(tuple(f["constrained_columns"]), f["referred_table"], tuple(f["referred_columns"]))
+            for f in inspector.get_foreign_keys(name, schema)
+            if f["referred_table"] in known and f["referred_schema"] in (None, schema)
+        )
+        moments = frozenset(c for c, kind in self.kinds(name) if isinstance(kind, sa.Date | sa.DateTime))
+        return SourceTable(name, key, references, moments=moments)
+
+    def kinds(self, table: str) -> list[tuple[str, Any]]:
+        return [(str(c["name"]), c["type"]) for c in self.inspector.get_columns(table, self.schema)]
+
+
+class _Postgres(_Reflected):
+    driver = "postgresql+psycopg"
+
+    def connect(self) -> Any:
+        from adbc_driver_postgresql import dbapi
+        from psycopg.conninfo import make_conninfo
+
+        # as keywords, since SQLAlchemy leaves spaces in a URI that libpq refuses
+        names = {"username": "user", "database": "dbname"}
+        parts: dict[str, Any] = {names.get(k, k): v for k, v in self.source.url.translate_connect_args().items()}
+        connection = dbapi.connect(make_conninfo(**{**parts, **self.source.url.query}))
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return connection
+
+    def _column(self, name: str, kind: Any) -> str:
+        quoted = self.quote(name)
+        if isinstance(kind, sa.Numeric) and not isinstance(kind, sa.Float):
+            whole = kind.scale == 0 and kind.precision is not None and kind.precision <= 18
+            return f"CAST({quoted} AS {'bigint' if whole else 'double precision'}) AS {quoted}"
+        item = kind.item_type if isinstance(kind, postgresql.ARRAY) else kind
+        plain = (sa.Integer, sa.Float, sa.Boolean, sa.Date, sa.DateTime, sa.LargeBinary, sa.Text)
+        if isinstance(item, plain) or (isinstance(item, sa.String) and type(item) in (sa.String, sa.VARCHAR, sa.TEXT)):
+            return quoted
+        return f"CAST({quoted} AS text) AS {quoted}"
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        columns = ", ".join(self._column(name, kind) for name, kind in self.kinds(table))
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT {columns} FROM {self.named(table)}")
+            reader = cursor.fetch_record_batch()
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+            yield from reader
+
+
+class _SQLite(_Reflected):
+    driver = "sqlite+pysqlite"
+
+    def connect(self) -> Any:
+        from pathlib import Path
+
+        from adbc_driver_sqlite import dbapi
+
+        path = Path(self.source.url.database or "")
+        if not path.is_file():
+            raise InputError(f"no SQLite file {path}; a URI reads sqlite:///relative/path or sqlite:////absolute/path")
+        return dbapi.connect(str(path))
+
+    @property
+    def schema(self) -> str | None:
+        return None
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        """SQLite types each value, and its driver each column by its first rows: so ask first, then show it a typed row."""
+        names = [name for name, _ in self.kinds(table)]
+        with self.connection.cursor() as cursor:
+            stored = self._stored(cursor, table, names)
+            samples = {"text": "''", "real": "0.5", "integer": "0", "blob": "x'00'", "null": "''"}
+            casts = {"text": "CAST({} AS TEXT)", "real": "CAST({} AS REAL)"}
+            typed = ", ".join(f"{samples[stored[n]]} AS {self.quote(n)}" for n in names)
+            columns = ", ".join(casts.get(stored[n], "{}").format(self.quote(n)) for n in names)
+            cursor.execute(f"SELECT {typed} UNION ALL SELECT {columns} FROM {self.quote(table)}")
+            first = True
+            for batch in cursor.fetch_record_batch():
+                yield batch.slice(1) if first else batch
+                first = False
+
+    def _stored(self, cursor: Any, table: str, names: list[str]) -> dict[str, str]:
+        """The storage class that holds every value of each column: text, else real, else integer; blob if only that."""
+        classes = ("text", "real", "integer", "blob")
+        tests = ", ".join(f"max(typeof({self.quote(n)}) = '{c}')" for n in names for c in classes)
+        cursor.execute(f"SELECT {tests} FROM {self.quote(table)}")
+        row = list(cursor.fetchone())
+        found = {}
+        for index, name in enumerate(names):
+            present = [c for c, there in zip(classes, row[index * 4 : index * 4 + 4], strict=True) if there]
+            found[name] = ("text" if "blob" in present and len(present) > 1 else present[0]) if present else "null"
+        return found
+
+
+class _MySQL(_Reflected):
+    driver = "mysql+pymysql"
+
+    def connect(self) -> Any:
+        pooled = self.engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()
+        with connection.cursor() as cursor:
+            cursor.execute("SET time_zone = '+00:00'")
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        return connection
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        from pymysql.cursors import SSCursor
+
+        kinds = self.kinds(table)
+        schema = pa.schema([(name, _arrow(kind)) for name, kind in kinds])
+        readers = [_reader(field.type) for field in schema]
+        yield pa.RecordBatch.from_pylist([], schema=schema)
+        columns = ", ".join(self.quote(name) for name, _ in kinds)
+        with self.connection.cursor(SSCursor) as cursor:
+            cursor.execute(f"SELECT {columns} FROM {self.named(table)}")
+            while rows := cursor.fetchmany(BATCH):
+                arrays = [
+                    pa.array(map(read, column) if read else column, type=field.type)
+                    for read, field, column in zip(readers, schema, zip(*rows, strict=True), strict=True)
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _arrow(kind: Any) -> pa.DataType:
+    """The Arrow type of a MySQL column."""
+    if isinstance(kind, sa.Boolean | sa.Integer):
+        return pa.uint64() if getattr(kind, "unsigned", False) and isinstance(kind, sa.BigInteger) else pa.int64()
+    if isinstance(kind, sa.Float):
+        return pa.float64()
+    if isinstance(kind, sa.Numeric):
+        whole = kind.scale == 0 and (kind.precision or 99) <= 18
+        return pa.int64() if whole else pa.float64()
+    if isinstance(kind, sa.DateTime | sa.Date):
+        return pa.timestamp("us")
+    if isinstance(kind, sa.types._Binary | mysql.BIT):
+        return pa.binary()
+    return pa.string()
+
+
+def _reader(kind: pa.DataType) -> Callable[[Any], Any] | None:
+    """How a value of the driver becomes one of Arrow's `kind`; None where it is one already."""
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        cast = float if pa.types.is_floating(kind) else int
+        return lambda v: cast(v) if isinstance(v, decimal.Decimal) else v
+    if pa.types.is_timestamp(kind):
+        return _moment
+    return (lambda v: v if v is None or isinstance(v, str) else str(v)) if pa.types.is_string(kind) else None
+
+
+def _moment(value: Any) -> datetime.datetime | None:
+    """A date or time of the driver; what it cannot read (0000-00-00) it gives as text, which is no time."""
+    if isinstance(value, datetime.datetime):
+        return value
+    if isinstance(value, datetime.date):
+        return datetime.datetime(value.year, value.month, value.day)
+    return None
