@@ -24,7 +24,8 @@ from relbench_harness.authoring.decided import decided
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.numbering import Decision, Numbering, Written
 from relbench_harness.authoring.proposals import Proposal, key_proposal, reference_proposals, time_proposals
-from relbench_harness.authoring.sources import Reference, Source, SourceTable, open_source
+from relbench_harness.authoring.source_choice import open_source
+from relbench_harness.authoring.sources import Reference, Source, SourceTable
 from relbench_harness.authoring.staging import Progress, Staged, stage
 from relbench_harness.errors import InputError, nearest
 

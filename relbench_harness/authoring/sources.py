@@ -1,18 +1,13 @@
-"""Where tables come from: what every kind of source offers, and the choice of one by URI."""
+"""Where tables come from: what every kind of source offers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-
-from relbench_harness.errors import InputError
-
-SCHEMES = ("postgresql://", "mysql://", "mariadb://", "sqlite:///", "duckdb:///", "delta://", "a folder of CSV or Parquet")
 
 
 @dataclass(frozen=True)
@@ -65,42 +60,3 @@ class Source(Protocol):
     def ordered(self) -> bool: ...
 
     def open(self) -> AbstractContextManager[Reading]: ...
-
-
-def open_source(uri: str) -> Source:
-    """The source that `uri` names. Raises `InputError` for a scheme that is not known or a folder that is not there."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return _folder(Path(uri).expanduser())
-    kind = scheme.lower().split("+")[0]
-    if kind in ("postgresql", "postgres", "mysql", "mariadb", "sqlite"):
-        from relbench_harness.authoring.sql_source import sql_source
-
-        return sql_source(uri)
-    if kind == "duckdb":
-        from relbench_harness.authoring.duckdb_source import DuckDBSource
-
-        return DuckDBSource(Path(rest.removeprefix("/") if not rest.startswith("//") else rest[1:]).expanduser())
-    if kind in ("delta", "s3", "gs", "az", "abfss"):
-        from relbench_harness.authoring.delta_source import DeltaSource
-
-        return DeltaSource(uri.removeprefix("delta://"))
-    if kind == "file":
-        return _folder(Path(rest))
-    raise InputError(f"no source of the kind {kind!r}; known: {', '.join(SCHEMES)}")
-
-
-def _folder(path: Path) -> Source:
-    from relbench_harness.authoring.delta_source import DeltaSource
-    from relbench_harness.authoring.file_source import FolderSource
-
-    if not path.exists():
-        raise InputError(f"no folder {path} to import from; a database is named by its URI, such as postgresql://host/name")
-    if path.is_file():
-        known = {".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite", ".duckdb": "duckdb"}
-        if path.suffix in known:
-            return open_source(f"{known[path.suffix]}:///{path}")
-        raise InputError(f"{path} is one file; name the folder that holds the tables, or sqlite:///… or duckdb:///…")
-    if (path / "_delta_log").is_dir() or any(path.glob("*/_delta_log")):
-        return DeltaSource(str(path))
-    return FolderSource(path)

@@ -23,7 +23,7 @@ import yaml
 
 from relbench_harness.authoring.credentials import cleansed
 from relbench_harness.authoring.new_dataset import Imported, Wanted, new_dataset
-from relbench_harness.authoring.sources import open_source
+from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.data.dataset import open_dataset
 from relbench_harness.errors import InputError
 

@@ -1,0 +1,45 @@
+"""The choice of a source by its URI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from relbench_harness.authoring.delta_source import DeltaSource
+from relbench_harness.authoring.duckdb_source import DuckDBSource
+from relbench_harness.authoring.file_source import FolderSource
+from relbench_harness.authoring.sources import Source
+from relbench_harness.authoring.sql_source import sql_source
+from relbench_harness.errors import InputError
+
+SCHEMES = ("postgresql://", "mysql://", "mariadb://", "sqlite:///", "duckdb:///", "delta://", "a folder of CSV or Parquet")
+
+
+def open_source(uri: str) -> Source:
+    """The source that `uri` names. Raises `InputError` for a scheme that is not known or a folder that is not there."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return _folder(Path(uri).expanduser())
+    kind = scheme.lower().split("+")[0]
+    if kind in ("postgresql", "postgres", "mysql", "mariadb", "sqlite"):
+        return sql_source(uri)
+    if kind == "duckdb":
+        return DuckDBSource(Path(rest.removeprefix("/") if not rest.startswith("//") else rest[1:]).expanduser())
+    if kind in ("delta", "s3", "gs", "az", "abfss"):
+        return DeltaSource(uri.removeprefix("delta://"))
+    if kind == "file":
+        return _folder(Path(rest))
+    raise InputError(f"no source of the kind {kind!r}; known: {', '.join(SCHEMES)}")
+
+
+def _folder(path: Path) -> Source:
+
+    if not path.exists():
+        raise InputError(f"no folder {path} to import from; a database is named by its URI, such as postgresql://host/name")
+    if path.is_file():
+        known = {".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite", ".duckdb": "duckdb"}
+        if path.suffix in known:
+            return open_source(f"{known[path.suffix]}:///{path}")
+        raise InputError(f"{path} is one file; name the folder that holds the tables, or sqlite:///… or duckdb:///…")
+    if (path / "_delta_log").is_dir() or any(path.glob("*/_delta_log")):
+        return DeltaSource(str(path))
+    return FolderSource(path)
