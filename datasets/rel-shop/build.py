@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from relbench_harness.data.database import Database
 from relbench_harness.data.truth import Truth
 from relbench_harness.errors import InputError
 
 from . import answers, catalogue
+from .reasons import causing_rows
 from .settings import chosen
 from .world import World
 
@@ -56,3 +59,10 @@ def truth(
     if task == "customer-products":
         return answers.all_epochs(folder, entity, time, lambda who: answers.products(world, who))
     raise InputError(f"rel-shop knows no truth about a task {task!r}")
+
+
+def reasons(
+    database: Database, task: str, entity: NDArray[np.int64], time: NDArray[np.int64], causes: str, **_: object
+) -> pa.Table:
+    """Which rows caused the labels of questions (`entity`, `time`): (question, cause, table, row)."""
+    return causing_rows(database, task, entity, time, chosen(causes))

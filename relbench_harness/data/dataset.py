@@ -209,6 +209,14 @@ class Dataset:
         ends = {"train": self.cuts.val, "val": self.cuts.val, "test": self.cuts.test}
         return source.truth(task.name, labels, nanoseconds(ends[split]), self.stored / "truth")
 
+    def reasons(self, task: Task, split: Split) -> pa.Table | None:
+        """Which rows caused the labels of `split`, where the dataset's `build.py` has a function `reasons`.
+
+        Columns: question (position in the label table), cause, table, row. Every row named is visible to its question.
+        """
+        source = self._source()
+        return source.reasons(task.name, self.labels(task, split)) if isinstance(source, _Script) else None
+
 
 @dataclass(frozen=True)
 class _Folder:
@@ -319,6 +327,12 @@ class _Script:
                 for name, t in tables.items()
             }
         )
+
+    def reasons(self, task: str, labels: LabelTable) -> pa.Table | None:
+        known = getattr(self._load(), "reasons", None)
+        if known is None:
+            return None
+        return known(self.dataset.database, task, labels.entity, labels.time, **self.parameters)
 
     def truth(self, task: str, labels: LabelTable, end: int, folder: Path) -> Truth | None:
         known = getattr(self._load(), "truth", None)
