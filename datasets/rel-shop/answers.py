@@ -19,8 +19,10 @@ from . import settings as s
 from .catalogue import CATEGORIES, COLOURS, MATERIALS, STEP, Catalogue
 from .shopping import Assortment
 
-GRID = 2048
-"""Multiples of `STEP` on which spending is distributed; what is beyond has a probability below 1e-12."""
+GRID = 1024
+"""Multiples of `STEP` on which spending is distributed; no median lies beyond."""
+DAMPING = 1e-7 ** (1 / GRID)
+"""Weight of each further step, so that the probability of what lies beyond the grid folds back 1e-7 times smaller."""
 CHUNK = 256
 
 
@@ -92,10 +94,10 @@ class World:
         return Assortment.of(self.goods, epoch, catalogue.affinity("taste" in self.causes))
 
 
-def lines_chance(z: NDArray[np.generic], eager: float) -> NDArray[np.generic]:
-    """The generating function of how many lines a customer who comes buys in an epoch, at `z`."""
+def lines_chance(z: NDArray[np.generic], eager: NDArray[np.float64]) -> list[NDArray[np.generic]]:
+    """The generating function of how many lines a customer who comes buys in an epoch, at `z`, for each appetite."""
     one = z * np.exp(s.LINES * (z - 1))
-    return np.asarray(one * np.exp(eager * (one - 1)))
+    return [one * np.exp(each * (one - 1)) for each in eager]
 
 
 # -- each task --------------------------------------------------------------------------------------------------------
@@ -141,8 +143,8 @@ def spend(world: World, who: Known) -> Truth:
 
 def _waves(steps: NDArray[np.int64]) -> NDArray[np.complex128]:
     """(products, GRID / 2 + 1) characteristic function of the amount of one line of each product."""
-    omega = -2j * np.pi * np.arange(GRID // 2 + 1) / GRID
-    one = np.exp(omega[None, :] * np.minimum(steps, GRID // 4)[:, None])
+    log = np.log(DAMPING) - 2j * np.pi * np.arange(GRID // 2 + 1) / GRID
+    one = np.exp(log[None, :] * steps[:, None])
     return np.asarray(s.QUANTITY[0] * one + s.QUANTITY[1] * one**2 + s.QUANTITY[2] * one**3)
 
 
@@ -156,9 +158,10 @@ def _medians(
     total = np.zeros_like(old)
     for k in range(s.TASTES):
         line = (1 - repeat) * by_taste[k] + repeat * old
-        for level, weight in enumerate((1 - who.appetite, who.appetite)):
-            total += (who.taste[:, k] * weight)[:, None] * lines_chance(line, world.eager[level])
-    given_coming = np.cumsum(np.fft.irfft(total, n=GRID, axis=1), axis=1)
+        small, large = lines_chance(line, world.eager)
+        weight = who.taste[:, k, None] * who.appetite[:, None]
+        total += (who.taste[:, k, None] - weight) * small + weight * large
+    given_coming = np.cumsum(np.fft.irfft(total, n=GRID, axis=1) / DAMPING ** np.arange(GRID), axis=1)
     below = who.churn[:, None] + (1 - who.churn[:, None]) * given_coming
     return np.asarray((below < 0.5).sum(axis=1) * STEP)
 
@@ -188,8 +191,9 @@ def _likeliest(world: World, who: Known, offer: Assortment, k: int) -> NDArray[n
     np.add.at(old, (row, who.favourites[row, column]), 1 / known[row])
     for taste in range(s.TASTES):
         share = (1 - repeat)[:, None] * offer.share[taste] + repeat[:, None] * old
-        for level, weight in enumerate((1 - who.appetite, who.appetite)):
-            chance += (who.taste[:, taste] * weight)[:, None] * (1 - lines_chance(1 - share, world.eager[level]))
+        small, large = lines_chance(1 - share, world.eager)
+        weight = who.taste[:, taste, None] * who.appetite[:, None]
+        chance += (who.taste[:, taste, None] - weight) * (1 - small) + weight * (1 - large)
     return np.asarray(np.argsort(-chance, axis=1, kind="stable")[:, :k])
 
 

@@ -47,11 +47,13 @@ def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
     first = group.iloc[0]
     arrow = "higher is better" if first["higher_is_better"] else "lower is better"
     data = f", data {first['data']}" if name_data else ""
+    known = "way" in group and bool(group["way"].notna().any())
     rows = tuple(
         (
             str(row["rank"]),
             str(row["method"]),
             _spread(row["test"], row["test_sd"]),
+            *((_percent(row["way"]),) if known else ()),
             _spread(row["val"], row["val_sd"]),
             _seconds(row["seconds"]),
             _seconds(row["seconds_warm"]),
@@ -65,11 +67,19 @@ def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
     )
     return Sheet(
         f"{first['task']}, {first['regime']}{data}: {first['metric']} ({arrow})",
-        ("#", "method", "test", "val", "seconds", "warm", "MB", "lines", "runs", "fitted on", "status"),
-        rows,
-        tuple(group["status"] != "ok"),
+        (
+            *("#", "method", "test", *(("of the way",) if known else ())),
+            *("val", "seconds", "warm", "MB", "lines", "runs", "fitted on", "status"),
+        ),
+        ((_optimal(first), *rows) if known else rows),
+        (*((False,) if known else ()), *(group["status"] != "ok")),
         tuple(_task_notes(group)),
     )
+
+
+def _optimal(row: pd.Series) -> tuple[str, ...]:
+    """The row of the true answers, which no method can beat but by luck."""
+    return ("–", "Bayes-optimal", _spread(row["optimal"], math.nan), "100%", *("–",) * 6, "known", "–")
 
 
 def _task_notes(group: pd.DataFrame) -> Iterator[str]:
@@ -77,6 +87,12 @@ def _task_notes(group: pd.DataFrame) -> Iterator[str]:
     on = f" Run on {' and '.join(machines)}." if machines else ""
     shared = _whole(group["lines_harness"].max())
     yield f"lines: for this task + of the method; the harness that all share has {shared}.{on}"
+    if "way" in group and group["way"].notna().any():
+        first = group.iloc[0]
+        yield (
+            f"of the way: from the best constant answer ({first['constant']:.4f}) to the true answers, which score "
+            f"{_spread(first['stated'], first['stated_sd'])} on labels drawn from the truth."
+        )
     for row in group.to_dict("records"):
         if row["error"]:
             yield f"{row['method']} failed: {shorten(str(row['error']), 200, placeholder=' …')}"

@@ -197,6 +197,12 @@ class Dataset:
         with phase("labels"):
             return split_labels(task, self.database, self.cuts, split, regenerate)
 
+    @property
+    def knows_truth(self) -> bool:
+        """Whether the dataset's `build.py` has a function `truth`."""
+        source = self._source()
+        return isinstance(source, _Script) and callable(getattr(source._load(), "truth", None))
+
     def truth(self, task: Task, split: Split) -> Truth | None:
         """The true distribution of the labels of `split`, where the dataset's `build.py` has a function `truth`.
 

@@ -51,8 +51,6 @@ def drawn(stages: Stages, truth: Truth, times: int) -> list[Scores]:
     """Scores of the true answers on labels drawn anew."""
     random = np.random.default_rng(0)
     return [
-        scored(
-            stages, label_values(stages.task, truth.draw(random), stages.classes), truth.answers, truth.classes
-        )
+        scored(stages, label_values(stages.task, truth.draw(random), stages.classes), truth.answers, truth.classes)
         for _ in range(times)
     ]
