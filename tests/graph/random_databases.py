@@ -32,22 +32,26 @@ def _table(name: str, rng: np.random.Generator, size: int, timed: bool, referenc
     )
 
 
-@st.composite
-def databases(draw: st.DrawFn, most: int = 25) -> Database:
+def random_database(rng: np.random.Generator, users: int, items: int, events: int, notes: int) -> Database:
     """users (static), items (timed), events → users, items, notes → notes, events, and twice users."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    users, items, events, notes = (draw(st.integers(0, most)) for _ in range(4))
+    mentions = {
+        "reply to": ("notes", notes),
+        "event": ("events", events),
+        "by": ("users", users),
+        "to": ("users", users),
+    }
     return Database(
         [
             _table("users", rng, users, False, {}),
             _table("items", rng, items, True, {}),
             _table("events", rng, events, True, {"user": ("users", users), "item": ("items", items)}),
-            _table(
-                "notes",
-                rng,
-                notes,
-                True,
-                {"reply to": ("notes", notes), "event": ("events", events), "by": ("users", users), "to": ("users", users)},
-            ),
+            _table("notes", rng, notes, True, mentions),
         ]
     )
+
+
+@st.composite
+def databases(draw: st.DrawFn, most: int = 25) -> Database:
+    """Random databases, any table of which may be empty."""
+    sizes = [draw(st.integers(0, most)) for _ in range(4)]
+    return random_database(np.random.default_rng(draw(st.integers(0, 2**32))), *sizes)
