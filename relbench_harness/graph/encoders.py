@@ -21,6 +21,8 @@ Part = Literal["numbers", "moments", "codes", "sets", "vectors"]
 MISSING, UNSEEN, FIRST = 0, 1, 2
 """Codes of a null, of a value that fitting did not see (or saw too rarely), and of the most frequent value."""
 CLIP = 10.0
+SMALL = 32
+"""An integer column with no more distinct values is encoded both as a number and as a category."""
 DAY = 86_400e9
 _CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
 
@@ -249,9 +251,9 @@ def fit_encoders(column: str, stype: Stype, values: pa.ChunkedArray, origin: int
     """
     found: list[Encoder | None]
     if stype is Stype.numerical:
-        found = [Number.fit(column, values)]
+        found = [Number.fit(column, values), *_both_ways(column, values, Category)]
     elif stype is Stype.categorical:
-        found = [Category.fit(column, values)]
+        found = [Category.fit(column, values), *_both_ways(column, values, Number)]
     elif stype is Stype.multicategorical:
         found = [Categories.fit(column, values)]
     elif stype is Stype.timestamp:
@@ -261,6 +263,13 @@ def fit_encoders(column: str, stype: Stype, values: pa.ChunkedArray, origin: int
     else:
         found = [Text(column, text)]
     return [encoder for encoder in found if encoder is not None]
+
+
+def _both_ways(column: str, values: pa.ChunkedArray, other: type[Number] | type[Category]) -> list[Encoder | None]:
+    """Integers of few values are counts or grades as much as categories: the other reading of such a column."""
+    if not pa.types.is_integer(values.type) or pc.count_distinct(spread(values)).as_py() > SMALL:
+        return []
+    return [other.fit(column, values)]
 
 
 def _single(values: pa.ChunkedArray | pa.Array) -> pa.Array:
