@@ -82,6 +82,19 @@ class Database(Mapping[str, Table]):
             gone.setdefault(name, set()).add(column)
         return Database(table.without(gone.get(name, ())) for name, table in self.items())
 
+    def with_stypes(self, declared: Mapping[str, Mapping[str, str]]) -> Database:
+        """The database with semantic types declared for columns; a column that names nothing is an error."""
+        for name, columns in declared.items():
+            for column in columns:
+                if column not in self[name].rows.column_names:
+                    known = self[name].rows.column_names
+                    raise InputError(f"stypes: no column {column!r} in table {name!r}; {nearest(column, known)}")
+        tables = [replace(t, stypes=MappingProxyType(dict(declared.get(name, {})))) for name, t in self.items()]
+        result = Database(tables)
+        if "fingerprint" in self.__dict__:
+            result.__dict__["fingerprint"] = self.fingerprint
+        return result
+
     @cached_property
     def fingerprint(self) -> str:
         """A digest of every table's structure and values: equal databases have equal fingerprints, wherever built."""

@@ -150,13 +150,27 @@ class Dataset:
     def database(self) -> Database:
         """Every row, in canonical order, labels' future included: methods see cuts of it, never this."""
         with phase("load"):
-            return open_stored(self.stored)
+            database = open_stored(self.stored)
+            declared = self._declared_stypes()
+            return database.with_stypes(declared) if declared else database
 
     @cached_property
     def stored(self) -> Path:
         """The cache folder of the database, built where it was not yet."""
         source = self._source()
         return stored(re.sub(r"[^\w.-]+", "_", self.name), source.fingerprint(), source.build)
+
+    def _declared_stypes(self) -> dict[str, dict[str, str]]:
+        """Table → column → semantic type, where the manifest's table entries have a key `stypes`."""
+        found = {}
+        for name, entry in self._raw_manifest["tables"].items():
+            declared = entry.get("stypes")
+            if declared is None:
+                continue
+            if not isinstance(declared, dict):
+                raise InputError(f"dataset {self.name}: stypes of table {name!r} is no mapping of columns to types")
+            found[name] = {str(column): str(stype) for column, stype in declared.items()}
+        return found
 
     def _source(self) -> _Folder | _Script | _Hub:
         script = self.folder / "build.py"

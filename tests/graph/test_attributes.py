@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
@@ -178,3 +180,26 @@ def test_similar_texts_have_similar_vectors() -> None:
 def test_an_unknown_text_encoder() -> None:
     with pytest.raises(InputError, match="sentence-transformer"):
         text_encoder("no/such-model")
+
+
+def test_a_manifest_declares_types(tmp_path: Path) -> None:
+    from relbench_harness.data.dataset import open_dataset
+
+    (tmp_path / "db").mkdir()
+    rows = pa.table({"id": pa.array([0, 1, 2]), "grade": pa.array([3, 1, 2])})
+    pq.write_table(rows, tmp_path / "db" / "things.parquet")
+    manifest = {
+        "name": "own",
+        "manifest_version": 1,
+        "val_timestamp": "2020-01-01",
+        "test_timestamp": "2021-01-01",
+        "tables": {"things": {"pkey": "id", "time_col": None, "fkeys": {}, "stypes": {"grade": "numerical"}}},
+    }
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    table = open_dataset(str(tmp_path)).database["things"]
+    assert infer("grade", table.rows.column("grade")) is Stype.categorical
+    assert stypes(table) == {"grade": Stype.numerical}
+    manifest["tables"]["things"]["stypes"] = {"grad": "numerical"}  # type: ignore[index]
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+    with pytest.raises(InputError, match="no column 'grad' in table 'things'; did you mean 'grade'"):
+        open_dataset(str(tmp_path)).database  # noqa: B018
