@@ -1,4 +1,4 @@
-"""The shell: `relbench-harness run | rank | list`. Bad input is one sentence on standard error and exit code 2."""
+"""The shell: `relbench-harness run | rank | list | dataset | task`. Bad input is one sentence on standard error and exit code 2."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
+from relbench_harness.authoring.commands import add_commands
 from relbench_harness.errors import InputError
 
 
@@ -46,9 +48,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Every key of configs/config.yaml and of the method's own config can be set, as Hydra reads them.",
     )
     run.set_defaults(act=lambda _: 0)
+    rank = commands.add_parser("rank", help="print the leaderboard of stored results; writes Markdown and CSV")
+    rank.add_argument("results", type=Path, help="a folder of results")
+    rank.add_argument("--out", type=Path, help="folder for leaderboard.md and leaderboard.csv (default: the results)")
+    rank.add_argument("--svg", type=Path, metavar="FILE", help="also draw the leaderboard as a picture")
+    rank.set_defaults(act=_rank)
     listing = commands.add_parser("list", help="list datasets, tasks or methods")
     listing.add_argument("what", choices=("datasets", "tasks", "methods"))
     listing.set_defaults(act=_list)
+    add_commands(commands)
     return parser
 
 
@@ -75,6 +83,22 @@ def _run(overrides: list[str]) -> int:
 
     run_overrides(overrides, report, fail)
     return max(codes)
+
+
+def _rank(parsed: argparse.Namespace) -> int:
+    from relbench_harness.board import render, store
+    from relbench_harness.board.leaderboard import leaderboard
+
+    results = store.read_results(parsed.results)
+    if not results:
+        raise InputError(f"no results in {parsed.results}")
+    table = leaderboard(results)
+    render.show(table, Console())
+    render.write(table, parsed.out or (parsed.results if parsed.results.is_dir() else parsed.results.parent))
+    if parsed.svg is not None:
+        parsed.svg.parent.mkdir(parents=True, exist_ok=True)
+        parsed.svg.write_text(render.svg(table), encoding="utf-8")
+    return 0
 
 
 def _list(parsed: argparse.Namespace) -> int:

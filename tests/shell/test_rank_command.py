@@ -1,0 +1,41 @@
+"""`relbench-harness rank`: from stored results to tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from relbench_harness.cli import main
+
+
+@pytest.fixture
+def results(tmp_path: Path, shop_path: Path) -> Path:
+    folder = tmp_path / "results"
+    sweep = ["-m", "task=little-shop/churn", "method=constant,label_history", "seed=0,1"]
+    assert main(["run", *sweep, f"results_dir={folder}"]) == 0
+    return folder
+
+
+def test_the_leaderboard_is_printed_and_written(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rank", str(results), "--svg", str(results / "board.svg")]) == 0
+    shown = capsys.readouterr().out
+    assert "little-shop/churn" in shown and "label_history" in shown and "roc_auc" in shown
+    assert "constant" in (results / "leaderboard.md").read_text()
+    assert len(pd.read_csv(results / "leaderboard.csv")) == 2
+    assert (results / "board.svg").read_text().startswith("<svg")
+
+
+def test_ranking_twice_ranks_the_same(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rank", str(results)]) == 0
+    first = capsys.readouterr().out
+    assert main(["rank", str(results)]) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_what_cannot_be_ranked_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rank", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert main(["rank", str(tmp_path)]) == 2
+    assert f"no results in {tmp_path}" in capsys.readouterr().err
