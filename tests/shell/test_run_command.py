@@ -73,7 +73,7 @@ def test_results_are_added_never_rewritten(results: Path) -> None:
     ("overrides", "sentence"),
     [
         (["method=constnt", TASK], "no method 'constnt'; did you mean 'constant'?"),
-        (["method=constant", "task=little-shp/churn"], "no dataset 'little-shp'; did you mean 'little-shop'?"),
+        (["method=constant", "task=little-shp/churn"], "no dataset 'little-shp'; did you mean 'little-shop'"),
         (["method=constant", "task=churn"], "'churn' is no task address"),
         (["method=constant"], "no task given"),
         (["method=constant", TASK, "sed=1"], "no key 'sed'; did you mean 'seed'?"),
