@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Block, Features, FittedBlock, Together, compute_many
+from relbench_harness.features.handwritten import SqlFeatures
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.timing import phase
 
 from .boosting import Bag, Growth, Matrix, Real, Target, grow_bag
 from .quality import quality
-from .ranker import Ranker
+from .ranker import QueryCandidates, Ranker
 from .selection import ROWS, Selected, best_columns
 from .staleness import CHOICES, Gaps, Staleness, aged, gaps, origins
 
@@ -69,7 +70,7 @@ class BoostedTrees(Growth):
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         if train.task.type is TaskType.RECOMMENDATION:
-            return self.ranker.grown_as(self).fit(train, valid, budget)
+            return self._ranker().fit(train, valid, budget)
         train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
         ages = gaps(valid)
         block = self._block(train, ages, budget)
@@ -79,6 +80,14 @@ class BoostedTrees(Growth):
         with phase("fit"):
             heads = self._chosen_heads(rows, held, valid, budget)
         return FittedTrees(self, block, heads, staleness, ages, budget)
+
+    def _ranker(self) -> Ranker:
+        """The ranker with this method's trees, reading a hand-written query where the features are one."""
+        ranker = self.ranker.grown_as(self)
+        for block in self.features:
+            if isinstance(block, SqlFeatures):
+                return replace(ranker, candidates=QueryCandidates(block))
+        return ranker
 
     def _block(self, train: Examples, ages: Gaps, budget: Budget) -> FittedBlock:
         """The fitted blocks, cut down to the columns worth having."""

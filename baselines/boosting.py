@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -73,7 +73,8 @@ class Growth:
         row_fraction: Share of the rows each tree sees.
         min_rows: Rows (LightGBM) or sum of second derivatives (XGBoost) a leaf needs.
         l2: Ridge penalty on leaf values.
-        patience: Rounds without gain on validation before growing stops.
+        patience: Rounds without gain on validation before growing stops; of those grown, the best are kept by the
+            validation curve smoothed over 1 / learning_rate rounds, since single rounds of a small validation are noise.
     """
 
     library: Library = "xgboost"
@@ -175,16 +176,19 @@ def _grow_xgboost(
         }
     data = _dmatrix(train, budget)
     watched = [] if valid is None else [(_dmatrix(valid, budget), "valid")]
+    curves: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
         parameters,
         data,
         num_boost_round=rounds,
         evals=watched,
         early_stopping_rounds=growth.patience if watched else None,
+        evals_result=curves,
         verbose_eval=False,
     )
     if watched:
-        booster = booster[: booster.best_iteration + 1]
+        (name, curve), *_ = curves["valid"].items()
+        booster = booster[: best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate)]
     return _XGBoostForest(booster, booster.num_boosted_rounds(), budget, train.categorical)
 
 
@@ -271,15 +275,22 @@ def _grow_lightgbm(
         parameters |= {"eval_at": [target.cutoff], "lambdarank_truncation_level": target.cutoff + 5}
     data = _dataset(train, parameters)
     watched = [] if valid is None else [data.create_valid(valid.values, valid.labels, group=valid.groups)]
+    curves: dict[str, dict[str, list[float]]] = {}
     booster = lightgbm.train(
         parameters,
         data,
         num_boost_round=rounds,
         valid_sets=watched,
-        callbacks=[lightgbm.early_stopping(growth.patience, verbose=False)] if watched else [],
+        valid_names=["valid"] * len(watched),
+        callbacks=[lightgbm.early_stopping(growth.patience, verbose=False), lightgbm.record_evaluation(curves)]
+        if watched
+        else [],
     )
-    kept = booster.best_iteration if watched else booster.current_iteration()
-    return _LightGBMForest(booster, max(kept, 1), budget, target.classes)
+    kept = booster.current_iteration()
+    if watched:
+        (name, curve), *_ = curves["valid"].items()
+        kept = best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate)
+    return _LightGBMForest(booster, kept, budget, target.classes)
 
 
 def _dataset(matrix: Matrix, parameters: Mapping[str, Any]) -> Any:
@@ -316,6 +327,17 @@ class _LightGBMForest:
 
     def gains(self, columns: int) -> NDArray[np.float64]:
         return np.asarray(self.booster.feature_importance("gain"), dtype=np.float64)
+
+
+def best_round(curve: Sequence[float], more_is_better: bool, learning_rate: float) -> int:
+    """How many rounds to keep: the best of `curve` averaged over 1 / learning_rate rounds, at least half as many."""
+    width = int(np.clip(round(1 / learning_rate), 1, 50))
+    values = np.asarray(curve) if more_is_better else -np.asarray(curve)
+    half = width // 2
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    centre = np.arange(min(half, len(values) - 1), len(values))
+    begin, end = np.maximum(centre - half, 0), np.minimum(centre + half + 1, len(values))
+    return int(centre[np.argmax((sums[end] - sums[begin]) / (end - begin))]) + 1
 
 
 def _metric(first: str, fallback: str, valid: Matrix | None) -> str:

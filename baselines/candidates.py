@@ -8,16 +8,20 @@ horizon, so one setting fits tasks of days and of years.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from relbench_harness.features.block import Features
+from relbench_harness.features.encode import Encoder, fit_encoders
+from relbench_harness.features.label_history import closed_labels
 from relbench_harness.protocol.method import Examples
 
-from .interactions import ALWAYS, Events
+from .interactions import ALWAYS, Events, Trail, answers, events, trails
 
 DAY = 86_400_000_000_000
 YEAR = 365 * DAY
@@ -32,15 +36,40 @@ class Pairs:
         item: (p,) row number of the item; a question's items are distinct.
         values: (p, f) what speaks for the pair, NaN where there is nothing to say.
         names: The f features.
+        categorical: (f,) which of them are codes.
     """
 
     question: NDArray[np.int64]
     item: NDArray[np.int64]
     values: NDArray[np.float32]
     names: tuple[str, ...]
+    categorical: NDArray[np.bool_]
 
     def take(self, rows: NDArray[np.int64]) -> Pairs:
-        return Pairs(self.question[rows], self.item[rows], self.values[rows], self.names)
+        return replace(self, question=self.question[rows], item=self.item[rows], values=self.values[rows])
+
+    def beside(self, features: Features) -> Pairs:
+        """The same candidates with further features."""
+        return replace(
+            self,
+            values=np.concatenate([self.values, features.to_matrix()], axis=1),
+            names=(*self.names, *features.names),
+            categorical=np.concatenate([self.categorical, features.categorical]),
+        )
+
+
+class Candidates(Protocol):
+    """A way to find candidates."""
+
+    def fit(self, train: Examples) -> FittedCandidates:
+        """Fixes trails and vocabularies on the rows visible at the end of training."""
+        ...
+
+
+class FittedCandidates(Protocol):
+    """Candidates and their features, the same columns for any questions of the schema."""
+
+    def pairs(self, questions: Examples) -> Pairs: ...
 
 
 @dataclass(frozen=True)
@@ -51,6 +80,8 @@ class Sources:
         windows: Lengths in multiples of the task's horizon over which events are counted, besides all time.
         own, popular, related: How many candidates come from the entity's own items (latest first), from each of the two
             shortest windows' most popular, and from co-visitation.
+        trails: How many tables of events are read.
+        past_labels: Whether the task's own answers to past questions are events too.
         all_items: With at most this many items, every item is a candidate.
         memory: Only the latest so many distinct items of an entity count for co-visitation.
     """
@@ -62,13 +93,59 @@ class Sources:
     all_items: int = 200
     memory: int = 60
 
-    def pairs(self, questions: Examples, trails: Mapping[str, Events]) -> Iterator[Pairs]:
+    trails: int = 3
+    past_labels: bool = True
+
+    def fit(self, train: Examples) -> FittedCandidates:
+        items = fit_encoders(train.known[train.task.item_table or ""])
+        return FittedSources(self, trails(train.database, train.task, self.trails), items)
+
+
+@dataclass(frozen=True)
+class FittedSources:
+    """Sources with their tables of events and the items' encoders."""
+
+    sources: Sources
+    trails: tuple[Trail, ...]
+    items: tuple[Encoder, ...]
+
+    def events(self, questions: Examples) -> dict[str, Events]:
+        """Events by name: those of every trail and, where the task's SQL tells them, the answers to past questions."""
+        found = {trail.name: events(questions.database, trail) for trail in self.trails}
+        if self.sources.past_labels and questions.task.sql is not None:
+            found["answers"] = answers(closed_labels(questions, windows=24))
+        return found
+
+    def pairs(self, questions: Examples) -> Pairs:
         """Candidates and their features, one group of questions with equal cut-off after the other."""
-        items = len(questions.database[questions.task.item_table or ""])
+        met = self.events(questions)
+        parts = []
         for cutoff in np.unique(questions.cutoff):
             asked = np.flatnonzero(questions.cutoff == cutoff)
-            seen = {name: found.before(int(cutoff)) for name, found in trails.items()}
-            yield _Moment(self, questions, asked, int(cutoff), items, seen).pairs()
+            seen = {name: found.before(int(cutoff)) for name, found in met.items()}
+            items = len(questions.database[questions.task.item_table or ""])
+            parts.append(_Moment(self.sources, questions, asked, int(cutoff), items, seen).pairs())
+        question = np.concatenate([part.question for part in parts])
+        order = np.argsort(question, kind="stable")
+        pairs = replace(
+            parts[0],
+            question=question[order],
+            item=np.concatenate([part.item for part in parts])[order],
+            values=np.concatenate([part.values for part in parts])[order],
+        )
+        return pairs.beside(self._attributes(pairs, questions))
+
+    def _attributes(self, pairs: Pairs, questions: Examples) -> Features:
+        """The items' own columns."""
+        table = questions.database[questions.task.item_table or ""]
+        at = questions.cutoff[pairs.question]
+        columns = [
+            column
+            for encoder in self.items
+            if encoder.column in table.rows.column_names
+            for column in encoder.columns(table.rows.column(encoder.column), pairs.item, at, "item.")
+        ]
+        return Features(len(pairs.item), tuple(columns))
 
 
 @dataclass(frozen=True)
@@ -101,7 +178,7 @@ class _Moment:
         inner = np.arange(len(question)) - np.repeat(np.cumsum(counts) - counts, counts)
         at = np.repeat(starts[self_index], counts) + inner
         values = np.stack(list(columns.values()), axis=1).astype(np.float32)
-        return Pairs(question, item[at], values[at], tuple(columns))
+        return Pairs(question, item[at], values[at], tuple(columns), np.zeros(len(columns), bool))
 
     def _there(self, item: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each item's own row is visible."""

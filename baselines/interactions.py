@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError
+from relbench_harness.features.label_history import ClosedLabels
+from relbench_harness.protocol.method import Ragged
 
 Path = tuple[str, ...]
 ALWAYS = np.iinfo(np.int64).min
@@ -106,6 +108,16 @@ def events(database: Database, trail: Trail) -> Events:
     rows = np.flatnonzero((entity >= 0) & (item >= 0))
     rows = rows[np.argsort(time[rows], kind="stable")]
     return Events(entity[rows], item[rows], time[rows])
+
+
+def answers(labels: ClosedLabels) -> Events:
+    """The items that past questions named, each an event just before the label is known."""
+    if not isinstance(labels.value, Ragged):
+        raise TypeError("only answers of recommendation tasks name items")
+    counts = np.diff(labels.value.offsets)
+    time = np.repeat(labels.known_from - 1, counts)
+    order = np.argsort(time, kind="stable")
+    return Events(np.repeat(labels.entity, counts)[order], labels.value.values[order], time[order])
 
 
 def _follow(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,12 +123,24 @@ def run_task(
     """
     dataset, opened = open_task(task)
     stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
-    counted = lines.count(config, overrides=overrides)
+    counted = lines.count(config, _written_for(method, opened.id), overrides)
     outcome = Run(stages, method, name, budget, config, _choice(fit_on, FIT_ON, "fit_on"), counted).execute()
     if results_dir is not None:
         outcome = store.write(outcome, Path(results_dir))
     (tracker or Silent()).log(outcome.result)
     return outcome
+
+
+def _written_for(part: Any, task: str) -> Iterator[Path]:
+    """The files that somebody wrote for `task` alone, such as its feature query: what parts of a method name as such."""
+    if hasattr(part, "written_for"):
+        yield part.written_for(task)
+    elif isinstance(part, list | tuple):
+        for inner in part:
+            yield from _written_for(inner, task)
+    elif is_dataclass(part) and not isinstance(part, type):
+        for entry in fields(part):
+            yield from _written_for(getattr(part, entry.name), task)
 
 
 def _choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:

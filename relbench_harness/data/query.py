@@ -23,13 +23,17 @@ def connect(**config: str | bool | int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={**closed, **config})
 
 
-def run_sql(sql: str, tables: Mapping[str, pa.Table], what: str) -> pa.Table:
+def run_sql(sql: str, tables: Mapping[str, pa.Table], what: str, **config: str | bool | int) -> pa.Table:
     """The result of `sql` over `tables`, which DuckDB reads without copying.
+
+    Args:
+        what: Whose SQL it is, in errors.
+        config: DuckDB's settings; `threads=1` makes sums of floats the same from run to run.
 
     Raises:
         InputError: SQL that does not run; `what` says whose it is.
     """
-    connection = connect()
+    connection = connect(**config)
     try:
         for name, rows in tables.items():
             connection.register(name, rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from relbench_harness.baselines.boosted_trees import BoostedTrees, FittedTrees
+from relbench_harness.baselines.boosting import best_round
 from relbench_harness.baselines.quality import quality
 from relbench_harness.baselines.staleness import aged, gaps, origins
 
@@ -187,3 +188,10 @@ def test_every_way_answers(shop: Shop, way: str) -> None:
 def test_bad_settings_are_named(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(SMALL, **change)  # type: ignore[arg-type]
+
+
+def test_a_lucky_first_round_is_not_kept() -> None:
+    curve = np.concatenate([[0.9], np.linspace(0.6, 0.8, 60), np.linspace(0.8, 0.7, 60)])
+    assert abs(best_round(curve.tolist(), True, 0.1) - 61) < 5
+    assert abs(best_round((-curve).tolist(), False, 0.1) - 61) < 5
+    assert best_round([0.5], True, 0.03) == 1

@@ -1,0 +1,168 @@
+"""Hand-written feature queries: what they return, and that one which looks ahead is caught; every shipped query is honest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from relbench.manifest import TableSpec
+
+from relbench_harness.compose import make_method, run_task
+from relbench_harness.data.canonical import canonical
+from relbench_harness.data.database import Database
+from relbench_harness.data.dataset import open_task
+from relbench_harness.data.table import Table
+from relbench_harness.data.task import Kind, Task, TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.features.handwritten import SqlFeatures, differences
+from relbench_harness.home import home
+from relbench_harness.protocol.method import Budget, Examples
+from relbench_harness.protocol.stages import Stages
+
+DAY = 86_400_000_000_000
+SHIPPED = sorted(f"{p.parent.name}/{p.stem}" for p in home("configs").glob("sql/*/*.sql"))
+COUNT = """SELECT s.seed, COUNT(*) AS orders, SUM(o.paid) AS paid, ANY_VALUE(c."group") AS kind
+           FROM seeds s JOIN customers c ON c.id = s.entity
+           JOIN orders o ON o.customer = s.entity AND o.at < s.cutoff GROUP BY s.seed"""
+
+
+@pytest.fixture
+def orders() -> Database:
+    day = pd.Timestamp("1970-01-01")
+    tables = {
+        "customers": pa.table({"id": [0, 1, 2], "group": ["a", "b", None]}),
+        "orders": pa.table(
+            {
+                "customer": [0, 0, 1, 0, 1],
+                "paid": [1.0, None, 5.0, 3.0, 9.0],
+                "at": [day + pd.Timedelta(days=d) for d in (1, 2, 2, 3, 4)],
+            }
+        ),
+    }
+    specs = {
+        "customers": TableSpec(pkey="id"),
+        "orders": TableSpec(time_col="at", fkeys={"customer": "customers"}),
+    }
+    return canonical(tables, specs, "made")
+
+
+def ask(database: Database, rows: list[int], days: list[int], type_: TaskType = TaskType.REGRESSION) -> Examples:
+    recommends = type_ is TaskType.RECOMMENDATION
+    task = Task(
+        dataset="made", name="task", kind=Kind.FORECAST, type=type_, entity_table="customers", entity_col="id",
+        target="y", time_col="time", horizon=pd.Timedelta(days=1), item_table="customers" if recommends else None,
+        item_col="id" if recommends else None, eval_k=2 if recommends else None,
+    )  # fmt: skip
+    time = np.asarray(days, dtype=np.int64) * DAY
+    return Examples(task, database, np.asarray(rows, dtype=np.int64), time, time.copy(), None, "rolling", 10 * DAY)
+
+
+def written(folder: Path, sql: str) -> SqlFeatures:
+    (folder / "made").mkdir(exist_ok=True)
+    (folder / "made" / "task.sql").write_text(sql)
+    return SqlFeatures(str(folder))
+
+
+def test_columns_follow_the_seeds(tmp_path: Path, orders: Database) -> None:
+    questions = ask(orders, [0, 1, 2, 0], [3, 3, 3, 9])
+    found = written(tmp_path, COUNT).fit(questions).compute(questions)
+    assert found.names == ["orders", "paid", "kind"]
+    np.testing.assert_array_equal(found["orders"].values, [2, 1, np.nan, 3])
+    np.testing.assert_array_equal(found["paid"].values, [1, 5, np.nan, 4])
+    assert found["kind"].vocabulary is not None
+    assert [found["kind"].vocabulary[c] if c >= 0 else None for c in found["kind"].values] == ["a", "b", None, "a"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "ahead",
+    [
+        COUNT.replace("<", "<="),
+        COUNT.replace(" AND o.at < s.cutoff", ""),
+        COUNT.replace("SUM(o.paid)", "(SELECT AVG(paid) FROM orders)"),
+    ],
+)
+def test_a_query_that_looks_ahead_is_caught(tmp_path: Path, orders: Database, ahead: str) -> None:
+    questions = ask(orders, [0, 1, 0, 1], [2, 2, 4, 4])
+    with pytest.raises(InputError, match=r"uses rows at or after a seed's cut-off 1970-01-03.*(paid|orders|rows returned)"):
+        written(tmp_path, ahead).fit(questions)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT 1 AS x FROM seeds", "no column 'seed'"),
+        ("SELECT s.seed, 1 AS x FROM seeds s, customers", "returns seed 0 more than once"),
+        ("SELECT seed + 7 AS seed FROM seeds", "not asked"),
+        ("SELECT seed, cutoff FROM seeds", "'cutoff' is timestamp"),
+        ("SELECT CAST(NULL AS BIGINT) AS seed", "without null"),
+        ("SELEC", "does not run"),
+    ],
+)
+def test_what_is_no_feature_query_is_named(tmp_path: Path, orders: Database, sql: str, message: str) -> None:
+    questions = ask(orders, [0, 1], [3, 4])
+    with pytest.raises(InputError, match=message):
+        written(tmp_path, sql).fit(questions).compute(questions)
+
+
+def test_a_task_without_query_is_named(tmp_path: Path, orders: Database) -> None:
+    with pytest.raises(InputError, match="made/task has no hand-written features"):
+        SqlFeatures(str(tmp_path)).fit(ask(orders, [0], [3]))
+
+
+def test_a_recommendation_query_returns_candidates(tmp_path: Path, orders: Database) -> None:
+    questions = ask(orders, [1, 0], [3, 4], TaskType.RECOMMENDATION)
+    sql = "SELECT s.seed, c.id AS item, c.id * 2.0 AS twice FROM seeds s, customers c WHERE c.id <> s.entity"
+    seed, item, features = written(tmp_path, sql).fit(questions).pairs(questions)
+    assert seed.tolist() == [0, 0, 1, 1] and item.tolist() == [0, 2, 1, 2]
+    assert features["twice"].values.tolist() == [0, 4, 2, 4]
+    with pytest.raises(InputError, match="no row of 'customers'"):
+        written(tmp_path, "SELECT seed, 99 AS item FROM seeds").fit(questions)
+
+
+def scrambled(table: Table, since: int, random: np.random.Generator) -> Table:
+    """`table` with the values of the rows at and after `since` in a new order, column by column; times stay."""
+    if table.times is None:
+        return table
+    first = int(np.searchsorted(table.times, since))
+    rows = table.rows
+    for name in rows.column_names:
+        if name in (table.time, table.key):
+            continue
+        order = np.concatenate([np.arange(first), first + random.permutation(len(table) - first)])
+        rows = rows.set_column(rows.column_names.index(name), name, rows.column(name).take(pa.array(order)))
+    return replace(table, rows=rows)
+
+
+@pytest.mark.parametrize("name", [n for n in SHIPPED if not n.startswith("retail-uk/product")])
+def test_shipped_queries_ignore_scrambled_future_rows(real_data: Path, name: str) -> None:
+    dataset, task = open_task(name)
+    train = Stages(dataset, task, "rolling").examples("train")
+    times = np.unique(train.cutoff)
+    moment = int(times[len(times) * 2 // 3])
+    asked = train.take(np.flatnonzero(train.cutoff == moment)[:200])
+    query = SqlFeatures(audits=0).fit(asked).query
+    query.audit(asked)
+    if task.own_row_visible:
+        return  # the audit cuts at the question; scrambling would change the row asked about
+    random = np.random.default_rng(0)
+    changed = replace(asked, database=Database(scrambled(t, moment, random) for t in asked.database.values()))
+    one, two = query.run(asked), query.run(changed)
+    assert differences(one, two) == ""
+    assert len(one.seed) > 0
+
+
+def test_every_task_of_the_study_has_a_query() -> None:
+    for dataset, least in (("rel-f1", 6), ("rel-nycflights", 3), ("retail-uk", 2)):
+        assert sum(name.startswith(f"{dataset}/") for name in SHIPPED) >= least
+
+
+def test_the_query_counts_as_lines_of_its_task(real_data: Path) -> None:
+    method, config = make_method("sql_xgboost", rounds=2, bags=1)
+    result = run_task("rel-f1/driver-top3", method, "sql_xgboost", config, "rolling", "train", Budget(threads=1)).result
+    assert result.status == "ok", result.error
+    assert result.lines["task"] > 20
+    assert "configs/sql/rel-f1/driver-top3.sql" in str(result.lines["files"]["task"])
