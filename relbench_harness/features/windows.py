@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from relbench_harness.features.block import Column, Features
@@ -109,7 +110,7 @@ class FittedWindows:
         own_time[history.rows] = history.times
         for one in series:
             values = one.read(examples.database, table, own_time)[history.rows]
-            yield from self._series(Stretches(values), one, first, last, spans, f"{name} {one.name}")
+            yield from self._series(Stretches(values, history.starts), one, first, last, spans, f"{name} {one.name}")
 
     def _series(
         self,
@@ -163,29 +164,41 @@ def _recency(
 class Stretches:
     """Aggregates of `values[begin:end]` for many stretches, missing values left out.
 
-    Running sums are taken of values centred on their mean, so that differences of them keep their digits.
+    Running sums start anew with every entity and are taken of values centred on the entity's first one, so that no digit
+    of a stretch rests on another entity, or on a row that comes after it.
     """
 
-    def __init__(self, values: NDArray[np.float64]) -> None:
+    def __init__(self, values: NDArray[np.float64], starts: NDArray[np.int64]) -> None:
+        owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        series = pd.Series(values)
+        centre = np.asarray(series.groupby(owner).transform("first"), dtype=np.float64)
         here = ~np.isnan(values)
-        self._centre = float(values[here].mean()) if here.any() else 0.0
-        centred = np.where(here, values - self._centre, 0.0)
+        centred = pd.Series(np.where(here, values - centre, 0.0))
         self._values = values
+        self._centre = np.append(centre, np.nan)
         self._count = np.concatenate([[0], np.cumsum(here)])
-        self._sum = np.concatenate([[0.0], np.cumsum(centred)])
-        self._square = np.concatenate([[0.0], np.cumsum(centred**2)])
+        self._sum = np.append(np.asarray(centred.groupby(owner).cumsum()), 0.0)
+        self._square = np.append(np.asarray((centred**2).groupby(owner).cumsum()), 0.0)
+        self._opens = np.zeros(len(values) + 1, dtype=bool)
+        self._opens[starts] = True
+
+    def _between(
+        self, running: NDArray[np.float64], begin: NDArray[np.int64], end: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        before = np.where(self._opens[begin], 0.0, running[begin - 1])
+        return np.where(end > begin, running[end - 1] - before, 0.0)
 
     def mean(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) means, NaN where a stretch holds no value."""
         count = self._count[end] - self._count[begin]
-        total = self._sum[end] - self._sum[begin]
-        return np.where(count > 0, total / np.maximum(count, 1) + self._centre, np.nan)
+        total = self._between(self._sum, begin, end)
+        return np.where(count > 0, total / np.maximum(count, 1) + self._centre[begin], np.nan)
 
     def std(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) standard deviations (ddof 1), NaN below two values."""
         count = self._count[end] - self._count[begin]
-        total = self._sum[end] - self._sum[begin]
-        square = self._square[end] - self._square[begin]
+        total = self._between(self._sum, begin, end)
+        square = self._between(self._square, begin, end)
         spread = np.maximum(square - total**2 / np.maximum(count, 1), 0.0)
         return np.where(count > 1, np.sqrt(spread / np.maximum(count - 1, 1)), np.nan)
 

@@ -70,7 +70,7 @@ def test_stretches_equal_numpy(values: list[float | None], one: int, two: int, c
     begin, end = np.asarray([min(one, two, len(array))]), np.asarray([min(max(one, two), len(array))])
     inside = array[begin[0] : end[0]]
     inside = inside[~np.isnan(inside)]
-    stretches = Stretches(array)
+    stretches = Stretches(array, np.array([0, len(array)]))
     scale = 1e-7 * (1 + np.nanmax(np.abs(array), initial=0.0))
     mean = stretches.mean(begin, end)[0]
     assert (np.isnan(mean) and not len(inside)) or mean == pytest.approx(inside.mean(), abs=scale)

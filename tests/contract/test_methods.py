@@ -1,0 +1,230 @@
+"""What every method must keep: answers of the right shape, the same for the same seed, and nothing from the future.
+
+A method is found by its config, so a new one is tested unasked. Hyperparameters that make a method slow are shrunk where
+a method declares them; a task type that a method does not do must be refused in one sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import worlds
+from numpy.typing import NDArray
+from scramble import own_rows, scrambled
+
+from relbench_harness.compose import make_method, method_names
+from relbench_harness.data.dataset import Dataset
+from relbench_harness.errors import InputError
+from relbench_harness.protocol.method import REGIMES, Budget, Examples, Method, Predictor, Ragged, Refittable, Regime
+from relbench_harness.protocol.stages import Stages
+
+SMALL: dict[str, Any] = {
+    "rounds": 12, "bags": 1, "epochs": 2, "max_epochs": 2, "trials": 1, "channels": 16, "hidden": 16, "fanout": 6,
+    "batch_size": 64, "patience": 2, "seeds": 1, "steps": 20, "n": 1,
+}  # fmt: skip
+"""Values for hyperparameters of these names wherever a method's config holds a number there."""
+
+BUDGET = Budget(seed=5, threads=1, trials=1, device="cpu")
+TASKS = tuple(worlds.TASKS)
+QUICK = ("churn", "basket", "amount")
+"""One task of each kind is tested at every turn, the others by CI."""
+
+
+def _marked(*values: str) -> Any:
+    quick = values[1] in QUICK and (len(values) < 3 or values[2] == "rolling")
+    return pytest.param(*values, marks=[] if quick else [pytest.mark.slow])
+
+
+PAIRS = [_marked(method, task) for method in method_names() for task in TASKS]
+CASES = [_marked(method, task, regime) for method in method_names() for task in TASKS for regime in REGIMES]
+
+
+def small(name: str) -> Method:
+    """The method of config `name`, made quick."""
+    _, config = make_method(name)
+    return make_method(name, **_shrunk(config))[0]
+
+
+def _shrunk(config: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            inner = _shrunk(value)
+            if inner:
+                found[key] = inner
+        elif key in SMALL and isinstance(value, int) and not isinstance(value, bool):
+            found[key] = min(value, SMALL[key])
+    return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method on a task of the shop, fitted once for all that is asked of it."""
+
+    method: Method
+    stages: Stages
+    train: Examples
+    valid: Examples
+    predictor: Predictor
+
+    def questions(self, split: str) -> Examples:
+        return self.stages.holdout("val" if split == "val" else "test").questions
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return worlds.write_shop(tmp_path_factory.mktemp("worlds") / "shop")
+
+
+@pytest.fixture(scope="module")
+def cases(shop: Dataset) -> Any:
+    @lru_cache
+    def fitted(name: str, task: str, regime: Regime) -> Case | None:
+        stages = Stages(shop, shop.task(task), regime)
+        train, valid = stages.examples("train"), stages.examples("val")
+        method = small(name)
+        try:
+            return Case(method, stages, train, valid, method.fit(train, valid, BUDGET))
+        except InputError as refusal:
+            kinds = (str(stages.task.type), str(stages.task.kind), stages.task.id)
+            assert any(kind in str(refusal) for kind in kinds), f"a refusal names what it refuses: {refusal}"
+            return None
+
+    def case(name: str, task: str, regime: Regime) -> Case:
+        found = fitted(name, task, regime)
+        if found is None:
+            pytest.skip(f"{name} does not do {task}")
+        return cast(Case, found)
+
+    return case
+
+
+def same(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:
+    """Equal but for what single-precision sums in another order make."""
+    if np.issubdtype(first.dtype, np.integer):
+        return bool(np.array_equal(first, second))
+    scale = max(1.0, float(np.abs(first.astype(float)).max(initial=0.0)))
+    return bool(np.allclose(first.astype(float), second.astype(float), rtol=1e-5, atol=1e-5 * scale))
+
+
+@pytest.mark.parametrize(("method", "task", "regime"), CASES)
+def test_answers_are_of_the_right_shape_and_refitting_works(cases: Any, method: str, task: str, regime: Regime) -> None:
+    case: Case = cases(method, task, regime)
+    for split in ("val", "test"):
+        holdout = case.stages.holdout("val" if split == "val" else "test")
+        scores = holdout.score(np.asarray(case.predictor.predict(holdout.questions)))
+        assert any(np.isfinite(value) for value in scores.values())
+    if isinstance(case.predictor, Refittable) and regime == "rolling":
+        both = case.stages.final_training()
+        again = case.stages.holdout("test", both.fit_end)
+        again.score(np.asarray(case.predictor.refit(both).predict(again.questions)))
+
+
+@pytest.mark.parametrize(("method", "task"), PAIRS)
+def test_the_same_seed_gives_the_same_answers(cases: Any, method: str, task: str) -> None:
+    case: Case = cases(method, task, "rolling")
+    again = small(method).fit(case.train, case.valid, BUDGET)
+    questions = case.questions("test")
+    assert np.array_equal(case.predictor.predict(questions), again.predict(questions))
+
+
+@pytest.mark.parametrize(("method", "task", "regime"), CASES)
+def test_what_comes_later_changes_no_answer(cases: Any, method: str, task: str, regime: Regime) -> None:
+    case: Case = cases(method, task, regime)
+    assert later_rows_that_matter(case.predictor, case.questions("test")) == []
+
+
+@pytest.mark.parametrize(("method", "task"), PAIRS)
+def test_what_comes_later_changes_nothing_that_is_learned(cases: Any, method: str, task: str) -> None:
+    """A model learned from early questions is the same whatever happened after them."""
+    case: Case = cases(method, task, "rolling")
+    t = int(np.quantile(case.train.cutoff, 0.7))
+    early = case.train.take(np.flatnonzero(case.train.cutoff <= t))
+    own = own_rows(early.database, early.task.entity_table, early.entity, early.task.own_row_visible)
+    before = replace(early, fit_end=t)
+    after = replace(before, database=scrambled(early.database, t, own, seed=1))
+    valid, questions = replace(case.valid, fit_end=t), replace(case.questions("test"), fit_end=t)
+    answers = [small(method).fit(train, valid, BUDGET).predict(questions) for train in (before, after)]
+    assert same(*answers)
+
+
+def later_rows_that_matter(predictor: Predictor, questions: Examples) -> list[int]:
+    """Instants from which changing the database changes an answer to a question cut off no later: none, if all is well."""
+    expected = np.asarray(predictor.predict(questions))
+    found = []
+    for t, asked in _cuts(questions):
+        own = own_rows(
+            questions.database, questions.task.entity_table, asked_of(questions, asked), questions.task.own_row_visible
+        )
+        other = replace(questions, database=scrambled(questions.database, t, own, seed=t % 1000)).take(asked)
+        if not same(expected[asked], np.asarray(predictor.predict(other))):
+            found.append(t)
+    return found
+
+
+def asked_of(questions: Examples, asked: NDArray[np.int64]) -> NDArray[np.int64]:
+    return questions.entity[asked]
+
+
+def _cuts(questions: Examples) -> list[tuple[int, NDArray[np.int64]]]:
+    """Instants, each with questions cut off no later; a question that is a row stands alone, lest others be shown too."""
+    if questions.task.own_row_visible:
+        picked = np.unique(np.linspace(0, len(questions) - 1, 4).astype(np.int64))
+        return [(int(questions.cutoff[i]), np.asarray([i])) for i in picked]
+    instants = np.unique(questions.cutoff)
+    return [(int(t), np.flatnonzero(questions.cutoff <= t)) for t in instants[np.unique([0, len(instants) // 2, -1])]]
+
+
+@dataclass(frozen=True)
+class Cheat:
+    """Counts the rows that refer to the entity, those of the future as well."""
+
+    table: str = "order"
+    column: str = "customer"
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Cheat:
+        return self
+
+    def predict(self, questions: Examples) -> NDArray[np.float64]:
+        named = questions.database[self.table].parents(self.column)
+        return np.asarray(np.bincount(named[named >= 0], minlength=10**4)[questions.entity] / 1e4)
+
+
+@dataclass(frozen=True)
+class OwnInstant(Cheat):
+    """Counts rows up to and including the question's own instant."""
+
+    def predict(self, questions: Examples) -> NDArray[np.float64]:
+        table = questions.database[self.table]
+        named, times = table.parents(self.column), table.times
+        assert times is not None
+        pairs = zip(questions.entity, questions.cutoff, strict=True)
+        return np.asarray([float(((named == entity) & (times <= t)).sum()) for entity, t in pairs])
+
+
+@pytest.mark.parametrize("cheat", [Cheat(), OwnInstant()])
+def test_a_cheating_method_is_caught(shop: Dataset, cheat: Cheat) -> None:
+    questions = Stages(shop, shop.task("churn"), "rolling").holdout("test").questions
+    assert later_rows_that_matter(cheat, questions)
+
+
+def test_frozen_examples_hold_nothing_to_cheat_with(shop: Dataset) -> None:
+    questions = Stages(shop, shop.task("churn"), "frozen").holdout("test").questions
+    assert later_rows_that_matter(Cheat(), questions) == []
+
+
+def test_every_label_kind_occurs_in_the_shop(shop: Dataset) -> None:
+    for name in TASKS:
+        labels = Stages(shop, shop.task(name), "rolling").examples("train").labels
+        assert labels is not None
+        values = labels.values if isinstance(labels, Ragged) else labels
+        assert len(np.unique(values)) > 1
+
+
+def test_every_config_makes_a_method() -> None:
+    for name in method_names():
+        assert callable(small(name).fit)
