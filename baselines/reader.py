@@ -53,7 +53,7 @@ class Batch:
         age: Table → (nodes, AGES), for tables with a time.
         bare: Table → (nodes, 1) whether the row is no older than the cut-off, so that its parents may be hidden; absent
             where no row is. Such rows are the questions' own and, in autocomplete tasks, the parents they name.
-        edges: Ordered by hop; none is empty.
+        edges: Ordered by hop, one for every step taken, those along which nothing was found as well.
         seeds: (questions,) node of each question's entity.
         history: (questions, features) plain statistics.
         labels: (questions, …), None where unknown.
@@ -171,7 +171,6 @@ class Reading:
             edges=[
                 EdgeBatch(e.step, e.hop, e.first, torch.from_numpy(e.ends), torch.from_numpy(e.target.astype(np.int64)))
                 for e in around.edges
-                if len(e)
             ],
             seeds=torch.from_numpy(around.seeds.astype(np.int64)),
             history=torch.from_numpy(self.history.read(questions)),

@@ -57,10 +57,11 @@ class RelationalGNN(Relational):
 
 def convolution(layer: Layer, channels: int) -> nn.Module:
     """One PyG layer from the neighbours over one kind of edge to their source."""
+    # without a bias, which a node would get or not as other nodes of its batch have such neighbours or none has
     if layer == "gat":
-        gat: nn.Module = GATv2Conv((channels, channels), channels // HEADS, HEADS, add_self_loops=False)
+        gat: nn.Module = GATv2Conv((channels, channels), channels // HEADS, HEADS, add_self_loops=False, bias=False)
         return gat
-    sage: nn.Module = SAGEConv((channels, channels), channels, root_weight=False)
+    sage: nn.Module = SAGEConv((channels, channels), channels, root_weight=False, bias=False)
     return sage
 
 
@@ -106,19 +107,18 @@ class GraphNetwork(nn.Module):
         """(questions, channels)."""
         nodes = self.nodes(batch)
         for hop in range(len(self.hops), 0, -1):
-            edges = [e for e in batch.edges if e.hop == hop]
-            if edges:
-                nodes = self._pass(nodes, edges, hop)
+            nodes = self._pass(nodes, [e for e in batch.edges if e.hop == hop], hop)
         return nodes[batch.table].index_select(0, batch.seeds)
 
     def _pass(self, nodes: dict[str, Tensor], edges: list[EdgeBatch], hop: int) -> dict[str, Tensor]:
-        reached = {e.step.source: (e.first, e.first + len(e.ends) - 1) for e in edges}
+        reached = {e.step.source: (e.first, e.first + len(e.ends) - 1) for e in edges if len(e.ends) > 1}
         asking = {f"{table} asking": nodes[table][a:b] for table, (a, b) in reached.items()}
-        links = {self._type(e.step): self._link(e, len(nodes[e.step.target])) for e in edges}
-        found = self.hops[hop - 1]({**nodes, **asking}, links)
+        links = {self._type(e.step): self._link(e, len(nodes[e.step.target])) for e in edges if len(e.target)}
+        found = self.hops[hop - 1]({**nodes, **asking}, links) if links else {}
         for table, (a, b) in reached.items():
             before = nodes[table]
-            told = torch.relu(self.norms[hop - 1](before[a:b] + found[f"{table} asking"]))
+            # nodes without neighbours are normed like all others, so that no answer depends on its batch
+            told = torch.relu(self.norms[hop - 1](before[a:b] + found.get(f"{table} asking", 0.0)))
             nodes = {**nodes, table: torch.cat([before[:a], told, before[b:]])}
         return nodes
 
