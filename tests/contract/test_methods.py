@@ -35,7 +35,7 @@ QUICK = ("churn", "basket", "amount")
 
 
 def _marked(*values: str) -> Any:
-    quick = values[1] in QUICK and (len(values) < 3 or values[2] == "rolling")
+    quick = values[2] == "rolling" and values[1] in QUICK if len(values) == 3 else values[1] == QUICK[0]
     return pytest.param(*values, marks=[] if quick else [pytest.mark.slow])
 
 
