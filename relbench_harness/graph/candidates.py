@@ -89,7 +89,7 @@ def _visible_children(starts: Array, children: Array, at: Long, bound: Long, mos
     """How many children each row shows, at most `most`, and where its visible ones end."""
     counts, last = np.empty(len(at), np.int64), np.empty(len(at), np.int64)
     for i in range(len(at)):
-        low, high = np.int64(starts[at[i]]), np.int64(starts[at[i] + 1])
+        low, high = int(starts[at[i]]), int(starts[at[i] + 1])
         first = low
         while low < high:
             middle = (low + high) >> 1
