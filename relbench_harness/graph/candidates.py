@@ -28,13 +28,13 @@ class Met(NamedTuple):
     """Which items questions met along a walk: question i has `item[ends[i]:ends[i + 1]]`, the latest first.
 
     Attributes:
-        count: How often each item was met.
+        meetings: How often each item was met.
         rank: How many meetings of the question came after the last with this item.
     """
 
     ends: Long
     item: Long
-    count: Long
+    meetings: Long
     rank: Long
 
 

@@ -52,7 +52,7 @@ def test_met_items(database: Database, most: int) -> None:
         seen = [i for i in named if i >= 0 and items.times[i] < cutoffs[user]]
         here = slice(found.ends[user], found.ends[user + 1])
         assert found.item[here].tolist() == list(dict.fromkeys(seen))
-        assert found.count[here].tolist() == list(Counter(seen).values())
+        assert found.meetings[here].tolist() == list(Counter(seen).values())
         assert found.rank[here].tolist() == [seen.index(i) for i in dict.fromkeys(seen)]
 
 

@@ -1,0 +1,264 @@
+"""The sampler behind PyG's interface: for `NodeLoader`, `LinkLoader` and models that expect `HeteroData`.
+
+    data = hetero_data(graph)
+    loader = NodeLoader(
+        data,
+        RelationalSampler(graph, [16, 8]),
+        input_nodes=("drivers", rows),
+        input_time=times,
+        transform=WithAttributes(graph, attributes),
+        batch_size=512,
+    )
+
+Messages flow as in RelBench's graphs: a row that sampled its children receives along `(child, f2p_column, parent)`, one that
+sampled its parent along `(parent, rev_f2p_column, child)`. The questions come first among the nodes of their table, in
+their order. Seed times are whole seconds since 1970, as in RelBench, and rows at or after them stay unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch_geometric.data import HeteroData
+from torch_geometric.sampler import BaseSampler, EdgeSamplerInput, HeteroSamplerOutput, NegativeSampling, NodeSamplerInput
+
+from relbench_harness.errors import InputError
+from relbench_harness.graph.attributes import Attributes
+from relbench_harness.graph.encoders import Calendar, Encoder, Number
+from relbench_harness.graph.neighbourhood import Neighbourhood
+from relbench_harness.graph.sampler import Fan, Sampler, Strategy
+from relbench_harness.graph.structure import Graph, Step
+
+EdgeType = tuple[str, str, str]
+Long = NDArray[np.int64]
+SECOND = 10**9
+END_OF_TIME = np.iinfo(np.int64).max
+
+
+def message_type(step: Step) -> EdgeType:
+    """The edge type along which what `step` finds sends its messages: against the step's direction."""
+    return step.target, f"rev_f2p_{step.column}" if step.up else f"f2p_{step.column}", step.source
+
+
+def hetero_data(graph: Graph) -> HeteroData:
+    """The node and edge types of a graph, the times of its rows in seconds, and no edges: the sampler has those."""
+    data = HeteroData()
+    for table, size in graph.sizes.items():
+        data[table].num_nodes = size
+        times = graph.table_times(table)
+        if times is not None:
+            data[table].time = torch.from_numpy(times // SECOND)
+    for step in graph.steps:
+        data[message_type(step)].edge_index = torch.empty((2, 0), dtype=torch.long)
+    return data
+
+
+class RelationalSampler(BaseSampler):  # type: ignore[misc]
+    """PyG's sampling interface over a graph.
+
+    `batch` of its output names, for every node, a question with the node's cut-off, so that
+    `seed_time[batch] − time` is a row's age; nodes are shared by questions with equal times.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        num_neighbors: Sequence[int] | Mapping[EdgeType, Sequence[int]],
+        strategy: Strategy = "uniform",
+        seed: int = 0,
+        threads: int = 1,
+        own_parents: bool = False,
+    ) -> None:
+        self.graph = graph
+        self.seed = seed
+        self.sampler = Sampler(graph, _fans(graph, num_neighbors), strategy, own_parents, seed, threads)
+
+    def sample_from_nodes(self, index: NodeSamplerInput, **_: Any) -> HeteroSamplerOutput:
+        """Sample around `index.node` of table `index.input_type`; without times everything is visible."""
+        rows = index.node.numpy()
+        output = self._sampled(str(index.input_type), rows, _cutoffs(index.time, len(rows)))
+        output.metadata = (index.input_id, index.time)
+        return output
+
+    def sample_from_edges(
+        self, index: EdgeSamplerInput, neg_sampling: NegativeSampling | None = None
+    ) -> HeteroSamplerOutput:
+        """Sample around both ends of the links in `index`, and of negative links that share a link's source and time."""
+        first, last = str(index.input_type[0]), str(index.input_type[-1])
+        links, drawn = len(index.row), 0
+        source, target = index.row.numpy(), index.col.numpy()
+        cutoff = _cutoffs(index.time, links)
+        if neg_sampling is not None:
+            drawn = int(np.ceil(neg_sampling.amount * links))
+            negative = neg_sampling.sample(drawn, "dst", self.graph.sizes[last]).numpy()
+            target = np.concatenate([target, negative])
+        # the j-th negative belongs to link j modulo the number of links
+        owner = np.concatenate([np.arange(links), np.arange(drawn) % max(links, 1)])
+        triplet = neg_sampling is not None and neg_sampling.is_triplet()
+        sources = np.arange(links) if triplet else owner
+        if first == last:
+            both = np.concatenate([source[sources], target])
+            output = self._sampled(first, both, np.concatenate([cutoff[sources], cutoff[owner]]))
+            begins = len(sources)
+        else:
+            output = _joined(
+                self._sampled(first, source[sources], cutoff[sources]), self._sampled(last, target, cutoff[owner]), last
+            )
+            begins = 0
+        place = torch.arange(begins, begins + len(target))
+        if triplet:
+            positive, others = place[:links], place[links:]
+            wrong = others.view(-1, links).t() if links and drawn > links else others
+            output.metadata = (index.input_id, torch.arange(links), positive, wrong, index.time)
+            return output
+        label = index.label
+        if neg_sampling is not None:
+            known = torch.ones(links) if label is None else label + 1
+            label = torch.cat([known, known.new_zeros((drawn, *known.shape[1:]))])
+        time = None if index.time is None else index.time[torch.from_numpy(owner)]
+        output.metadata = (index.input_id, torch.stack([torch.arange(len(sources)), place]), label, time)
+        return output
+
+    def _sampled(self, table: str, rows: Long, cutoffs: Long) -> HeteroSamplerOutput:
+        return _output(self.sampler.sample(table, rows, cutoffs, self.seed))
+
+
+def _fans(graph: Graph, chosen: Sequence[int] | Mapping[EdgeType, Sequence[int]]) -> list[Fan]:
+    if not isinstance(chosen, Mapping):
+        return list(chosen)
+    known = {message_type(step): step for step in graph.steps}
+    for key in chosen:
+        if key not in known:
+            raise InputError(f"no edge type {key} in the graph")
+    hops = max((len(fans) for fans in chosen.values()), default=0)
+    return [{known[key]: fans[hop] for key, fans in chosen.items() if hop < len(fans)} for hop in range(hops)]
+
+
+def _cutoffs(seconds: torch.Tensor | None, count: int) -> Long:
+    if seconds is None:
+        return np.full(count, END_OF_TIME, np.int64)
+    return np.asarray(seconds.numpy().astype(np.int64) * SECOND)
+
+
+def _output(around: Neighbourhood) -> HeteroSamplerOutput:
+    """PyG's form: every question a node of its own, before all others of its table."""
+    seeds, table = around.seeds.astype(np.int64), around.table
+    merged = int(around.nodes[table].hop_ends[0])
+    asked = len(seeds)
+    # the first of equal questions stands for the merged node wherever another row leads to it
+    number = {name: np.arange(len(nodes)) for name, nodes in around.nodes.items()}
+    number[table] = np.arange(len(around.nodes[table])) - merged + asked
+    number[table][seeds[::-1]] = np.arange(asked)[::-1]
+    node, batch, counts = {}, {}, {}
+    question = np.zeros(len(around.cutoffs), np.int64)
+    question[around.nodes[table].cut[seeds[::-1]]] = np.arange(asked)[::-1]
+    for name, nodes in around.nodes.items():
+        row, cut = nodes.row.astype(np.int64), nodes.cut
+        counts[name] = np.diff(nodes.hop_ends, prepend=0).tolist()
+        batch[name] = question[cut]
+        if name == table:
+            row = np.concatenate([row[seeds], row[merged:]])
+            batch[name] = np.concatenate([np.arange(asked), batch[name][merged:]])
+            counts[name][0] = asked
+        node[name] = torch.from_numpy(row)
+    rows: dict[EdgeType, list[Long]] = {message_type(s): [] for s in around.graph.steps}
+    cols: dict[EdgeType, list[Long]] = {message_type(s): [] for s in around.graph.steps}
+    for edges in around.edges:
+        found, to = edges.target, number[edges.step.source][edges.source]
+        if edges.hop == 1 and edges.step.source == table:
+            taken = np.diff(edges.ends)[seeds]
+            inner = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
+            found = edges.target[np.repeat(edges.ends[:-1][seeds], taken) + inner]
+            to = np.repeat(np.arange(asked), taken)
+        rows[message_type(edges.step)].append(number[edges.step.target][found])
+        cols[message_type(edges.step)].append(to)
+    return HeteroSamplerOutput(
+        node=node,
+        row={key: torch.from_numpy(np.concatenate(parts)) for key, parts in rows.items()},
+        col={key: torch.from_numpy(np.concatenate(parts)) for key, parts in cols.items()},
+        edge=dict.fromkeys(rows),
+        batch={name: torch.from_numpy(b) for name, b in batch.items()},
+        num_sampled_nodes=counts,
+        num_sampled_edges={key: [len(part) for part in parts] for key, parts in rows.items()},
+    )
+
+
+def _joined(one: HeteroSamplerOutput, two: HeteroSamplerOutput, second: str) -> HeteroSamplerOutput:
+    """Both outputs side by side; in table `second` the nodes of `two` come first, elsewhere those of `one`."""
+    shift_one = {name: len(two.node[name]) if name == second else 0 for name in one.node}
+    shift_two = {name: 0 if name == second else len(one.node[name]) for name in one.node}
+
+    def ordered(name: str, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.cat([b, a] if name == second else [a, b])
+
+    return HeteroSamplerOutput(
+        node={n: ordered(n, one.node[n], two.node[n]) for n in one.node},
+        row={k: torch.cat([one.row[k] + shift_one[k[0]], two.row[k] + shift_two[k[0]]]) for k in one.row},
+        col={k: torch.cat([one.col[k] + shift_one[k[2]], two.col[k] + shift_two[k[2]]]) for k in one.col},
+        edge=dict.fromkeys(one.row),
+        batch={n: ordered(n, one.batch[n], two.batch[n]) for n in one.node},
+    )
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The attributes of some rows in the shape of pytorch-frame's `TensorFrame`.
+
+    Attributes:
+        feat_dict: Semantic type → (rows, columns) numbers or codes, (rows, columns, width) where all columns of the type
+            have one width, else (rows, total width).
+        col_names_dict: Semantic type → the columns' names.
+    """
+
+    feat_dict: dict[str, torch.Tensor]
+    col_names_dict: dict[str, list[str]]
+
+    @property
+    def num_rows(self) -> int:
+        return len(next(iter(self.feat_dict.values()), ()))
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Frame:
+        moved = {k: v.to(device, non_blocking=non_blocking) for k, v in self.feat_dict.items()}
+        return Frame(moved, self.col_names_dict)
+
+
+@dataclass(frozen=True)
+class WithAttributes:
+    """A PyG transform: gives every node type of a sampled `HeteroData` its `tf` (a `Frame`) and its `time` in seconds."""
+
+    graph: Graph
+    attributes: Attributes
+
+    def __call__(self, data: HeteroData) -> HeteroData:
+        for table in self.graph.sizes:
+            data[table].tf = self._frame(table, data[table].n_id.numpy())
+        return data
+
+    def _frame(self, table: str, rows: Long) -> Frame:
+        layout, parts = self.attributes.layout(table), self.attributes.rows(table, rows)
+        numbers = layout.part("numbers")
+        features: dict[str, torch.Tensor] = {}
+        names: dict[str, list[str]] = {}
+        if numbers:
+            features["numerical"] = parts.numbers
+            names["numerical"] = [name for e in numbers if isinstance(e, Number | Calendar) for name in e.names]
+        for stype, tensor, encoders in (
+            ("categorical", parts.codes, layout.part("codes")),
+            ("timestamp", parts.moments, layout.part("moments")),
+            ("multicategorical", parts.sets, layout.part("sets")),
+            ("embedding", parts.vectors.float(), layout.part("vectors")),
+        ):
+            if encoders:
+                features[stype] = _by_column(tensor, encoders) if stype == "embedding" else tensor
+                names[stype] = [e.column for e in encoders]
+        return Frame(features, names)
+
+
+def _by_column(vectors: torch.Tensor, encoders: Sequence[Encoder]) -> torch.Tensor:
+    widths = {len(e.names) for e in encoders}
+    return vectors.view(len(vectors), len(encoders), -1) if len(widths) == 1 else vectors
