@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
     )
     new.add_argument("--timezone", default="UTC", metavar="ZONE", help="the zone of times that carry none")
     new.set_defaults(act=_new_dataset)
+
+    check = commands.add_parser("check", help="look for errors and leaks in a dataset and its tasks")
+    check.add_argument("name", metavar="NAME")
+    check.add_argument("--tasks", default="", metavar="A,B", help="only these tasks")
+    check.add_argument("--strict", action="store_true", help="fail on leaks, too, not on errors alone")
+    check.add_argument("--page", type=Path, metavar="FILE", help="the report as a page (default: checks/NAME.html)")
+    check.add_argument("--open", action="store_true", help="open the page in a browser")
+    check.set_defaults(act=_check_dataset)
 
 
 _SOURCES = (
@@ -74,6 +83,23 @@ def _new_dataset(arguments: argparse.Namespace) -> int:
         print("write what holds into the manifest and run this command with --again; --yes would have taken all of it")
     print(f"wrote {imported.folder}")
     return 0
+
+
+def _check_dataset(arguments: argparse.Namespace) -> int:
+    from relbench_harness.authoring.check import check_dataset
+    from relbench_harness.authoring.check_page import page
+    from relbench_harness.authoring.check_report import lines
+    from relbench_harness.authoring.manifest_text import write_whole
+
+    report = check_dataset(arguments.name, tuple(filter(None, arguments.tasks.split(","))))
+    for line in lines(report):
+        print(line)
+    path = arguments.page or Path("checks") / f"{Path(arguments.name).name}.html"
+    write_whole(path, page(report))
+    print(f"wrote {path}")
+    if arguments.open:
+        webbrowser.open(path.resolve().as_uri())
+    return 1 if report.open(arguments.strict) else 0
 
 
 class _Rows:
