@@ -79,11 +79,11 @@ def shop() -> Database:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def questions() -> Callable[..., Examples]:
     return ask
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def database_of() -> Callable[..., Database]:
     return a_database

@@ -1,0 +1,146 @@
+"""DuckDB as the engine's backend: reads Arrow tables where they lie and spills to disk when memory is short."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from sqlglot import exp
+
+from relbench_harness.data.database import Database
+from relbench_harness.data.table import Table
+from relbench_harness.errors import InputError
+from relbench_harness.features.encode import MISSING, ColumnKind, instants, numbers, physical
+from relbench_harness.features.engine import Source
+
+
+class Duck:
+    """One in-memory DuckDB database over the tables that features read.
+
+    Args:
+        kinds: Table → attribute → how it is read; other attributes are left out.
+        threads: Processor threads, None for all.
+        memory_mb: Memory beyond which DuckDB writes to disk, None for its own default.
+    """
+
+    dialect = "duckdb"
+
+    def __init__(
+        self,
+        database: Database,
+        kinds: dict[str, dict[str, ColumnKind]],
+        threads: int | None = None,
+        memory_mb: int | None = None,
+    ) -> None:
+        self._database, self._kinds = database, kinds
+        self._spill = tempfile.TemporaryDirectory(prefix="relbench-harness-")
+        self._connection = duckdb.connect(":memory:", config={"temp_directory": self._spill.name})
+        if threads is not None:
+            self._connection.execute(f"SET threads = {int(threads)}")
+        if memory_mb is not None:
+            self._connection.execute(f"SET memory_limit = '{int(memory_mb)}MB'")
+        self._connection.execute("SET preserve_insertion_order = false")
+        self._names = (f"r{i}" for i in itertools.count())
+        self._sources: dict[str, Source] = {}
+        self.vocabularies: dict[tuple[str, str], pa.Array] = {}
+
+    def __enter__(self) -> Duck:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.close()
+        self._spill.cleanup()
+
+    def source(self, table: str) -> Source:
+        if table not in self._sources:
+            self._sources[table] = self._register(self._database[table], self._kinds.get(table, {}))
+        return self._sources[table]
+
+    def _register(self, table: Table, kinds: dict[str, ColumnKind]) -> Source:
+        stored: dict[str, pa.Array | pa.ChunkedArray] = {"row": pa.array(np.arange(len(table), dtype=np.int64))}
+        if table.times is not None:
+            stored["at"] = pa.array(table.times)
+        keys = {key: f"k{i}" for i, key in enumerate(table.references)}
+        stored.update({name: table.rows.column(key).cast(pa.int64()) for key, name in keys.items()})
+        columns, codes = {}, {}
+        for index, (column, kind) in enumerate(kinds.items()):
+            columns[column] = f"c{index}"
+            values = table.rows.column(column)
+            if kind is ColumnKind.CATEGORY:
+                coded, vocabulary = ordered_codes(values)
+                stored[f"c{index}"] = coded
+                codes[column] = len(vocabulary)
+                self.vocabularies[table.name, column] = vocabulary
+            elif kind is ColumnKind.TEXT:
+                stored[f"c{index}"] = physical(values).cast(pa.large_string())
+            elif kind is ColumnKind.INSTANT:
+                moments = instants(values)
+                stored[f"c{index}"] = pa.array(moments, mask=moments == MISSING)
+            else:
+                floats = numbers(values)
+                stored[f"c{index}"] = pa.array(floats, mask=np.isnan(floats))
+        name = next(self._names)
+        self._connection.register(name, pa.table(stored))
+        return Source(name, keys, columns, codes, len(table))
+
+    def seeds(self, rows: NDArray[np.int64], times: NDArray[np.int64]) -> str:
+        """A relation of (row, t)."""
+        name = next(self._names)
+        self._connection.register(name, pa.table({"row": rows, "t": times}))
+        return name
+
+    def store(self, query: exp.Query) -> str:
+        name = next(self._names)
+        self._run(f"CREATE TEMP TABLE {name} AS {query.sql(self.dialect)}")
+        return name
+
+    def count(self, query: exp.Query) -> int:
+        found = self._run(query.sql(self.dialect))
+        return int(found[0][0]) if found else 0
+
+    def table(self, query: exp.Query) -> pa.Table:
+        """The result of `query`."""
+        with self._explained():
+            return self._connection.sql(query.sql(self.dialect)).to_arrow_table()
+
+    def _run(self, text: str) -> list[Any]:
+        with self._explained():
+            return self._connection.execute(text).fetchall()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise InputError(f"features do not fit into memory: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def ordered_codes(values: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+    """(rows,) int32 codes, null for null, and the distinct strings in the order of the codes."""
+    texts = physical(values).cast(pa.large_string())
+    encoded = texts.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0) if encoded.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.large_string()))
+    order = pc.sort_indices(encoded.dictionary)
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[np.asarray(order)] = np.arange(len(order), dtype=np.int32)
+    codes = pc.take(pa.array(rank), encoded.indices)
+    return codes, encoded.dictionary.take(order)
+
+
+def doubles(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    """(rows,) float64 with NaN for null."""
+    return np.asarray(pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy(), dtype=np.float64)

@@ -1,0 +1,159 @@
+"""Deep feature synthesis as a block: featuretools' definitions, executed by DuckDB (the default) or featuretools itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from relbench_harness.errors import InputError, nearest
+from relbench_harness.features.block import Column, Features
+from relbench_harness.features.definitions import AGGREGATIONS, TRANSFORMS, Feature, Schema, define
+from relbench_harness.features.duck import Duck, doubles
+from relbench_harness.features.encode import ColumnKind, frequent
+from relbench_harness.features.engine import Engine, is_category
+from relbench_harness.features.reference import calculate
+from relbench_harness.protocol.method import Examples
+
+ENGINES = ("duckdb", "featuretools")
+
+
+@dataclass(frozen=True)
+class DeepFeatureSynthesis:
+    """featuretools' features of the question's entity, point-in-time correct.
+
+    Attributes:
+        depth: How many primitives and joins may be stacked.
+        primitives: featuretools' names of aggregations and transforms.
+        engine: `duckdb`, or `featuretools` for the reference.
+        most_categories: How many categories of a column get a code.
+        threads: DuckDB's threads, None for all.
+        memory_mb: Memory beyond which DuckDB spills to disk.
+    """
+
+    depth: int = 2
+    primitives: tuple[str, ...] = AGGREGATIONS + TRANSFORMS
+    engine: str = "duckdb"
+    most_categories: int = 1000
+    threads: int | None = None
+    memory_mb: int | None = None
+
+    def fit(self, train: Examples) -> FittedSynthesis:
+        if self.engine not in ENGINES:
+            raise InputError(f"no feature engine {self.engine!r}; {nearest(self.engine, ENGINES)}")
+        if self.depth < 1:
+            raise InputError(f"depth of deep feature synthesis must be at least 1, got {self.depth}")
+        known = train.known
+        schema = Schema.of(known, train.task.entity_table)
+        features = define(schema, known, self.depth, tuple(self.primitives))
+        vocabularies = {}
+        for feature in features:
+            origin = is_category(schema, feature)
+            if origin is not None and origin not in vocabularies:
+                table, column = origin
+                vocabularies[origin] = frequent(known[table].rows.column(column), self.most_categories)
+        return FittedSynthesis(self, schema, tuple(features), vocabularies)
+
+
+@dataclass(frozen=True)
+class FittedSynthesis:
+    """Fixed definitions.
+
+    Attributes:
+        features: featuretools' feature objects.
+        vocabularies: (table, column) → the categories known at training.
+    """
+
+    settings: DeepFeatureSynthesis
+    schema: Schema
+    features: tuple[Feature, ...]
+    vocabularies: Mapping[tuple[str, str], tuple[str, ...]]
+
+    @property
+    def names(self) -> list[str]:
+        return [feature.get_name() for feature in self.features]
+
+    def compute(self, examples: Examples) -> Features:
+        if not self.features or not len(examples):
+            empty = np.zeros(len(examples))
+            return Features(len(examples), tuple(self._column(f, empty, ()) for f in self.features))
+        return self._reference(examples) if self.settings.engine == "featuretools" else self._duckdb(examples)
+
+    def _reference(self, examples: Examples) -> Features:
+        matrix = calculate(self.schema, self.features, examples)
+        columns = []
+        for feature in self.features:
+            values = matrix[feature.get_name()]
+            if is_category(self.schema, feature) is None:
+                numbers = pd.to_numeric(values.astype(object), errors="coerce").astype(float)
+                columns.append(self._column(feature, numbers.to_numpy(), ()))
+            else:
+                codes, different = pd.factorize(values.astype(object))
+                columns.append(self._column(feature, codes, [str(value) for value in different]))
+        return Features(len(examples), tuple(columns))
+
+    def _duckdb(self, examples: Examples) -> Features:
+        asked, order = distinct_seeds(examples)
+        with Duck(examples.database, self._kinds, self.settings.threads, self.settings.memory_mb) as duck:
+            values = self._run(duck, asked)
+            columns = []
+            for index, feature in enumerate(self.features):
+                numbers = doubles(values.column(f"f{index}"))[order]
+                columns.append(self._column(feature, numbers, self._texts(duck, feature)))
+        return Features(len(examples), tuple(columns))
+
+    def _run(self, duck: Duck, asked: NDArray[np.int64]) -> pa.Table:
+        """The features of distinct seeds, in their order."""
+        engine = Engine(duck, self.schema)
+        found = engine.evaluate(self.schema.target, self.features, duck.seeds(asked[0], asked[1]))
+        table = duck.table(found)
+        rows, times = np.asarray(table.column("row").to_numpy()), np.asarray(table.column("t").to_numpy())
+        return table.take(pa.array(np.lexsort((times, rows))))
+
+    @cached_property
+    def _kinds(self) -> dict[str, dict[str, ColumnKind]]:
+        """Table → the attributes that features read."""
+        found: dict[str, dict[str, ColumnKind]] = {}
+        for feature in self._leaves():
+            frame = self.schema.frames[feature.dataframe_name]
+            if feature.column_name in frame.kinds:
+                found.setdefault(frame.table, {})[feature.column_name] = frame.kinds[feature.column_name]
+        return found
+
+    def _leaves(self) -> Iterator[Feature]:
+        for feature in self.features:
+            for base in (feature, *feature.get_dependencies(deep=True)):
+                if not base.base_features:
+                    yield base
+
+    def _texts(self, duck: Duck, feature: Feature) -> Sequence[str]:
+        origin = is_category(self.schema, feature)
+        return () if origin is None else [str(v) for v in duck.vocabularies[origin].to_pylist()]
+
+    def _column(self, feature: Feature, values: NDArray[np.generic], texts: Sequence[str]) -> Column:
+        """A feature's column; codes into `texts` become codes into the vocabulary known at training."""
+        origin = is_category(self.schema, feature)
+        if origin is None:
+            return Column(feature.get_name(), values.astype(np.float64))
+        vocabulary = self.vocabularies[origin]
+        found = pc.index_in(pa.array(texts, pa.large_string()), value_set=pa.array(vocabulary, pa.large_string()))
+        known = np.append(np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int32), np.int32(-1))
+        codes = np.where(np.isnan(values.astype(np.float64)), -1, values).astype(np.int64)
+        return Column(feature.get_name(), known[codes], vocabulary)
+
+
+def distinct_seeds(examples: Examples) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(2, m) the distinct (row, cut-off) in ascending order, and for each question the place of its own."""
+    order = np.lexsort((examples.cutoff, examples.entity))
+    rows, times = examples.entity[order], examples.cutoff[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (rows[1:] != rows[:-1]) | (times[1:] != times[:-1])
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.cumsum(new) - 1
+    return np.stack([rows[new], times[new]]), place
