@@ -237,11 +237,13 @@ def _sentence(error: Exception) -> str:
 
 
 def _check_choices(overrides: Sequence[str]) -> None:
-    """Unknown methods and trackers are named with the nearest known ones before Hydra looks for them."""
-    trackers = sorted(path.stem for path in home("configs").glob("tracker/*.yaml"))
+    """Unknown methods, trackers and studies are named with the nearest known ones before Hydra looks for them."""
+    presets = {
+        group: sorted(path.stem for path in home("configs").glob(f"{group}/*.yaml")) for group in ("tracker", "study")
+    }
     for override in overrides:
         group, _, value = override.partition("=")
-        choices = {"method": method_names(), "tracker": trackers}.get(group)
+        choices = {"method": method_names(), **presets}.get(group)
         if choices is None or value.startswith(("glob(", "choice(")):
             continue
         for name in value.split(","):

@@ -17,6 +17,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from relbench_harness.board.causes import by_cause
 from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.board.overall import overall
 
@@ -40,7 +41,20 @@ def sheets(board: pd.DataFrame) -> list[Sheet]:
     several = board.groupby(["task", "regime"])["data"].nunique().max() if len(board) else 1
     tasks = [_task_sheet(group, several > 1) for _, group in board.groupby(GROUP, sort=True)]
     ranking = overall(board[board["task"].groupby(board["regime"]).transform("nunique") > 1])
-    return tasks + [_overall_sheet(str(regime), group) for regime, group in ranking.groupby("regime", sort=True)]
+    across = [_overall_sheet(str(regime), group) for regime, group in ranking.groupby("regime", sort=True)]
+    return tasks + across + _cause_sheets(board)
+
+
+def _cause_sheets(board: pd.DataFrame) -> list[Sheet]:
+    """How much of each cause each method finds, where the board has worlds with one cause at a time."""
+    table = by_cause(board)
+    if table.empty:
+        return []
+    rows = tuple(
+        (str(method), *map(_percent, shares)) for method, shares in zip(table.index, table.to_numpy(), strict=True)
+    )
+    note = "Share of the way from the best constant answer to the true answers, each cause switched on alone."
+    return [Sheet("Which causes a method finds", ("method", *map(str, table.columns)), rows, (False,) * len(rows), (note,))]
 
 
 def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from relbench_harness.board.causes import by_cause
 from relbench_harness.board.ceiling import ceiling, with_ceilings
 from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.render import sheets
@@ -80,3 +81,24 @@ def test_the_sheet_shows_the_optimal_row_where_it_is_known(board: pd.DataFrame) 
     assert all(len(row) == len(known[0].headings) for row in known[0].rows)
     assert "of the way" in known[0].headings
     assert all("of the way" not in s.headings for s in shown.values() if s is not known[0] and "All" not in s.title)
+
+
+def test_methods_by_causes() -> None:
+    scores = {"rude": 0.55, "recency": 0.6}
+    results = []
+    for cause, value in scores.items():
+        address = f"rel-shop@scale=0.5,causes={cause}/customer-churn"
+        fingerprint = open_task(address)[0].database.fingerprint
+        results += [outcome(0.5, "constant", address, fingerprint), outcome(value, "middling", address, fingerprint)]
+    board = with_ceilings(leaderboard(results))
+    table = by_cause(board)
+    assert set(table.columns) == set(scores)
+    assert table.loc["constant"].abs().max() < 1e-9
+    for cause in scores:
+        row = board[board["task"].str.contains(cause) & (board["method"] == "middling")].iloc[0]
+        assert table.loc["middling", cause] == row["way"] > 0
+    assert sheets(board)[-1].headings == ("method", *table.columns)
+
+
+def test_a_board_of_other_tasks_has_no_table_of_causes(board: pd.DataFrame) -> None:
+    assert by_cause(board).empty
