@@ -87,12 +87,13 @@ def _run(overrides: list[str]) -> int:
 
 def _rank(parsed: argparse.Namespace) -> int:
     from relbench_harness.board import render, store
+    from relbench_harness.board.ceiling import with_ceilings
     from relbench_harness.board.leaderboard import leaderboard
 
     results = store.read_results(parsed.results)
     if not results:
         raise InputError(f"no results in {parsed.results}")
-    table = leaderboard(results)
+    table = with_ceilings(leaderboard(results))
     render.show(table, Console())
     render.write(table, parsed.out or (parsed.results if parsed.results.is_dir() else parsed.results.parent))
     if parsed.svg is not None:

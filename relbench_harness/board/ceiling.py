@@ -26,7 +26,7 @@ from relbench_harness.protocol.stages import Stages
 
 DRAWS = 40
 COLUMNS = ("optimal", "stated", "stated_sd", "constant", "way")
-"""What `with_ceilings` adds to a leaderboard; NaN where the truth is unknown."""
+"""What `with_ceilings` adds to a leaderboard on which the truth of some task is known; NaN where it is not."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +72,23 @@ def ceiling(dataset: Dataset, task: Task, split: Split = "test", draws: int = DR
 
 def with_ceilings(board: pd.DataFrame) -> pd.DataFrame:
     """The leaderboard with the columns `COLUMNS`, in the tasks' primary metric."""
+    groups = {key: group.index for key, group in board.groupby(GROUP, sort=False)}
+    ceilings = {key: _ceiling_at(*map(str, key[::2])) for key in groups}
     board = board.copy()
-    for name in COLUMNS:
-        board[name] = math.nan
-    for (address, _, data), group in board.groupby(GROUP, sort=False):
-        found = _ceiling_at(str(address), str(data))
+    for key, found in ceilings.items():
         if found is None:
             continue
-        metric = PRIMARY[found.task.type].name
+        if "way" not in board:
+            board[list(COLUMNS)] = math.nan
+        rows, metric = groups[key], PRIMARY[found.task.type].name
         for name, scores in (
             ("optimal", found.reached),
             ("stated", found.stated),
             ("stated_sd", found.spread),
             ("constant", found.constant),
         ):
-            board.loc[group.index, name] = scores[metric]
-        board.loc[group.index, "way"] = [found.share(float(value)) for value in group["test"]]
+            board.loc[rows, name] = scores[metric]
+        board.loc[rows, "way"] = [found.share(float(value)) for value in board.loc[rows, "test"]]
     return board
 
 
