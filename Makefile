@@ -74,7 +74,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/pytest
 
 picture: $(VENV)/.installed
-	$(BIN)/python -m relbench_harness.board.picture $(RESULTS) docs/leaderboard.svg
+	$(HARNESS) rank $(RESULTS) --svg docs/leaderboard.svg
 
 clean:
 	rm -rf $(VENV) build *.egg-info
