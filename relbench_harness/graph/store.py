@@ -58,7 +58,12 @@ def writing(folder: Path, identity: str) -> Iterator[Draft]:
         draft.arrays.clear()
         (partial / "index.json").write_text(json.dumps(index, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
+        try:
+            partial.replace(folder)
+        except OSError:
+            # another process that builds the same store was faster
+            if opened(folder, identity) is None:
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
