@@ -38,8 +38,12 @@ class Nodes:
 
         Whatever does not depend on the cut-off needs to be computed for `rows` only.
         """
-        rows = np.unique(self.row) if len(self.row) < 4096 else _sorted_distinct(self.row)
-        return rows, np.searchsorted(rows, self.row).astype(np.int32)
+        low = int(self.row.min()) if len(self.row) else 0
+        words = ((int(self.row.max()) - low) >> 6) + 1 if len(self.row) else 0
+        if words <= 16 * len(self.row):
+            return _numbered(self.row, low, words)
+        rows, index = np.unique(self.row, return_inverse=True)
+        return rows, index.astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,23 +127,29 @@ class Neighbourhood:
 
 
 @compiled
-def _sorted_distinct(rows: Ids) -> Ids:
-    """Each of `rows` once, ascending: one bit per row of the table's used part, so no sorting."""
-    low, high = rows[0], rows[0]
-    for row in rows:
-        low, high = min(low, row), max(high, row)
-    if (high - low) // 64 > 16 * len(rows):
-        return np.unique(rows)
-    bits = np.zeros(((high - low) >> 6) + 1, np.uint64)
+def _numbered(rows: Ids, low: int, words: int) -> tuple[Ids, Index]:
+    """Each of `rows` once, ascending, and where each is among them: one bit for every row from the least to the greatest."""
+    bits = np.zeros(words, np.uint64)
     for row in rows:
         bits[(row - low) >> 6] |= np.uint64(1) << np.uint64((row - low) & 63)
-    out = np.empty(min(len(rows), high - low + 1), rows.dtype)
-    found = 0
-    for w in range(len(bits)):
-        word = bits[w]
-        if word != np.uint64(0):
-            for bit in range(64):
-                if (word >> np.uint64(bit)) & np.uint64(1) != np.uint64(0):
-                    out[found] = low + 64 * w + bit
-                    found += 1
-    return out[:found].copy()
+    before = np.empty(words, np.int32)
+    total = 0
+    for w in range(words):
+        before[w] = total
+        total += _ones(bits[w])
+    distinct, index = np.empty(total, rows.dtype), np.empty(len(rows), np.int32)
+    for i in range(len(rows)):
+        at = rows[i] - low
+        below = (np.uint64(1) << np.uint64(at & 63)) - np.uint64(1)
+        index[i] = before[at >> 6] + _ones(bits[at >> 6] & below)
+        distinct[index[i]] = rows[i]
+    return distinct, index
+
+
+@compiled
+def _ones(word: np.uint64) -> int:
+    """How many bits are set."""
+    word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return int((word * np.uint64(0x0101010101010101)) >> np.uint64(56))

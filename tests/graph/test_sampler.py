@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 
 from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError
-from relbench_harness.graph.neighbourhood import Neighbourhood
+from relbench_harness.graph.neighbourhood import Neighbourhood, Nodes
 from relbench_harness.graph.sampler import ALL, STRATEGIES, Sampler
 from relbench_harness.graph.structure import Graph
 
@@ -215,3 +215,13 @@ def _star(events: int) -> Database:
             Table("events", pa.table(columns), key="id", time="at", references={"user": "users"}),
         ]
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 5000), max_size=60), st.integers(1, 10**5))
+def test_distinct_rows(rows: list[int], stretch: int) -> None:
+    row = np.array(rows, np.int32) * stretch
+    nodes = Nodes(row, np.zeros(len(row), np.int32), np.array([len(row)]))
+    distinct, index = nodes.distinct
+    assert distinct.tolist() == sorted(set(row.tolist()))
+    assert distinct[index].tolist() == row.tolist()
