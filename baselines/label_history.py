@@ -16,10 +16,10 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.label_history import ClosedLabels, closed_labels
 from relbench_harness.protocol.method import Budget, Examples, Ragged
-from relbench_harness.protocol.metrics import PRIMARY, score
 from relbench_harness.timing import phase
 
 from .constant import constant_answer, most_popular, repeated
+from .quality import quality
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LabelHistory:
         past = closed_labels(valid, self.windows, train)
         with phase("tune"):
             candidates = [FittedHistory(self, k, train) for k in sorted(set(self.choices))]
-            return max(candidates, key=lambda c: _quality(valid, c.answer(valid, past)))
+            return max(candidates, key=lambda c: quality(valid, c.answer(valid, past)))
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,3 @@ def _filled(own: NDArray[np.int64], popular: NDArray[np.int64], k: int) -> NDArr
     rest = others[~np.isin(others, own)]
     filled = np.concatenate([own, rest, np.full(k, -1, np.int64)])
     return filled[:k]
-
-
-def _quality(valid: Examples, answers: NDArray[np.generic]) -> float:
-    """The task's primary metric on `valid`, turned so that more is better; the least of all where it is undefined."""
-    assert valid.labels is not None
-    metric = PRIMARY[valid.task.type]
-    value = score(valid.task, valid.labels, answers, 1.0, len(valid.classes) or valid.width)[metric.name]
-    if np.isnan(value):
-        return -np.inf
-    return value if metric.higher_is_better else -value
