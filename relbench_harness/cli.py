@@ -104,13 +104,14 @@ def _rank(parsed: argparse.Namespace) -> int:
 
 def _list(parsed: argparse.Namespace) -> int:
     from relbench_harness.data.dataset import dataset_names, open_dataset
+    from relbench_harness.data.hub import hosted
 
     if parsed.what == "methods":
         from relbench_harness.compose import method_names
 
         names = method_names()
     elif parsed.what == "datasets":
-        names = dataset_names()
+        names = sorted({*dataset_names(), *hosted()})
     else:
         names = [f"{name}/{task}" for name in dataset_names() for task in open_dataset(name).task_names]
     print("\n".join(names))

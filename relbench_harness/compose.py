@@ -22,6 +22,7 @@ from relbench_harness.board import lines, store
 from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.home import home
+from relbench_harness.plugins import plugin_folders
 from relbench_harness.protocol.method import REGIMES, Budget, Method
 from relbench_harness.protocol.result import Result
 from relbench_harness.protocol.run import FIT_ON, Outcome, Run
@@ -59,7 +60,7 @@ ConfigStore.instance().store(name="schema", node=RunConfig)
 
 def config_folders() -> list[Path]:
     """Folders of configs, the harness's own first."""
-    return [home("configs")]
+    return [home("configs"), *plugin_folders("configs")]
 
 
 class PluginConfigs(SearchPathPlugin):

@@ -19,6 +19,10 @@ def add_commands(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Register the authoring commands; each sets `act`, a function of the parsed arguments that returns an exit code."""
     _dataset(subparsers)
     _task(subparsers)
+    plugin = subparsers.add_parser("check-plugin", help="test an installed plugin's datasets and methods")
+    plugin.add_argument("plugin", metavar="NAME")
+    plugin.add_argument("names", nargs="*", metavar="DATASET|METHOD", help="only these")
+    plugin.set_defaults(act=_check_plugin)
 
 
 def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
@@ -44,6 +48,11 @@ def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
     check.add_argument("--page", type=Path, metavar="FILE", help="the report as a page (default: checks/NAME.html)")
     check.add_argument("--open", action="store_true", help="open the page in a browser")
     check.set_defaults(act=_check_dataset)
+    keys = commands.add_parser("keys", help="write predictions with the keys of the source in place of row numbers")
+    keys.add_argument("task", metavar="DATASET/TASK")
+    keys.add_argument("predictions", type=Path, metavar="FILE", help="predictions that a run stored")
+    keys.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet, or CSV by its name")
+    keys.set_defaults(act=_original_keys)
 
 
 _SOURCES = (
@@ -100,6 +109,26 @@ def _check_dataset(arguments: argparse.Namespace) -> int:
     if arguments.open:
         webbrowser.open(path.resolve().as_uri())
     return 1 if report.open(arguments.strict) else 0
+
+
+def _original_keys(arguments: argparse.Namespace) -> int:
+    from relbench_harness.authoring.original_keys import read_predictions, with_original_keys, write_predictions
+    from relbench_harness.data.dataset import open_task
+
+    dataset, task = open_task(arguments.task)
+    write_predictions(with_original_keys(dataset, task, read_predictions(arguments.predictions)), arguments.out)
+    print(f"wrote {arguments.out}")
+    return 0
+
+
+def _check_plugin(arguments: argparse.Namespace) -> int:
+    from relbench_harness.authoring.check_plugin import check_plugin
+
+    code = 0
+    for fault, line in check_plugin(arguments.plugin, arguments.names):
+        print(line, flush=True)
+        code = max(code, int(fault))
+    return code
 
 
 class _Rows:

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 import yaml
 from relbench.manifest import DatasetManifest
 
+from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
 from relbench_harness.data.cache import Built, open_stored, stored
 from relbench_harness.data.canonical import canonical
@@ -36,6 +37,7 @@ from relbench_harness.data.task import Task, read_task
 from relbench_harness.data.truth import Truth
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.home import home
+from relbench_harness.plugins import plugin_folders
 from relbench_harness.timing import phase
 
 PATH_VARIABLE = "RELBENCH_HARNESS_DATASETS"
@@ -44,9 +46,9 @@ Value = bool | int | float | str
 
 
 def search_path() -> list[Path]:
-    """Folders that hold datasets, first found wins: `$RELBENCH_HARNESS_DATASETS`, then those that ship with the harness."""
+    """Folders that hold datasets, first found wins: `$RELBENCH_HARNESS_DATASETS`, those that ship, those of plugins."""
     named = [Path(p).expanduser() for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p]
-    return [*named, home("datasets")]
+    return [*named, home("datasets"), *plugin_folders("datasets")]
 
 
 def dataset_names() -> list[str]:
@@ -67,8 +69,14 @@ def parse_address(address: str) -> tuple[str, dict[str, Value]]:
 
 
 def open_dataset(address: str) -> Dataset:
-    """The dataset called `address`: a name on the search path, or a folder; `@key=value,…` sets build parameters."""
+    """The dataset called `address`; `@key=value,…` sets build parameters.
+
+    An address is a name on the search path, the name of a dataset that RelBench hosts, a folder, or
+    `hub:organisation/repository/dataset` (`@revision=…` pins it).
+    """
     name, parameters = parse_address(address)
+    if name.startswith(hub.PREFIX):
+        return _on_hub(address, name, parameters)
     candidates = [Path(name).expanduser()] if os.sep in name or name.startswith(".") else []
     candidates += [] if candidates else [folder / name for folder in search_path()]
     for folder in candidates:
@@ -76,7 +84,20 @@ def open_dataset(address: str) -> Dataset:
             return Dataset(address, folder.resolve(), MappingProxyType(parameters))
     if candidates and candidates[0].is_dir():
         raise InputError(f"dataset folder {candidates[0]} has no manifest.yaml")
-    raise InputError(f"no dataset {name!r}; {nearest(name, dataset_names())}")
+    if name in hub.hosted() and not parameters:
+        return Dataset(address, hub.fetch(hub.hosted()[name], name, _ON_DISK))
+    raise InputError(f"no dataset {name!r}; {nearest(name, [*dataset_names(), *hub.hosted()])}")
+
+
+_ON_DISK = f"where it lies on disk, name the folder above it in {PATH_VARIABLE}"
+
+
+def _on_hub(address: str, name: str, parameters: Mapping[str, Value]) -> Dataset:
+    unknown = set(parameters) - {"revision"}
+    if unknown:
+        raise InputError(f"dataset {address!r}: a hub address takes revision=…, not {sorted(unknown)[0]!r}")
+    where = hub.Hosted(name.removeprefix(hub.PREFIX), str(parameters["revision"]) if parameters else None)
+    return Dataset(address, hub.fetch(where, name, _ON_DISK))
 
 
 def open_task(address: str) -> tuple[Dataset, Task]:
@@ -107,6 +128,9 @@ class Dataset:
         if os.sep not in self.address:
             return self.address
         at = "@" + self.address.partition("@")[2] if "@" in self.address else ""
+        if self.address.startswith(hub.PREFIX):
+            # the folder of a repository that is one dataset is named by its commit
+            return self.address.partition("@")[0].rstrip("/").rpartition("/")[2] + at
         return self.folder.name + at
 
     @cached_property
@@ -380,14 +404,5 @@ class _Hub:
         return self.dataset._built(self.tables())
 
     def tables(self) -> dict[str, pa.Table]:
-        from relbench import hf
-
-        try:
-            folder = hf.download_dataset_dir(self.address, revision=self.revision)
-        except Exception as error:
-            raise InputError(
-                f"dataset {self.dataset.name} could not be fetched from the hub address {self.address} "
-                f"at revision {self.revision} ({' '.join(str(error).split())[:200]}); where it lies on disk, "
-                f"name the folder above it in {PATH_VARIABLE}"
-            ) from None
+        folder = hub.fetch(hub.Hosted(self.address, self.revision), self.dataset.name, _ON_DISK)
         return _Folder(self.dataset, folder).tables()
