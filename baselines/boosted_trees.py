@@ -24,7 +24,7 @@ from relbench_harness.timing import phase
 from .boosting import Bag, Growth, Matrix, Real, Target, grow_bag
 from .quality import quality
 from .ranker import QueryCandidates, Ranker
-from .selection import ROWS, Selected, best_columns
+from .selection import ROWS, Remembered, Selected, best_columns
 from .staleness import CHOICES, Gaps, Staleness, aged, gaps, origins
 
 
@@ -80,6 +80,12 @@ class BoostedTrees(Growth):
         with phase("fit"):
             heads = self._chosen_heads(rows, held, valid, budget)
         return FittedTrees(self, block, heads, staleness, ages, budget)
+
+    def remembering(self) -> BoostedTrees:
+        """This method with features that are computed once for any questions, however often it is fitted."""
+        if any(isinstance(block, SqlFeatures) for block in self.features):
+            return self
+        return replace(self, features=(Remembered(Together(tuple(self.features))),))
 
     def _ranker(self) -> Ranker:
         """The ranker with this method's trees, reading a hand-written query where the features are one."""

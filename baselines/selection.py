@@ -6,13 +6,14 @@ a sample of the training questions, ranks them by gain; growing on the best few 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.features.block import Features, FittedBlock
+from relbench_harness.features.block import Block, Features, FittedBlock
 from relbench_harness.protocol.method import Budget, Examples
 
 from .boosting import Growth, Matrix, Target
@@ -46,3 +47,39 @@ def best_columns(
     order = np.argsort(-gain, kind="stable")[:most]
     kept = np.sort(order[gain[order] > 0])
     return tuple(names[i] for i in kept)
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """A block that computes each set of questions once, for methods that are fitted many times on the same examples."""
+
+    block: Block
+    known: dict[bytes, Features | FittedBlock] = field(default_factory=dict, compare=False, repr=False)
+
+    def fit(self, train: Examples) -> FittedBlock:
+        key = _identity(train, b"fit")
+        if key not in self.known:
+            self.known[key] = self.block.fit(train)
+        return _FittedRemembered(self.known[key], key, self.known)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _FittedRemembered:
+    block: FittedBlock
+    key: bytes
+    known: dict[bytes, Features | FittedBlock] = field(compare=False, repr=False)
+
+    def compute(self, examples: Examples) -> Features:
+        key = _identity(examples, self.key)
+        if key not in self.known:
+            self.known[key] = self.block.compute(examples)
+        return self.known[key]  # type: ignore[return-value]
+
+
+def _identity(examples: Examples, start: bytes) -> bytes:
+    """A digest of the questions, and of their database by how many rows of each table it holds."""
+    state = hashlib.blake2b(start)
+    for array in (examples.entity, examples.time, examples.cutoff):
+        state.update(np.ascontiguousarray(array).tobytes())
+    state.update(repr((examples.fit_end, sorted((n, len(t)) for n, t in examples.database.items()))).encode())
+    return state.digest()

@@ -1,0 +1,69 @@
+"""Any method, fitted several times from different seeds; their mean answer is steadier than each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.protocol.method import Budget, Examples, Method, Predictor, Refittable
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """The mean of `n` fits of `method`; for recommendations the items with the greatest sum of reciprocal ranks."""
+
+    method: Method
+    n: int = 3
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InputError(f"an average is taken of at least 1 fit, got n={self.n}")
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
+        """Fit number i has seed `1000 · budget.seed + i` and its share of the budget's seconds."""
+        seconds = None if budget.seconds is None else budget.seconds / self.n
+        each = [replace(budget, seed=1000 * budget.seed + i, seconds=seconds) for i in range(self.n)]
+        return FittedAverage(tuple(self.method.fit(train, valid, budget) for budget in each))
+
+
+@dataclass(frozen=True)
+class FittedAverage:
+    members: tuple[Predictor, ...]
+
+    def predict(self, questions: Examples) -> NDArray[np.generic]:
+        answers = [member.predict(questions) for member in self.members]
+        if questions.task.type is TaskType.RECOMMENDATION:
+            return fused([np.asarray(answer, dtype=np.int64) for answer in answers])
+        return np.asarray(np.mean([np.asarray(answer, dtype=np.float64) for answer in answers], axis=0))
+
+    def refit(self, examples: Examples) -> FittedAverage:
+        again = []
+        for member in self.members:
+            if not isinstance(member, Refittable):
+                raise InputError(f"{type(member).__name__} cannot learn again on more labels")
+            again.append(member.refit(examples))
+        return FittedAverage(tuple(again))
+
+
+def fused(answers: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """(n, k) items by reciprocal rank fusion (Cormack et al. 2009) of several (n, k) rankings; −1 names no item."""
+    rows, k = answers[0].shape
+    question = np.tile(np.repeat(np.arange(rows), k), len(answers))
+    item = np.concatenate([answer.ravel() for answer in answers])
+    points = np.tile(1 / (60 + np.arange(k)), rows * len(answers))
+    named = item >= 0
+    question, item, points = question[named], item[named], points[named]
+    width = int(item.max(initial=0)) + 1
+    keys, place = np.unique(question * width + item, return_inverse=True)
+    total = np.bincount(place, weights=points, minlength=len(keys))
+    order = np.lexsort((keys % width, -total, keys // width))
+    asked = keys[order] // width
+    rank = np.arange(len(order)) - np.searchsorted(asked, asked)
+    answer = np.full((rows, k), -1, dtype=np.int64)
+    first = rank < k
+    answer[asked[first], rank[first]] = (keys % width)[order][first]
+    return answer

@@ -1,0 +1,73 @@
+"""The entity's own past labels as features: the task's SQL knows the quantity asked for better than any single column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.features.block import Column, Features
+from relbench_harness.features.encode import DAY
+from relbench_harness.features.label_history import ClosedLabels, Span, closed_labels
+from relbench_harness.features.windows import Stretches
+from relbench_harness.protocol.method import Examples, Ragged
+
+MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class PastLabels:
+    """Means of the last labels whose windows had closed at the question's cut-off, by the task's SQL on visible rows.
+
+    A task without SQL, and a recommendation, has none.
+
+    Attributes:
+        lasts: Over how many of the latest labels to take means.
+        windows: How many windows before a question are looked at.
+    """
+
+    lasts: tuple[int, ...] = (1, 3, 10)
+    windows: int = 24
+
+    def fit(self, train: Examples) -> PastLabels:
+        return self
+
+    def compute(self, examples: Examples) -> Features:
+        task = examples.task
+        if task.sql is None or task.remove_columns or task.type is TaskType.RECOMMENDATION:
+            return Features(len(examples), ())
+        labels = closed_labels(examples, self.windows)
+        span = labels.known(examples)
+        return Features(len(examples), tuple(self._columns(examples, labels, span)))
+
+    def _columns(self, examples: Examples, labels: ClosedLabels, span: Span) -> Iterator[Column]:
+        first, last = span
+        yield Column("past labels", (last - first).astype(np.float64))
+        some = last > first
+        place = np.where(some, last - 1, 0)
+        known = labels.known_from[place] if len(labels) else np.zeros(len(examples), np.int64)
+        yield Column("past labels' age", np.where(some, (examples.cutoff - known) / DAY, np.nan))
+        for name, values in _numbers(examples, labels):
+            stretches = Stretches(values)
+            for most in self.lasts:
+                begin = np.maximum(last - most, first)
+                yield Column(f"past {name} mean last {most}", stretches.mean(begin, last))
+            yield Column(f"past {name} mean", stretches.mean(first, last))
+            yield Column(f"past {name} std", stretches.std(first, last))
+
+
+def _numbers(examples: Examples, labels: ClosedLabels) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """(m,) numbers that a label consists of, by name."""
+    value = labels.value
+    assert not isinstance(value, Ragged)
+    if examples.task.type is TaskType.MULTICLASS:
+        for code, name in enumerate(examples.classes[:MOST_CLASSES]):
+            yield f"label={name}", (value == code).astype(np.float64)
+    elif examples.task.type is TaskType.MULTILABEL:
+        for column in range(min(examples.width, MOST_CLASSES)):
+            yield f"label {column}", value.reshape(-1, examples.width)[:, column].astype(np.float64)
+    else:
+        yield "label", value.astype(np.float64)

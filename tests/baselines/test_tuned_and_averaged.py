@@ -1,0 +1,144 @@
+"""Tuning tries what was declared, keeps the best on validation and stops in time; averaging averages."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from relbench_harness.baselines.averaged import Averaged, fused
+from relbench_harness.baselines.boosted_trees import BoostedTrees
+from relbench_harness.baselines.quality import quality
+from relbench_harness.baselines.tuned import Tuned, draw
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.features.windows import Windows
+from relbench_harness.protocol.method import Budget, Examples, Predictor
+
+if TYPE_CHECKING:
+    from .conftest import Shop
+
+TRIED: list[float] = []
+
+
+@dataclass(frozen=True)
+class Says:
+    """Answers everything with `value`, plus the seed where it is `shaky`."""
+
+    value: float = 0.0
+    shaky: bool = False
+    wait: float = 0.0
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
+        TRIED.append(self.value)
+        time.sleep(self.wait)
+        return _Said(self.value + (budget.seed if self.shaky else 0.0))
+
+
+@dataclass(frozen=True)
+class _Said:
+    value: float
+
+    def predict(self, questions: Examples) -> NDArray[np.float64]:
+        return np.full(len(questions), self.value)
+
+    def refit(self, examples: Examples) -> _Said:
+        return _Said(self.value + 100)
+
+
+def world(shop: Shop) -> tuple[Examples, Examples]:
+    return shop.examples(TaskType.REGRESSION, (60, 80), 100), shop.examples(TaskType.REGRESSION, (100,), 100)
+
+
+def test_the_best_on_validation_is_kept(shop: Shop) -> None:
+    train, valid = world(shop)
+    TRIED.clear()
+    tuned = Tuned(Says(50.0), {"value": {"low": 0, "high": 10}})
+    found = tuned.fit(train, valid, Budget(trials=12)).predict(valid)
+    assert len(TRIED) == 12 and TRIED[0] == 50.0
+    best = min(TRIED, key=lambda value: float(np.abs(valid.values - value).mean()))
+    assert set(np.asarray(found)) == {best}
+
+
+def test_the_same_seed_tries_the_same(shop: Shop) -> None:
+    train, valid = world(shop)
+    runs = []
+    for _ in range(2):
+        TRIED.clear()
+        Tuned(Says(), {"value": [1.0, 2.0, 3.0, 4.0]}).fit(train, valid, Budget(seed=4, trials=6))
+        runs.append(list(TRIED))
+    assert runs[0] == runs[1] and len(set(runs[0])) > 2
+
+
+def test_seconds_end_the_search(shop: Shop) -> None:
+    train, valid = world(shop)
+    TRIED.clear()
+    Tuned(Says(wait=0.05), {"value": [1.0]}).fit(train, valid, Budget(trials=1000, seconds=0.3))
+    assert 1 <= len(TRIED) < 20
+
+
+def test_draws_stay_inside(shop: Shop) -> None:
+    random = np.random.default_rng(0)
+    log = [draw({"low": 0.01, "high": 100, "log": True}, random) for _ in range(300)]
+    assert min(log) >= 0.01 and max(log) <= 100 and 0.3 < np.mean(np.asarray(log) < 1) < 0.7
+    whole = [draw({"low": 1, "high": 5, "whole": True}, random) for _ in range(50)]
+    assert set(whole) <= {1, 2, 3, 4, 5} and all(isinstance(value, int) for value in whole)
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"valeu": [1]}, "no hyperparameter 'valeu'.*'value'"),
+        ({"value": []}, "list of values"),
+        ({"value": "abc"}, "list of values"),
+        ({"value": {"low": 1}}, "low, high"),
+        ({"value": {"low": 2, "high": 1}}, "low ≤ high"),
+        ({"value": {"low": 0, "high": 1, "log": True}}, "above 0"),
+    ],
+)
+def test_a_bad_space_is_named(space: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Tuned(Says(), space)
+
+
+def test_tuned_trees_do_no_worse_and_compute_features_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid = world(shop)
+    method = BoostedTrees(features=[Windows(days=(20, 90))], rounds=20, learning_rate=0.1, bags=1, min_rows=5)
+    computed = []
+    original = type(Windows().fit(train)).compute
+    monkeypatch.setattr(
+        type(Windows().fit(train)), "compute", lambda self, e: (computed.append(len(e)), original(self, e))[1]
+    )
+    tuned = Tuned(method, {"leaves": [2, 4, 16], "l2": {"low": 0.01, "high": 10, "log": True}})
+    found = tuned.fit(train, valid, Budget(trials=5, threads=1))
+    after_five = len(computed)
+    alone = method.fit(train, valid, Budget(threads=1))
+    assert after_five <= 4
+    assert quality(valid, found.predict(valid)) >= quality(valid, alone.predict(valid))
+
+
+def test_averages_over_seeds_and_refits(shop: Shop) -> None:
+    train, valid = world(shop)
+    model = Averaged(Says(shaky=True), n=3).fit(train, valid, Budget(seed=2))
+    assert set(np.asarray(model.predict(valid))) == {2001.0}
+    assert set(np.asarray(model.refit(train).predict(valid))) == {2101.0}  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="n=0"):
+        Averaged(Says(), n=0)
+
+
+def test_rankings_are_fused_by_reciprocal_rank() -> None:
+    one, two = np.asarray([[1, 2, 3], [5, -1, -1]]), np.asarray([[2, 4, 1], [-1, -1, -1]])
+    np.testing.assert_array_equal(fused([one, two]), [[2, 1, 4], [5, -1, -1]])
+
+
+def test_averaged_recommendations_name_items_once(shop: Shop) -> None:
+    kind = TaskType.RECOMMENDATION
+    train, valid = shop.examples(kind, (60, 80), 100), shop.examples(kind, (100,), 100)
+    method = Averaged(BoostedTrees(rounds=10, learning_rate=0.1), n=2)
+    answer = np.asarray(method.fit(train, valid, Budget(threads=1)).predict(replace(valid, labels=None)))
+    assert all(len(set(row[row >= 0])) == (row >= 0).sum() for row in answer)
+    assert quality(valid, answer) > 0.6
