@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,8 @@ from .quality import quality
 from .ranker import QueryCandidates, Ranker
 from .selection import ROWS, Remembered, Selected, best_columns
 from .staleness import CHOICES, Gaps, Staleness, aged, gaps, origins
+
+REHEARSED_ROUNDS = 150
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class BoostedTrees(Growth):
     error: Literal["auto", "squared", "absolute"] = "auto"
     quantiles: Sequence[float] = ()
     staleness: Literal["auto", "fresh", "stale", "mixed"] = "auto"
-    rehearsals: int = 3
+    rehearsals: int = 2
     most_features: int = 200
     most_rows: int = 200_000
     ranker: Ranker = field(default_factory=Ranker)
@@ -74,7 +77,7 @@ class BoostedTrees(Growth):
         train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
         ages = gaps(valid)
         block = self._block(train, ages, budget)
-        staleness = self._staleness(train, ages, block, budget)
+        staleness = self._staleness(train, valid, ages, block, budget)
         shown = aged(train, ages, staleness, budget.seed)
         rows, held = matrices(block, [shown, valid])
         with phase("fit"):
@@ -85,7 +88,7 @@ class BoostedTrees(Growth):
         """This method with features that are computed once for any questions, however often it is fitted."""
         if any(isinstance(block, SqlFeatures) for block in self.features):
             return self
-        return replace(self, features=(Remembered(Together(tuple(self.features))),))
+        return replace(self, features=tuple(Remembered(block) for block in self.features))
 
     def _ranker(self) -> Ranker:
         """The ranker with this method's trees, reading a hand-written query where the features are one."""
@@ -98,37 +101,42 @@ class BoostedTrees(Growth):
     def _block(self, train: Examples, ages: Gaps, budget: Budget) -> FittedBlock:
         """The fitted blocks, cut down to the columns worth having."""
         with phase("features"):
-            block: FittedBlock = Together(tuple(self.features)).fit(train)
+            fitted = Together(tuple(self.features)).fit(train)
             sample = sampled(train, ROWS, budget.seed)
             if ages.max(initial=0) > 0:
                 sample = sampled(aged(sample, ages, "mixed", budget.seed), ROWS, budget.seed)
-            features = block.compute(sample)
+            each = [block.compute(sample) for block in fitted.blocks]
+        features = reduce(Features.concat, each, Features(len(sample), ()))
         if len(features.columns) <= self.most_features:
-            return block
+            return fitted
         with phase("fit"):
             rows = Rows.of(features, sample)
             goals = targets(self, sample)
-            each = [rows.matrix(number) for number in range(len(goals))]
-            names = best_columns(self, goals, each, features.names, self.most_features, budget)
-        return Selected(block, names)
+            heads = [rows.matrix(number) for number in range(len(goals))]
+            kept = best_columns(self, goals, heads, self.most_features, budget)
+        return Selected.of(fitted.blocks, [part.names for part in each], kept)
 
-    def _staleness(self, train: Examples, ages: Gaps, block: FittedBlock, budget: Budget) -> Staleness:
-        """How to show the training questions; fresh where later questions are not stale."""
+    def _staleness(self, train: Examples, valid: Examples, ages: Gaps, block: FittedBlock, budget: Budget) -> Staleness:
+        """How to show the training questions; fresh where later questions are not stale.
+
+        Each way is judged by questions as stale as those to come: rehearsals inside the training data, and validation. The
+        number of rounds is the same for all, so that no way is helped by a lucky stop.
+        """
         if self.staleness != "auto":
             return self.staleness
-        rehearsed = list(origins(train, ages, self.rehearsals)) if ages.max(initial=0) > 0 else []
-        if not rehearsed:
+        if not ages.max(initial=0) > 0:
             return "fresh"
+        rehearsed = [(np.arange(len(train)), valid), *origins(train, ages, self.rehearsals)]
         ways = [aged(train, ages, "fresh", budget.seed), aged(train, ages, "stale", budget.seed)]
         fresh, stale, *asked = matrices(block, [*ways, *(questions for _, questions in rehearsed)])
         points = dict.fromkeys(CHOICES, 0.0)
-        once = replace(self, bags=1)
+        goals = targets(replace(self, error="absolute"), train)
         for (before, questions), held in zip(rehearsed, asked, strict=True):
             shown: dict[Staleness, Rows] = {"fresh": fresh.take(before), "stale": stale.take(before)}
             shown["mixed"] = shown["fresh"].then(shown["stale"])
             for way, rows in shown.items():
                 with phase("tune"):
-                    heads = once._chosen_heads(rows, held, questions, budget)
+                    heads = self._heads(goals, rows, None, (min(self.rounds, REHEARSED_ROUNDS),), budget)
                     points[way] += quality(questions, answers(questions, heads, held.values))
         return max(CHOICES, key=lambda way: points[way])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,31 +23,51 @@ ROWS = 20_000
 ROUNDS = 60
 
 
+@runtime_checkable
+class Narrowable(Protocol):
+    """A fitted block that saves work when only some of its columns are wanted."""
+
+    def only(self, names: Sequence[str]) -> FittedBlock: ...
+
+
 @dataclass(frozen=True)
 class Selected:
-    """A block of which only the columns `names` are kept."""
+    """Blocks side by side, of each only the columns named; a block of which none is wanted is not computed."""
 
-    block: FittedBlock
-    names: tuple[str, ...]
+    parts: tuple[tuple[FittedBlock, tuple[str, ...]], ...]
 
     def compute(self, examples: Examples) -> Features:
-        return self.block.compute(examples).select(self.names)
+        found = Features(len(examples), ())
+        for block, names in self.parts:
+            found = found.concat(block.compute(examples).select(names))
+        return found
+
+    @staticmethod
+    def of(blocks: Sequence[FittedBlock], columns: Sequence[Sequence[str]], kept: NDArray[np.int64]) -> Selected:
+        """The columns whose positions, counted over all `columns` of all blocks, are in `kept`."""
+        parts, first = [], 0
+        for block, names in zip(blocks, columns, strict=True):
+            wanted = tuple(names[i - first] for i in kept if first <= i < first + len(names))
+            first += len(names)
+            if wanted:
+                parts.append((block.only(wanted) if isinstance(block, Narrowable) else block, wanted))
+        return Selected(tuple(parts))
 
 
 def best_columns(
-    growth: Growth, goals: Sequence[Target], rows: Sequence[Matrix], names: Sequence[str], most: int, budget: Budget
-) -> tuple[str, ...]:
-    """The at most `most` names with the greatest gain over the forests of all `goals`, in their order."""
+    growth: Growth, goals: Sequence[Target], rows: Sequence[Matrix], most: int, budget: Budget
+) -> NDArray[np.int64]:
+    """Ascending positions of the at most `most` columns with the greatest gain over the forests of all `goals`."""
     quick = replace(growth, learning_rate=0.1, rounds=ROUNDS)
-    gain: NDArray[np.float64] = np.zeros(len(names))
+    columns = rows[0].values.shape[1]
+    gain: NDArray[np.float64] = np.zeros(columns)
     for goal, matrix in zip(goals, rows, strict=True):
         if len(np.unique(matrix.labels)) < 2:
             continue
-        found = quick.grow(goal, matrix, None, ROUNDS, budget.seed, budget).gains(len(names))
+        found = quick.grow(goal, matrix, None, ROUNDS, budget.seed, budget).gains(columns)
         gain += found / max(found.sum(), 1e-30)
     order = np.argsort(-gain, kind="stable")[:most]
-    kept = np.sort(order[gain[order] > 0])
-    return tuple(names[i] for i in kept)
+    return np.sort(order[gain[order] > 0])
 
 
 @dataclass(frozen=True)

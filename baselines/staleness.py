@@ -19,7 +19,7 @@ from relbench_harness.protocol.method import Examples
 
 Staleness = Literal["fresh", "stale", "mixed"]
 """Training questions as they are, cut back, or both."""
-CHOICES: tuple[Staleness, ...] = ("fresh", "stale", "mixed")
+CHOICES: tuple[Staleness, ...] = ("mixed", "stale", "fresh")
 
 Gaps = NDArray[np.int64]
 

@@ -50,8 +50,9 @@ class PastLabels:
         place = np.where(some, last - 1, 0)
         known = labels.known_from[place] if len(labels) else np.zeros(len(examples), np.int64)
         yield Column("past labels' age", np.where(some, (examples.cutoff - known) / DAY, np.nan))
+        starts = np.append(np.unique(labels.entity, return_index=True)[1], len(labels))
         for name, values in _numbers(examples, labels):
-            stretches = Stretches(values)
+            stretches = Stretches(values, starts)
             for most in self.lasts:
                 begin = np.maximum(last - most, first)
                 yield Column(f"past {name} mean last {most}", stretches.mean(begin, last))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -78,6 +78,11 @@ class FittedSynthesis:
     @property
     def names(self) -> list[str]:
         return [feature.get_name() for feature in self.features]
+
+    def only(self, names: Sequence[str]) -> FittedSynthesis:
+        """The features called `names` alone, which cost less than all."""
+        wanted = set(names)
+        return replace(self, features=tuple(f for f in self.features if f.get_name() in wanted))
 
     def compute(self, examples: Examples) -> Features:
         if not self.features or not len(examples):
