@@ -23,6 +23,8 @@ from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget
 
 B = TypeVar("B")
+SMALLEST = 64
+"""Questions of a batch where there are few in all."""
 
 
 class DivergedError(ArithmeticError):
@@ -90,7 +92,8 @@ def draw(count: int, schedule: Schedule, seed: int, epoch: int) -> list[NDArray[
     """The question numbers of each batch of an epoch, this process's part of them; equal for equal seeds."""
     order = np.random.default_rng([seed, epoch]).permutation(count)
     ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
-    whole = schedule.batch * ranks
+    # few questions: smaller batches, so that an epoch is still some twenty steps
+    whole = ranks * min(schedule.batch, max(SMALLEST, count // (20 * ranks)))
     starts = list(range(0, count, whole))[: schedule.steps]
     parts = [order[start : start + whole][rank::ranks] for start in starts]
     return [part for part in parts if len(part)]
