@@ -7,8 +7,8 @@ summarised. `Reader.open` joins it with a database, which may hold more rows tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass, replace
-from typing import TypeVar, cast
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -69,24 +69,6 @@ class Batch:
     history: Tensor
     labels: Tensor | None
     table: str
-
-
-T = TypeVar("T")
-
-
-def moved(part: T, device: torch.device) -> T:
-    """`part` with every tensor in it on `device`, through dictionaries, lists, tuples and dataclasses."""
-    if device.type == "cpu":
-        return part
-    if isinstance(part, Tensor):
-        return part.to(device, non_blocking=True)  # type: ignore[return-value]
-    if isinstance(part, dict):
-        return {key: moved(value, device) for key, value in part.items()}  # type: ignore[return-value]
-    if isinstance(part, list):
-        return [moved(value, device) for value in part]  # type: ignore[return-value]
-    if is_dataclass(part) and not isinstance(part, type):
-        return replace(part, **{name: moved(value, device) for name, value in vars(part).items()})
-    return part
 
 
 class Reader:

@@ -8,7 +8,7 @@ each item that the question met before, from how often and how lately, in the li
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,15 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.loader import batches as batches_of
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .exchanges import Interactions
-from .prefetch import ahead
-from .reader import Batch, Reader, Reading, moved
+from .reader import Batch, Reader, Reading
 from .relational import Headed, Relational, prepare
 from .rows import ForeignKey, RowEncoder
-from .training import History, autocast, draw, learn
+from .training import History, autocast, device_of, draw, learn
 
 Parts = Literal["hybrid", "two_tower", "id_aware"]
 FORGET = 0.2
@@ -72,7 +73,7 @@ class ItemReading:
         self.table = train.task.item_table
         self.count = len(reading.database[self.table])
 
-    def batch(self, questions: Examples, seed: int = 0, most: int | None = None) -> Questions:
+    def batch(self, questions: Examples, seed: list[int] | None = None, most: int | None = None) -> Questions:
         """The batch of `questions` against `most` items (the true and the past ones among them) or all."""
         pairs = self.interactions.pairs(questions.entity, questions.cutoff)
         truth, owner = self._truth(questions)
@@ -85,7 +86,7 @@ class ItemReading:
         ordered = self.reading.ancestry.close({self.table: chosen}, self.reading.reader.generations)
         records, folds = self.reading.rows(ordered)
         return Questions(
-            around=self.reading.batch(questions, seed),
+            around=self.reading.batch(questions),
             candidates=torch.from_numpy(chosen),
             records=records,
             folds=folds,
@@ -178,10 +179,11 @@ def fit_items(
     network = ItemScores(view, encoder, items.table, items.count, widths, channels, parts).to(setting.device)
     schedule = replace(method.schedule, epochs=epochs or method.epochs)
 
-    def batches(epoch: int) -> Iterator[Questions]:
-        drawn = draw(len(train), schedule, budget.seed, epoch)
-        for batch in ahead(lambda i: items.batch(train.take(drawn[i]), epoch * 100_003 + i, MOST_CANDIDATES), len(drawn)):
-            yield moved(batch, setting.device)
+    def batches(epoch: int) -> Loader[Questions]:
+        def read(part: NDArray[np.int64]) -> Questions:
+            return items.batch(train.take(part), [budget.seed, epoch, int(part[0])], MOST_CANDIDATES)
+
+        return Loader(read, draw(len(train), schedule, budget.seed, epoch), device=setting.device)
 
     fitted = FittedItems(method, parts, setting.reader, network, train, budget, History())
     judge = None
@@ -225,14 +227,12 @@ class FittedItems:
     def refit(self, examples: Examples) -> FittedItems:
         return fit_items(self.method, self.parts, examples, None, self.budget, max(1, self.history.best))
 
-    def read(self, questions: Examples) -> Iterator[Questions]:
+    def read(self, questions: Examples) -> Loader[Questions]:
         items = ItemReading(self.reader, self.train, self.reader.open(questions.database))
         asked = replace(questions, labels=None)
         size = max(1, min(self.method.batch, 50_000_000 // max(1, items.count)))
-        starts = range(0, len(asked), size)
-        return ahead(
-            lambda i: items.batch(asked.take(np.arange(starts[i], min(starts[i] + size, len(asked))))), len(starts)
-        )
+        parts = batches_of(len(asked), size)
+        return Loader(lambda part: items.batch(asked.take(part)), parts, device=device_of(self.budget))
 
     def answers(self, batches: Iterable[Questions], k: int) -> NDArray[np.int64]:
         """(n, k) the best items; −1 where there are fewer than k."""
@@ -241,7 +241,7 @@ class FittedItems:
         best = []
         with torch.no_grad(), autocast(device):
             for batch in batches:
-                scores = self.network(moved(batch, device)).float()
+                scores = self.network(batch).float()
                 top = scores.topk(min(k, scores.shape[1]), dim=1).indices.cpu().numpy()
                 best.append(np.pad(top, ((0, 0), (0, k - top.shape[1])), constant_values=-1))
         return np.concatenate(best)

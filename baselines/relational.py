@@ -6,7 +6,7 @@ A method names its network; this module trains it on batches of a `Reader` and t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -15,14 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.loader import batches as batches_of
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .answers import Answer, answer_for
-from .prefetch import ahead
-from .reader import Batch, Reader, Reading, moved
+from .reader import Batch, Reader, Reading
 from .training import History, Schedule, autocast, device_of, draw, learn
+
+STALE = 0.5
+"""Share of the training questions that are asked with an old view where later questions have one."""
 
 
 class Trunk(Protocol):
@@ -149,15 +153,17 @@ def fit(
     schedule = replace(method.schedule, epochs=epochs or method.epochs)
     chosen = staleness if method.stale and staleness.any() else None
 
-    def batches(epoch: int) -> Iterator[Batch]:
-        parts = draw(len(train), schedule, budget.seed, epoch)
-        for batch in ahead(lambda i: reading.batch(aged(train.take(parts[i]), chosen, budget.seed, epoch, i)), len(parts)):
-            yield moved(batch, device)
+    def batches(epoch: int) -> Loader[Batch]:
+        def read(part: NDArray[np.int64]) -> Batch:
+            asked = aged(train.take(part), chosen, [budget.seed, epoch, int(part[0])])
+            return reading.batch(asked, budget.seed * 1009 + epoch)
+
+        return Loader(read, draw(len(train), schedule, budget.seed, epoch), device=device)
 
     fitted = Fitted(method, reader, network, answer, budget, staleness, History())
     judge = None
     if valid is not None:
-        known = list(cached_batches(reader.open(valid.database), valid, schedule.batch))
+        known = list(in_order(reader.open(valid.database), valid, schedule.batch, device))
         scale = float(np.std(train.values, ddof=1)) if len(train) > 1 else 1.0
         metric = PRIMARY[valid.task.type]
 
@@ -181,20 +187,18 @@ def fit(
     return fitted
 
 
-def aged(questions: Examples, staleness: NDArray[np.int64] | None, seed: int, epoch: int, batch: int) -> Examples:
-    """`questions` whose view is as old as those of other questions, drawn at random."""
+def aged(questions: Examples, staleness: NDArray[np.int64] | None, seed: list[int]) -> Examples:
+    """`questions`, every other one with a view as old as one of `staleness`, drawn at random."""
     if staleness is None:
         return questions
-    drawn = np.random.default_rng([seed, epoch, batch, 1]).choice(staleness, len(questions))
+    random = np.random.default_rng(seed)
+    drawn = random.choice(staleness, len(questions)) * (random.random(len(questions)) < STALE)
     return replace(questions, cutoff=np.minimum(questions.cutoff, questions.time - drawn))
 
 
-def cached_batches(reading: Reading, questions: Examples, size: int) -> Iterator[Batch]:
+def in_order(reading: Reading, questions: Examples, size: int, device: torch.device) -> Loader[Batch]:
     """The batches of `questions`, in order."""
-    starts = range(0, len(questions), size)
-    return ahead(
-        lambda i: reading.batch(questions.take(np.arange(starts[i], min(starts[i] + size, len(questions))))), len(starts)
-    )
+    return Loader(lambda part: reading.batch(questions.take(part)), batches_of(len(questions), size), device=device)
 
 
 @dataclass
@@ -213,14 +217,14 @@ class Fitted:
         if len(questions) == 0:
             return self.answer.decode(np.zeros((0, self.answer.width)))
         reading = self.reader.open(questions.database)
-        return self.answers(cached_batches(reading, questions, self.method.batch))
+        return self.answers(in_order(reading, questions, self.method.batch, device_of(self.budget)))
 
     def refit(self, examples: Examples) -> Fitted:
         return fit(self.method, examples, None, self.staleness, self.budget, max(1, self.history.best))
 
-    def answers(self, batches: Iterator[Batch] | list[Batch]) -> NDArray[np.float64]:
+    def answers(self, batches: Iterable[Batch]) -> NDArray[np.float64]:
         device = next(self.network.parameters()).device
         self.network.eval()
         with torch.no_grad(), autocast(device):
-            outputs = [self.network(moved(batch, device)).float().cpu() for batch in batches]
+            outputs = [self.network(batch).float().cpu() for batch in batches]
         return self.answer.decode(torch.cat(outputs).double().numpy())
