@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.loader import batches as batches_of
-from relbench_harness.protocol.method import Budget, Examples
+from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .exchanges import Interactions
@@ -33,6 +35,26 @@ FORGET = 0.2
 """How often an item's own embedding is left out in training."""
 MOST_CANDIDATES = 8192
 """Items scored against each other in one training batch: all where there are no more, else a random part."""
+
+
+@dataclass(frozen=True)
+class Recommending(Relational):
+    """A relational network that answers recommendation tasks too.
+
+    Attributes:
+        parts: How items are recommended: `hybrid`, `two_tower` or `id_aware`; other tasks do not use it.
+    """
+
+    parts: Parts = "hybrid"
+
+    def __post_init__(self) -> None:
+        if self.parts not in get_args(Parts):
+            raise InputError(f"no parts {self.parts!r}; {nearest(self.parts, get_args(Parts))}")
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
+        if train.task.type is TaskType.RECOMMENDATION:
+            return fit_items(self, self.parts, train, valid, budget)
+        return super().fit(train, valid, budget)
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, HeteroConv, SAGEConv
 
-from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.structure import Step
-from relbench_harness.protocol.method import Budget, Examples, Predictor
 
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
-from .recommendation import Parts, fit_items
-from .relational import Relational
+from .recommendation import Recommending
 from .rows import RowEncoder, module_name
 
 Layer = Literal["sage", "gat"]
@@ -30,25 +27,15 @@ HEADS = 4
 
 
 @dataclass(frozen=True)
-class RelationalGNN(Relational):
-    """Attributes:
-    layer: `sage` (mean of the neighbours) or `gat` (attention over them).
-    parts: How items are recommended: `hybrid`, `two_tower` or `id_aware`; other tasks do not use it.
-    """
+class RelationalGNN(Recommending):
+    """Attributes: layer: `sage` (mean of the neighbours) or `gat` (attention over them)."""
 
     layer: Layer = "sage"
-    parts: Parts = "hybrid"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.layer not in get_args(Layer):
             raise InputError(f"no layer {self.layer!r}; {nearest(self.layer, get_args(Layer))}")
-        if self.parts not in get_args(Parts):
-            raise InputError(f"no parts {self.parts!r}; {nearest(self.parts, get_args(Parts))}")
-
-    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
-        if train.task.type is TaskType.RECOMMENDATION:
-            return fit_items(self, self.parts, train, valid, budget)
-        return super().fit(train, valid, budget)
 
     def trunk(self, reader: Reader, reading: Reading) -> nn.Module:
         steps = [list(hop) for hop in reader.fanouts(reading.graph)]

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from relbench_harness.graph.structure import Step
 
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
-from .relational import Relational
+from .recommendation import Recommending
 from .rows import RowEncoder, module_name
 
 
 @dataclass(frozen=True)
-class RelationalTransformer(Relational):
+class RelationalTransformer(Recommending):
     """Attributes:
     layers, heads: Of attention.
     tokens: Most rows a question reads; the nearest and latest are kept.
@@ -66,7 +66,7 @@ class TokenNetwork(nn.Module):
         for hop in range(1, 1 + max((e.hop for e in batch.edges), default=0)):
             further: dict[str, list[tuple[Tensor, Tensor]]] = {}
             for edges in (e for e in batch.edges if e.hop == hop):
-                if edges.step.source in reach:
+                if edges.step.source in reach and len(edges.target):
                     node, question, rank = _follow(edges, *reach[edges.step.source])
                     kind = self.reached.weight[self.keys[hop, edges.step]] + self.ranks(
                         rank.clamp(max=self.ranks.num_embeddings - 1)

@@ -1,0 +1,151 @@
+"""The training loop: it stops where validation says, resumes where it was broken off, and says what went wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from relbench_harness.baselines.relational_gnn import RelationalGNN
+from relbench_harness.baselines.training import Average, DivergedError, Schedule, device_of, draw, learn
+from torch import Tensor, nn
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.protocol.method import Budget
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_shop import asked, shop
+
+CPU = torch.device("cpu")
+DATA = torch.randn(256, 3, generator=torch.Generator().manual_seed(0))
+
+
+def loss(model: nn.Module, rows: Tensor) -> Tensor:
+    error: Tensor = (model(rows)[:, 0] - rows @ torch.tensor([1.0, -2.0, 0.5])).square().mean()
+    return error
+
+
+def run(network: nn.Module, schedule: Schedule, broken: int | None = None) -> list[float]:
+    def batches(epoch: int) -> list[Tensor]:
+        if epoch == broken:
+            raise KeyboardInterrupt
+        return [DATA[part] for part in draw(len(DATA), schedule, 3, epoch)]
+
+    return learn(network, batches, loss, lambda: -float(loss(network, DATA)), schedule, 40, CPU).scores
+
+
+def seeded() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Linear(3, 1)
+
+
+def test_a_broken_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=6, batch=64, checkpoint=str(tmp_path / "state.pt"))
+    whole = seeded()
+    scores = run(whole, replace(schedule, checkpoint=None))
+    with pytest.raises(KeyboardInterrupt):
+        run(seeded(), schedule, broken=3)
+    resumed = seeded()
+    assert run(resumed, schedule) == scores
+    assert torch.equal(whole.weight, resumed.weight)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=1, checkpoint=str(tmp_path / "state.pt"))
+    run(seeded(), schedule)
+    with pytest.raises(InputError, match=r"state\.pt does not fit this model"):
+        run(nn.Linear(3, 2), schedule)
+
+
+def test_learning_stops_when_validation_tires_and_keeps_the_best() -> None:
+    network, judged = seeded(), iter([0.1, 0.5, 0.4, 0.3, 0.2])
+    kept: list[Tensor] = []
+
+    def judge() -> float:
+        kept.append(network.weight.detach().clone())
+        return next(judged)
+
+    schedule = Schedule(epochs=9, batch=64, patience=2)
+    history = learn(network, lambda epoch: [DATA], loss, judge, schedule, 40, CPU)
+    assert (history.best, len(history.scores)) == (2, 4)
+    assert torch.equal(network.weight, kept[1])
+
+
+def test_a_loss_that_is_no_number_is_a_clear_failure() -> None:
+    with pytest.raises(DivergedError, match="loss became nan in epoch 1"):
+        learn(seeded(), lambda epoch: [DATA * float("nan")], loss, None, Schedule(), 10, CPU)
+
+
+def test_the_running_mean_follows_the_weights() -> None:
+    network = seeded()
+    average = Average(network, 0.5)
+    with torch.no_grad():
+        network.weight.fill_(4.0)
+    for _ in range(60):
+        average.update()
+    assert torch.allclose(average.state_dict()["weight"], network.weight)
+
+
+def test_an_epoch_sees_every_question_once_and_ranks_share_it() -> None:
+    parts = draw(1000, Schedule(batch=64, steps=10**6), 0, 0)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(1000))
+    assert not np.array_equal(parts[0], draw(1000, Schedule(batch=64, steps=10**6), 0, 1)[0])
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert device_of(Budget(device="cpu")).type == "cpu"
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        device_of(Budget(device="gpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no usable GPU"):
+            device_of(Budget(device="cuda"))
+
+
+DISTRIBUTED = """
+import sys
+import numpy as np
+import torch.distributed as dist
+from relbench_harness.baselines.relational_gnn import RelationalGNN
+from relbench_harness.data.task import TaskType
+from relbench_harness.protocol.method import Budget
+sys.path.insert(0, sys.argv[1])
+from small_shop import asked, shop
+
+dist.init_process_group("gloo")
+database = shop()
+train, valid = (asked(database, TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))
+method = RelationalGNN(channels=8, fans=(4, 2), epochs=3, batch=64)
+answers = method.fit(train, valid, Budget(threads=1, device="cpu")).predict(valid)
+np.save(f"{sys.argv[2]}/{dist.get_rank()}.npy", answers)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_one_network(tmp_path: Path) -> None:
+    script = tmp_path / "learn.py"
+    script.write_text(DISTRIBUTED)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617", str(script)]
+    done = subprocess.run(
+        [*command, str(Path(__file__).parent), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (np.load(tmp_path / f"{rank}.npy") for rank in (0, 1))
+    assert np.array_equal(first, second)
+    # and not the network that one process alone learns from the whole of each batch
+    database = shop()
+    train, valid = (asked(database, TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))
+    method = RelationalGNN(channels=8, fans=(4, 2), epochs=3, batch=64)
+    alone = method.fit(train, valid, Budget(threads=1, device="cpu")).predict(valid)
+    assert first.shape == alone.shape
+    assert np.corrcoef(first, alone)[0, 1] > 0.5
