@@ -73,6 +73,12 @@ class Sampler:
         """Memory that samples in progress do not use; kept, for fresh memory is slow."""
         return []
 
+    def _spare(self) -> Scratch:
+        try:
+            return self._scratch.pop()
+        except IndexError:
+            return _fresh(self.graph.parents.dtype)
+
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.threads, thread_name_prefix="sampler")
@@ -125,7 +131,7 @@ class Sampler:
                 np.uint64(seed % 2**64),
                 self.own_parents,
                 plan["longest"],
-                self._scratch.pop() if self._scratch else _scratch(graph.parents.dtype),
+                self._spare(),
             )
 
         return self._map(work, questions.parts(4 * self.threads if self.threads > 1 else 1))
@@ -219,7 +225,7 @@ class _Assembly:
         )
 
 
-def _scratch(ids: np.dtype[Any]) -> Scratch:
+def _fresh(ids: np.dtype[Any]) -> Scratch:
     rows, tables, targets, runs = (np.empty(SLOTS, kind) for kind in (ids, np.int16, np.int32, np.int32))
     return rows, tables, targets, runs, np.empty(SLOTS, np.int64)
 

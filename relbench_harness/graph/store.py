@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -68,8 +68,13 @@ def writing(folder: Path, identity: str) -> Iterator[Draft]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def opened(folder: Path, identity: str, threads: int = 2) -> Mapping[str, NDArray[Any]] | None:
-    """The arrays of the store in `folder`, mapped; None where there is none, it is damaged, or it is not `identity`."""
+def opened(folder: Path, identity: str, private: bool = False, threads: int = 2) -> Mapping[str, NDArray[Any]] | None:
+    """The arrays of the store in `folder`, mapped; None where there is none, it is damaged, or it is not `identity`.
+
+    Args:
+        private: Map so that the arrays count as writable (changes stay in memory). Kernels are compiled for writable
+            arrays, and once more for others.
+    """
     try:
         index = json.loads((folder / "index.json").read_text())
         if index["format"] != FORMAT or index["identity"] != identity:
@@ -85,11 +90,11 @@ def opened(folder: Path, identity: str, threads: int = 2) -> Mapping[str, NDArra
                 return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return {name: _mapped(folder / name, dtype, shape) for name, (dtype, shape, _) in kinds.items()}
-
-
-def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    return np.memmap(path, dtype, mode="r", shape=shape) if math.prod(shape) else np.empty(shape, dtype)
+    mode: Literal["c", "r"] = "c" if private else "r"
+    return {
+        name: np.memmap(folder / name, dtype, mode=mode, shape=shape) if math.prod(shape) else np.empty(shape, dtype)
+        for name, (dtype, shape, _) in kinds.items()
+    }
 
 
 def _checksum(path: Path) -> int:

@@ -117,7 +117,7 @@ class Graph:
     def stored(cls, database: Database, folder: Path) -> Graph:
         """The graph of `database`, mapped from `folder`; built and written there first where it is absent or damaged."""
         identity = _identity(database)
-        arrays = opened(folder, identity)
+        arrays = opened(folder, identity, private=True)
         if arrays is None:
             built = cls.from_database(database)
             with writing(folder, identity) as draft:
@@ -125,7 +125,7 @@ class Graph:
                     array = getattr(built, name)
                     draft.array(name, array.dtype, array.shape)[...] = array
             del built
-            arrays = opened(folder, identity)
+            arrays = opened(folder, identity, private=True)
             if arrays is None:
                 raise InputError(f"the graph store {folder} cannot be read back after it was written; is the disk full?")
         sizes = {name: len(table) for name, table in database.items()}
