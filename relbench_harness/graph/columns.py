@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,40 +51,85 @@ def stypes(table: Table) -> dict[str, Stype]:
     result = {}
     for name in table.attributes:
         declared = table.stypes.get(name)
-        found = infer(name, table.rows.column(name)) if declared is None else declare(table.name, name, declared)
+        column = table.rows.column(name)
+        found = infer(name, column) if declared is None else declare(f"{table.name}.{name}", column.type, declared)
         if found is not None:
             result[name] = found
     return result
 
 
-def declare(table: str, column: str, stype: str) -> Stype:
-    try:
-        return Stype(stype)
-    except ValueError:
-        raise InputError(
-            f"column {table}.{column}: no semantic type {stype!r}; {nearest(stype, [s.value for s in Stype])}"
-        ) from None
+def declare(column: str, kind: pa.DataType, declared: str) -> Stype:
+    """The semantic type that the manifest gives `column`, checked against how the column is stored."""
+    if declared not in [s.value for s in Stype]:
+        choices = nearest(declared, [s.value for s in Stype])
+        raise InputError(f"column {column}: no semantic type {declared!r}; {choices}")
+    if not _can_be(Stype(declared), kind):
+        raise InputError(f"column {column} cannot be {declared}: it is stored as {kind}")
+    return Stype(declared)
+
+
+def plain(values: Any) -> Any:
+    """Without dictionary encoding, texts in one layout."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    return values.cast(pa.large_string()) if pa.types.is_string_view(values.type) else values
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_duration(kind)
+    )
+
+
+def _is_instant(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind))
+
+
+def _can_be(stype: Stype, kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if stype is Stype.embedding:
+        return _is_list(kind) and _is_number(kind.value_type)
+    if stype is Stype.multicategorical:
+        listed = _is_list(kind) and (_is_number(kind.value_type) or _is_text(kind.value_type))
+        return listed or _is_text(kind)
+    if stype is Stype.timestamp:
+        whole = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        return _is_instant(kind) or _is_text(kind) or whole
+    if stype is Stype.categorical and pa.types.is_float16(kind):
+        return False
+    return _is_number(kind) or _is_text(kind) or _is_instant(kind)
 
 
 def infer(name: str, column: pa.ChunkedArray) -> Stype | None:
     """The semantic type of a column, None where it can be of no use."""
+    column = plain(column)
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-        column = column.cast(kind)
     if column.null_count == len(column):
         return None
     if pa.types.is_boolean(kind):
         return Stype.categorical
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_duration(kind):
         return Stype.numerical
-    if pa.types.is_temporal(kind):
+    if _is_instant(kind):
         return Stype.timestamp
     if pa.types.is_integer(kind):
         return _integer(name, spread(column))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if _is_text(kind):
         return _text(spread(column))
-    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if _is_list(kind):
         return _list(spread(column))
     return None
 

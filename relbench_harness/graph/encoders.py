@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from relbench_harness.graph.columns import Stype, spread
+from relbench_harness.graph.columns import Stype, plain, spread
 from relbench_harness.graph.text import TextEncoder
 
 Part = Literal["numbers", "moments", "codes", "sets", "vectors"]
@@ -97,12 +97,12 @@ class Category:
 
     @classmethod
     def fit(cls, column: str, values: pa.ChunkedArray, most: int = 10_000) -> Category | None:
-        frequent = _frequent(_plain(values), most)
+        frequent = _frequent(plain(values), most)
         informs = len(frequent) > 1 or (len(frequent) == 1 and values.null_count > 0)
         return cls(column, frequent) if informs else None
 
     def encode(self, values: pa.Array) -> NDArray[np.int32]:
-        return _codes(_plain(values), self.values)[:, None]
+        return _codes(plain(values), self.values)[:, None]
 
     def __repr__(self) -> str:
         return f"Category({self.column!r}, {self.values.to_pylist()!r})"
@@ -202,7 +202,7 @@ class Text:
         return tuple(f"{self.column}[{i}]" for i in range(self.encoder.width))
 
     def encode(self, values: pa.Array) -> NDArray[np.float16]:
-        return self.encoder.encode(_plain(values).cast(pa.large_string()))
+        return self.encoder.encode(plain(values).cast(pa.large_string()))
 
 
 @dataclass(frozen=True)
@@ -276,15 +276,10 @@ def _single(values: pa.ChunkedArray | pa.Array) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
-def _plain(values: Any) -> Any:
-    """Without dictionary encoding."""
-    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
-
-
 def _floats(values: Any) -> NDArray[np.float64]:
-    values = _plain(values)
+    values = plain(values)
     if pa.types.is_temporal(values.type):
-        values = values.cast(pa.int64())
+        values = values.cast(pa.int64() if values.type.bit_width == 64 else pa.int32())
     elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         values = _parsed(values)
     x = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
@@ -303,7 +298,7 @@ def _signed_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _instants(values: Any) -> NDArray[np.float64]:
     """Nanoseconds since 1970 (of the day, for times of day); NaN for null."""
-    values = _plain(values)
+    values = plain(values)
     if pa.types.is_date(values.type):
         values = values.cast(pa.timestamp("s"))
     if pa.types.is_time(values.type):
@@ -322,6 +317,7 @@ def _instants(values: Any) -> NDArray[np.float64]:
 
 def _lists(values: pa.Array) -> pa.Array:
     """Lists of any kind as large lists; texts declared multi-categorical are split at commas, bars and semicolons."""
+    values = plain(values)
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return pc.split_pattern_regex(values, r"\s*[,;|]\s*").cast(pa.large_list(pa.large_string()))
