@@ -50,8 +50,9 @@ def people(seed: int, scale: float, stores: int) -> Customers:
         parts.append(np.sort(s.instant(epoch) + day * s.DAY + second * s.SECOND))
     born = random.integers(1940, 2008, n).astype(np.int16)
     born[random.random(n) < 0.12] = 0
+    joined = np.concatenate(parts)
     return Customers(
-        joined=np.concatenate(parts),
+        joined=joined,
         first=edges,
         store=random.integers(0, stores, n).astype(np.int32),
         address=_shared(random, n, 0.35, (2, 5)),
@@ -72,9 +73,17 @@ def _shared(random: np.random.Generator, n: int, share: float, sizes: tuple[int,
     together = np.repeat(np.arange(len(lengths)), lengths)[:grouped]
     alone = np.arange(n - grouped) + (together[-1] + 1 if grouped else 0)
     groups = np.concatenate([together, alone])
-    # neither a group's number nor a member's place says who belongs together
-    renamed = random.permutation(int(groups.max()) + 1)[groups]
-    return np.asarray(renamed[random.permutation(n)], dtype=np.int32)
+    members = groups[random.permutation(n)]
+    # groups in the order in which their first members join
+    _, first = np.unique(members, return_index=True)
+    number = np.empty(len(first), np.int64)
+    number[np.argsort(first, kind="stable")] = np.arange(len(first))
+    return np.asarray(number[members], dtype=np.int32)
+
+
+def _since(group: NDArray[np.int32], joined: NDArray[np.int64]) -> NDArray[np.int64]:
+    """When the first member of each group joined."""
+    return np.asarray(joined[np.unique(group, return_index=True)[1]])
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,7 @@ def tables(customers: Customers, crew: Staff, seed: int, stores: int) -> dict[st
         "addresses": pa.table(
             {
                 "address_id": np.arange(homes),
+                "known_since": times(_since(customers.address, customers.joined)),
                 "kind": word(("flat", "house", "office"), homes),
                 "district": random.integers(1, 40, homes),
             }
@@ -157,6 +167,7 @@ def tables(customers: Customers, crew: Staff, seed: int, stores: int) -> dict[st
         "devices": pa.table(
             {
                 "device_id": np.arange(machines),
+                "known_since": times(_since(customers.device, customers.joined)),
                 "kind": word(("phone", "tablet", "laptop"), machines),
                 "year": random.integers(2014, 2024, machines),
             }

@@ -54,10 +54,23 @@ def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
     keys.add_argument("--out", type=Path, required=True, metavar="FILE", help="Parquet, or CSV by its name")
     keys.set_defaults(act=_original_keys)
 
+    export = commands.add_parser("export", help="write a dataset as a folder that the relbench package opens")
+    export.add_argument("name", metavar="NAME", help="a name or an address with parameters, such as rel-shop@scale=1")
+    export.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder")
+    export.set_defaults(act=_export_dataset)
+
 
 _SOURCES = (
     "postgresql://…, mysql://…, mariadb://…, sqlite:///file, duckdb:///file, a folder of CSV, Parquet or Delta tables"
 )
+
+
+def _export_dataset(parsed: argparse.Namespace) -> int:
+    from relbench_harness.data.dataset import open_dataset
+    from relbench_harness.data.export import export
+
+    print(export(open_dataset(parsed.name), parsed.folder))
+    return 0
 
 
 def datasets_folder() -> Path:

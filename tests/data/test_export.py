@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import relbench
 
+from relbench_harness.cli import main
 from relbench_harness.data.dataset import Dataset, open_dataset
 from relbench_harness.data.export import export
 from relbench_harness.data.labels import SPLITS
@@ -42,6 +43,12 @@ def test_relbench_opens_it_and_makes_the_same_labels(shop: Dataset, folder: Path
                 ours[task.target] = ours[task.target].map(sorted)
                 expected[task.target] = expected[task.target].map(sorted)
             pd.testing.assert_frame_equal(_sorted(ours), _sorted(expected), check_dtype=False)
+
+
+def test_the_shell_exports(tmp_path: Path) -> None:
+    assert main(["dataset", "export", "rel-shop@scale=0.2", str(tmp_path / "small")]) == 0
+    assert len(open_dataset(str(tmp_path / "small")).database["customers"]) == 300
+    assert main(["dataset", "export", "rel-shop@scale=0.2", str(tmp_path / "small")]) == 2
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
