@@ -133,7 +133,9 @@ def sql_labels(task: Task, database: Database, timestamps: pd.DatetimeIndex) -> 
     if "timestamps" in database:
         raise InputError(f"task {task.id}: a table of the database is called 'timestamps', as the relation its SQL needs")
     tables = {name: table.rows for name, table in database.items()} | _timestamps(timestamps)
-    return _label_table(task, run_sql(_label_sql(task), tables, _source(task)), _source(task))
+    # several threads add up in another order each time, and labels that differ in a last digit train other models
+    rows = run_sql(_label_sql(task), tables, _source(task), threads=1)
+    return _label_table(task, rows, _source(task))
 
 
 def closing_labels(task: Task, database: Database, starts: pd.DatetimeIndex) -> Iterator[LabelTable]:

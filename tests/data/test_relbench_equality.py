@@ -91,3 +91,10 @@ def test_a_database_cut_holds_what_relbench_holds_less_the_boundary(real_data: P
         frame = table.df if table.time_col is None else table.df[table.df[table.time_col] < dataset.cuts.test]
         assert len(frame) == len(ours[name])
         assert set(ours[name].rows.column_names) == set(frame.columns)
+
+
+@pytest.mark.slow
+def test_labels_are_the_same_to_the_last_digit_each_time(real_data: Path) -> None:
+    dataset, task = open_task("retail-uk/customer-spend")
+    first, *others = (dataset.labels(task, "train", regenerate=True) for _ in range(4))
+    assert all(other.target.equals(first.target) for other in others)
