@@ -221,7 +221,18 @@ def define(schema: Schema, database: Database, depth: int, primitives: tuple[str
             max_depth=depth,
             features_only=True,
         )
-    return [feature for feature in features if not _is_key(schema, feature)]
+    return [feature for feature in features if not (_is_key(schema, feature) or _gathers_questions(schema, feature))]
+
+
+def _gathers_questions(schema: Schema, feature: Feature) -> bool:
+    """Whether something is aggregated over the copy that has no time: what it gathers may lie after the question."""
+    asked = schema.frames[schema.target]
+    return asked.name != asked.table and any(
+        relationship.child_name == schema.target
+        for part in (feature, *feature.get_dependencies(deep=True))
+        if isinstance(part, AggregationFeature)
+        for _, relationship in part.relationship_path
+    )
 
 
 def _is_key(schema: Schema, feature: Feature) -> bool:
