@@ -100,17 +100,17 @@ class Duck:
 
     def store(self, query: exp.Query) -> str:
         name = next(self._names)
-        self._run(f"CREATE TEMP TABLE {name} AS {query.sql(self.dialect)}")
+        self._run(f"CREATE TEMP TABLE {name} AS {query.sql(self.dialect, copy=False)}")
         return name
 
     def count(self, query: exp.Query) -> int:
-        found = self._run(query.sql(self.dialect))
+        found = self._run(query.sql(self.dialect, copy=False))
         return int(found[0][0]) if found else 0
 
     def table(self, query: exp.Query) -> pa.Table:
         """The result of `query`."""
         with self._explained():
-            return self._connection.sql(query.sql(self.dialect)).to_arrow_table()
+            return self._connection.sql(query.sql(self.dialect, copy=False)).to_arrow_table()
 
     def _run(self, text: str) -> list[Any]:
         with self._explained():

@@ -250,6 +250,8 @@ class Engine:
             raise inexpressible(feature, "it has a where clause or a use_previous window")
         if name not in FORMULAS:
             raise inexpressible(feature, f"no formula for primitive {name!r}")
+        if name == "median" and self.backend.dialect == "spark":
+            raise inexpressible(feature, "Spark has no running median", other="duckdb")
         codes = self.codes(feature.base_features[0]) if name == "mode" else 0
         values = tuple(bases[base.unique_name()] for base in self.inputs(feature))
         return Measure(output, name, values, codes, float(UNITS.get(unit, 1)), feature.get_name())
@@ -460,8 +462,8 @@ class Engine:
         return grouped.group_by(column("k"), copy=False)
 
 
-def inexpressible(feature: Feature, why: str) -> InputError:
-    return InputError(f"feature {feature.get_name()!r} cannot be expressed in SQL: {why}; engine=featuretools computes it")
+def inexpressible(feature: Feature, why: str, other: str = "featuretools") -> InputError:
+    return InputError(f"feature {feature.get_name()!r} cannot be expressed in SQL: {why}; engine={other} computes it")
 
 
 @dataclass

@@ -297,10 +297,11 @@ def _skew(s: Stream, m: Measure) -> Sql:
     n = cast(count.copy(), "DOUBLE")
     factor = divided(times(n, func("SQRT", minus(n.copy(), number(1)))), minus(n.copy(), number(2)))
     tiny = exp.Literal.number("1e-14")
-    small = exp.or_(
-        exp.LT(this=exp.Paren(this=squares), expression=tiny), exp.LT(this=func("ABS", cubes), expression=tiny.copy())
+    small: Sql = exp.Or(
+        this=exp.LT(this=exp.Paren(this=squares), expression=tiny),
+        expression=exp.LT(this=func("ABS", cubes), expression=tiny.copy()),
     )
-    ratio = divided(cubes.copy(), func("POWER", squares.copy(), exp.Literal.number("1.5")))
+    ratio = divided(cubes, func("POWER", squares, exp.Literal.number("1.5")))
     value_ = when(small, cast(number(0), "DOUBLE"), times(factor, ratio))
     return when(exp.GT(this=count.copy(), expression=number(2)), value_)
 

@@ -139,7 +139,7 @@ def row_number(partition: Sequence[str], order: Sequence[Sql]) -> Sql:
 
 def date_part(part: str, nanoseconds: Sql, dialect: str) -> Sql:
     """Year, month, day or weekday (0 is Monday) of an instant, as a double."""
-    micros = exp.IntDiv(this=_tight(nanoseconds), expression=number(1000))
+    micros = exp.IntDiv(this=cast(nanoseconds, "BIGINT"), expression=number(1000))
     if dialect == "spark":
         return cast(func(part, func("timestamp_micros", micros)), "DOUBLE")
     moment = func("make_timestamp", micros)

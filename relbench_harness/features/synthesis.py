@@ -1,16 +1,20 @@
-"""Deep feature synthesis as a block: featuretools' definitions, executed by DuckDB (the default) or featuretools itself."""
+"""Deep feature synthesis as a block: featuretools' definitions, executed by DuckDB (the default), Spark or featuretools."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from sqlglot import exp
 
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Column, Features
@@ -19,9 +23,10 @@ from relbench_harness.features.duck import Duck, doubles
 from relbench_harness.features.encode import ColumnKind, frequent
 from relbench_harness.features.engine import Engine, is_category
 from relbench_harness.features.reference import calculate
+from relbench_harness.features.spark import Spark, session, write_tables
 from relbench_harness.protocol.method import Examples
 
-ENGINES = ("duckdb", "featuretools")
+ENGINES = ("duckdb", "featuretools", "spark")
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class DeepFeatureSynthesis:
     Attributes:
         depth: How many primitives and joins may be stacked.
         primitives: featuretools' names of aggregations and transforms.
-        engine: `duckdb`, or `featuretools` for the reference.
+        engine: `duckdb`, `spark` (needs the extra of that name), or `featuretools` for the reference.
         most_categories: How many categories of a column get a code.
         threads: DuckDB's threads, None for all.
         memory_mb: Memory beyond which DuckDB spills to disk.
@@ -88,7 +93,7 @@ class FittedSynthesis:
         if not self.features or not len(examples):
             empty = np.zeros(len(examples))
             return Features(len(examples), tuple(self._column(f, empty, ()) for f in self.features))
-        return self._reference(examples) if self.settings.engine == "featuretools" else self._duckdb(examples)
+        return self._reference(examples) if self.settings.engine == "featuretools" else self._sql(examples)
 
     def _reference(self, examples: Examples) -> Features:
         matrix = calculate(self.schema, self.features, examples)
@@ -103,21 +108,49 @@ class FittedSynthesis:
                 columns.append(self._column(feature, codes, [str(value) for value in different]))
         return Features(len(examples), tuple(columns))
 
-    def _duckdb(self, examples: Examples) -> Features:
+    def _sql(self, examples: Examples) -> Features:
         asked, order = distinct_seeds(examples)
-        with Duck(examples.database, self._kinds, self.settings.threads, self.settings.memory_mb) as duck:
-            values = self._run(duck, asked)
+        with self._backend(examples) as backend:
+            values = self._run(backend, asked)
             columns = []
             for index, feature in enumerate(self.features):
                 numbers = doubles(values.column(f"f{index}"))[order]
-                columns.append(self._column(feature, numbers, self._texts(duck, feature)))
+                columns.append(self._column(feature, numbers, self._texts(backend, feature)))
         return Features(len(examples), tuple(columns))
 
-    def _run(self, duck: Duck, asked: NDArray[np.int64]) -> pa.Table:
+    @contextmanager
+    def _backend(self, examples: Examples) -> Iterator[Duck | Spark]:
+        if self.settings.engine == "duckdb":
+            with Duck(examples.database, self._kinds, self.settings.threads, self.settings.memory_mb) as duck:
+                yield duck
+            return
+        with tempfile.TemporaryDirectory(prefix="relbench-harness-") as folder:
+            write_tables(examples.database, Path(folder))
+            paths = {name: str(Path(folder) / f"{name}.parquet") for name in examples.database}
+            running = session(self.settings.threads, self.settings.memory_mb)
+            with Spark(examples.database, paths, self._kinds, spark=running) as spark:
+                yield spark
+
+    def write(self, spark: Spark, seeds: NDArray[np.int64], folder: Path) -> None:
+        """Features of seeds ((2, m) rows and times) computed by Spark where the data is, as Parquet files in `folder`.
+
+        Columns: `row`, `t`, and the features by name; categories as codes in the order of `spark.vocabularies`.
+        """
+        found = Engine(spark, self.schema).evaluate(self.schema.target, self.features, spark.seeds(seeds[0], seeds[1]))
+        for output, name in zip(found.expressions[2:], self.names, strict=True):
+            output.set("alias", exp.to_identifier(name, quoted=True))
+        spark.write(found, folder)
+
+    @property
+    def kinds(self) -> Mapping[str, Mapping[str, ColumnKind]]:
+        """Table → the attributes that features read, and how: what a backend must hold."""
+        return self._kinds
+
+    def _run(self, backend: Duck | Spark, asked: NDArray[np.int64]) -> pa.Table:
         """The features of distinct seeds, in their order."""
-        engine = Engine(duck, self.schema)
-        found = engine.evaluate(self.schema.target, self.features, duck.seeds(asked[0], asked[1]))
-        table = duck.table(found)
+        engine = Engine(backend, self.schema)
+        found = engine.evaluate(self.schema.target, self.features, backend.seeds(asked[0], asked[1]))
+        table = backend.table(found)
         rows, times = np.asarray(table.column("row").to_numpy()), np.asarray(table.column("t").to_numpy())
         return table.take(pa.array(np.lexsort((times, rows))))
 
@@ -137,9 +170,9 @@ class FittedSynthesis:
                 if not base.base_features:
                     yield base
 
-    def _texts(self, duck: Duck, feature: Feature) -> Sequence[str]:
+    def _texts(self, backend: Duck | Spark, feature: Feature) -> Sequence[str]:
         origin = is_category(self.schema, feature)
-        return () if origin is None else [str(v) for v in duck.vocabularies[origin].to_pylist()]
+        return () if origin is None else [str(v) for v in backend.vocabularies[origin].to_pylist()]
 
     def _column(self, feature: Feature, values: NDArray[np.generic], texts: Sequence[str]) -> Column:
         """A feature's column; codes into `texts` become codes into the vocabulary known at training."""

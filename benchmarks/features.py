@@ -1,0 +1,146 @@
+"""Deep feature synthesis beside featuretools and fastdfs: the same questions, one run, one JSON line.
+
+    python benchmarks/features.py                       rel-f1/driver-dnf, training questions, default primitives, depth 2
+    python benchmarks/features.py --curve               and the cost by number of questions: 1k, 10k, 100k, 1M
+    python benchmarks/features.py --peers none          without the peers
+
+All engines get the definitions ready and the tables in memory. `ratio_featuretools` is its seconds over ours for equal
+features; `ratio_fastdfs` is our features per second over its own. fastdfs needs older libraries than ours and is installed
+in an environment of its own (`--environment`, made where missing).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from relbench_harness.data.dataset import open_task
+from relbench_harness.features.block import Features
+from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
+from relbench_harness.protocol.method import Examples
+from relbench_harness.protocol.stages import Stages
+
+FASTDFS = "fastdfs==1.2"
+
+
+def ours(fitted: FittedSynthesis, examples: Examples, times: int) -> float:
+    """Median seconds of `times` runs after one to warm up."""
+    fitted.compute(examples)
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        fitted.compute(examples)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def featuretools(fitted: FittedSynthesis, examples: Examples) -> tuple[float, Features]:
+    reference = replace(fitted, settings=replace(fitted.settings, engine="featuretools"))
+    start = time.perf_counter()
+    found = reference.compute(examples)
+    return time.perf_counter() - start, found
+
+
+def different(one: Features, two: Features) -> int:
+    """How many cells differ by more than 1e-6 of their size."""
+    return sum(
+        int((~np.isclose(a.numbers, b.numbers, rtol=1e-6, atol=1e-9, equal_nan=True)).sum())
+        for a, b in zip(one.columns, two.columns, strict=True)
+    )
+
+
+def fastdfs(examples: Examples, environment: Path) -> tuple[float, int]:
+    """Seconds and number of features of fastdfs with its own default primitives at depth 2."""
+    python = environment / "bin" / "python"
+    if not python.is_file():
+        venv.create(environment, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", FASTDFS, "setuptools<81"], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        described = {}
+        for name, table in examples.database.items():
+            pq.write_table(table.rows, Path(folder) / f"{name}.parquet")
+            described[name] = {"key": table.key, "time": table.time, "references": dict(table.references)}
+        (Path(folder) / "tables.json").write_text(json.dumps(described))
+        moments = pa.array(examples.cutoff).cast(pa.timestamp("ns"))
+        pq.write_table(pa.table({"row": examples.entity, "time": moments}), Path(folder) / "seeds.parquet")
+        entity = examples.task.entity_table
+        command = [python, Path(__file__).with_name("features_fastdfs.py"), folder, entity, described[entity]["key"]]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"fastdfs failed: {done.stderr[-2000:]}")
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return float(found["seconds"]), int(found["features"])
+
+
+def asked(examples: Examples, count: int, seed: int = 0) -> Examples:
+    """`count` questions about random entities at random times: almost all cut-offs differ."""
+    rng = np.random.default_rng(seed)
+    entities = len(examples.database[examples.task.entity_table])
+    first, last = examples.database.span
+    moments = rng.integers(first, last, count)
+    who = rng.integers(0, entities, count)
+    return replace(examples, entity=who, time=moments, cutoff=moments, labels=None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="rel-f1/driver-dnf")
+    parser.add_argument("--depth", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--memory-mb", type=int, default=None)
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--peers", default="featuretools,fastdfs")
+    parser.add_argument("--environment", type=Path, default=Path(tempfile.gettempdir()) / "fastdfs-environment")
+    parser.add_argument("--curve", action="store_true")
+    parser.add_argument("--most", type=int, default=1_000_000, help="questions at the end of the curve")
+    given = parser.parse_args()
+    stages = Stages(*open_task(given.task), "rolling")
+    train = stages.examples("train")
+    start = time.perf_counter()
+    synthesis = DeepFeatureSynthesis(given.depth, threads=given.threads, memory_mb=given.memory_mb)
+    fitted = synthesis.fit(train)
+    result: dict[str, object] = {
+        "task": given.task,
+        "questions": len(train),
+        "cut_offs": len(np.unique(train.cutoff)),
+        "features": len(fitted.features),
+        "definition_seconds": round(time.perf_counter() - start, 3),
+    }
+    if given.curve:
+        result["curve"] = {
+            str(count): round(ours(fitted, asked(train, count), 1), 3)
+            for count in (1_000, 10_000, 100_000, 1_000_000)
+            if count <= given.most
+        }
+        result["rows"] = sum(len(table) for table in train.database.values())
+    else:
+        seconds = ours(fitted, train, given.times)
+        result["seconds"] = round(seconds, 3)
+        if "featuretools" in given.peers:
+            peer, theirs = featuretools(fitted, train)
+            result |= {"featuretools_seconds": round(peer, 2), "ratio_featuretools": round(peer / seconds, 1)}
+            result |= {"cells": len(train) * len(fitted.features), "different": different(fitted.compute(train), theirs)}
+        if "fastdfs" in given.peers:
+            peer, features = fastdfs(train, given.environment)
+            rate = len(fitted.features) / seconds / (features / peer)
+            result |= {"fastdfs_seconds": round(peer, 3), "fastdfs_features": features, "ratio_fastdfs": round(rate, 2)}
+    result["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    json.dump(result, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()
