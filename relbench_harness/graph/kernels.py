@@ -288,6 +288,9 @@ def expand(
                                     pick_decayed(
                                         children[low:high], most, key, times[born:], cutoffs[g], rate, picked, heap
                                     )
+                                # all reads before their use, so that they overlap
+                                for i in range(most):
+                                    picked[i] = children[low + picked[i]]
                     taken = high - low if whole else most
                     run[run_end - 1] = taken
                     edges[local, h, s] += taken
@@ -299,7 +302,7 @@ def expand(
                         slots, size = _roomier(slots, size, 2 * (end + taken - base))
                     number, before = table[target, 0], end
                     for i in range(taken):
-                        found = parents[low] if step[s, 1] == 1 else children[low + (i if whole else picked[i])]
+                        found = parents[low] if step[s, 1] == 1 else np.int64(children[low + i]) if whole else picked[i]
                         at = _visit(slots, size, number + found, end - base)
                         row_of[end], table_of[end] = found, target
                         end += at == end - base
