@@ -26,8 +26,10 @@ _HALF_UNIT = 2.0**-54
 _LOCAL_BITS = 28
 _LOCAL_MASK = 2**28 - 1
 """Slots hold the number of a node in the graph (35 bits) and in its group (28 bits)."""
-SLOTS = 4096
-"""Slots of the table of found nodes at the beginning of a group."""
+SLOTS = 256
+"""Slots of the table of found nodes at the beginning of the first group; later groups begin where the last one ended."""
+AHEAD = 32
+"""Nodes whose places in memory are touched before they are expanded, so that the waits for memory overlap."""
 
 _BRUIJN = np.uint64(0x03F79D71B4CB0A89)
 _LOWEST_BIT = np.zeros(64, np.int64)
@@ -178,6 +180,23 @@ def _roomier(slots: Array, size: int, needed: int) -> tuple[Array, int]:
 
 
 @compiled
+def _touch(
+    row_of: Array, table_of: Array, step_first: Array, step: Array, fan: Array, parents: Array, starts: Array
+) -> int:
+    """Read what `expand` will read first about these nodes, one read not waiting for another."""
+    read = 0
+    for i in range(len(row_of)):
+        for s in range(step_first[table_of[i]], step_first[table_of[i] + 1]):
+            if fan[s] == 0:
+                continue
+            if step[s, 1] == 1:
+                read += parents[step[s, 2] + row_of[i]]
+            else:
+                read += starts[step[s, 3] + row_of[i] + 1]
+    return read
+
+
+@compiled
 def expand(
     groups: tuple[int, int],
     question_start: Array,
@@ -230,10 +249,15 @@ def expand(
         for s in range(steps):
             widest = max(widest, fan[h, s])
     picked, heap = np.empty(widest, np.int64), np.empty(widest, np.float64)
-    end, edge_end, run_end = 0, 0, 0
+    end, edge_end, run_end, base, touched = 0, 0, 0, 0, 0
     for g in range(groups[0], groups[1]):
-        base, local, size = end, g - groups[0], SLOTS
+        size = SLOTS
+        while size < 2 * (end - base):
+            size *= 2
+        if size > len(slots):
+            slots = np.empty(size, np.int64)
         slots[:size] = -1
+        base, local = end, g - groups[0]
         asked = question_start[g + 1] - question_start[g]
         if end + asked > len(row_of):
             row_of, table_of = _longer(row_of, end + asked), _longer(table_of, end + asked)
@@ -249,6 +273,9 @@ def expand(
         for h in range(hops):
             frontier_end = end
             for node in range(frontier, frontier_end):
+                if (node - frontier) % AHEAD == 0:
+                    upto = min(node + AHEAD, frontier_end)
+                    touched += _touch(row_of[node:upto], table_of[node:upto], step_first, step, fan[h], parents, starts)
                 row, source = np.int64(row_of[node]), table_of[node]
                 for s in range(step_first[source], step_first[source + 1]):
                     if run_end == len(run):
@@ -310,6 +337,7 @@ def expand(
                     edge_end += taken
                     nodes[local, h + 1, target] += end - before
             frontier = frontier_end
+    picked[0] = touched
     return (row_of, table_of, target_of, run, slots), nodes, edges, answered
 
 

@@ -42,8 +42,7 @@ class Nodes:
         words = ((int(self.row.max()) - low) >> 6) + 1 if len(self.row) else 0
         if words <= 16 * len(self.row):
             return _numbered(self.row, low, words)
-        rows, index = np.unique(self.row, return_inverse=True)
-        return rows, index.astype(np.int32)
+        return _looked_up(self.row, np.sort(self.row))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +143,37 @@ def _numbered(rows: Ids, low: int, words: int) -> tuple[Ids, Index]:
         index[i] = before[at >> 6] + _ones(bits[at >> 6] & below)
         distinct[index[i]] = rows[i]
     return distinct, index
+
+
+@compiled
+def _looked_up(rows: Ids, ordered: Ids) -> tuple[Ids, Index]:
+    """The same for rows far apart: each is looked up among the distinct ones of its stretch of the table."""
+    distinct = np.empty(len(ordered), rows.dtype)
+    total = 0
+    for row in ordered:
+        if total == 0 or row != distinct[total - 1]:
+            distinct[total] = row
+            total += 1
+    low, shift = distinct[0], 0
+    while (distinct[total - 1] - low) >> shift >= 2 * total:
+        shift += 1
+    starts = np.zeros(((distinct[total - 1] - low) >> shift) + 2, np.int32)
+    for i in range(total):
+        starts[((distinct[i] - low) >> shift) + 1] += 1
+    for i in range(1, len(starts)):
+        starts[i] += starts[i - 1]
+    index = np.empty(len(rows), np.int32)
+    for i in range(len(rows)):
+        bucket = (rows[i] - low) >> shift
+        begin, end = starts[bucket], starts[bucket + 1]
+        while begin + 1 < end:
+            middle = (begin + end) >> 1
+            if distinct[middle] <= rows[i]:
+                begin = middle
+            else:
+                end = middle
+        index[i] = begin
+    return distinct[:total].copy(), index
 
 
 @compiled
