@@ -119,10 +119,9 @@ def staff(seed: int, stores: int) -> Staff:
         here = slot[season]
         roster[season, here[:, 1], here[:, 2]] = number[at : at + len(here)]
         at += len(here)
-    # every store opens with one rude employee, so that even a small world has some everywhere
-    opening = np.concatenate(slot)[:, 2] == 0
-    opening[stores * s.POSITIONS :] = random.random(at - stores * s.POSITIONS) < 1 / s.POSITIONS
-    courtesy = np.where(opening[order], 1, random.integers(2, 6, at)).astype(np.int8)
+    # one of the positions is always held by someone rude, so that no store is ruder than another
+    rude = np.concatenate(slot)[order, 2] == 0
+    courtesy = np.where(rude, 1, random.integers(2, 6, at)).astype(np.int8)
     return Staff(
         hired=np.concatenate(hired)[order],
         store=np.concatenate(store)[order].astype(np.int32),
