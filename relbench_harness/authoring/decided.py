@@ -28,7 +28,8 @@ def decided(manifest: Mapping[str, Any], staged: Mapping[str, Staged]) -> dict[s
     for name, decision in decisions.items():
         entry = tables[name] or {}
         columns = staged[name].schema.names
-        decision.time = entry.get("time_col")
+        # a time that was taken from a parent is no column of the source, and is taken again
+        decision.time = None if name in (origin.get("times") or {}) else entry.get("time_col")
         named = [*decision.key, *([decision.time] if decision.time else [])]
         for column, parent in (entry.get("fkeys") or {}).items():
             if parent not in decisions:

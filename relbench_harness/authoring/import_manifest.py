@@ -18,6 +18,7 @@ class Described:
 
     Attributes:
         keys: The columns of each table's key at the source.
+        inherited: The foreign key by which a table took its parent's time.
         evidence: Why, by (table, "key" | "time" | foreign-key column).
     """
 
@@ -25,6 +26,7 @@ class Described:
     source: str
     written: Mapping[str, Written]
     keys: Mapping[str, tuple[str, ...]]
+    inherited: Mapping[str, str]
     cuts: CutPoints
     evidence: Mapping[tuple[str, str], str]
     open: list[Proposal]
@@ -100,4 +102,6 @@ def _origin(described: Described) -> list[str]:
         origin["keys"] = keys
     if references:
         origin["references"] = references
+    if described.inherited:
+        origin["times"] = dict(described.inherited)
     return dumped({"origin": origin}).rstrip("\n").split("\n")

@@ -22,6 +22,7 @@ from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
 from relbench_harness.authoring.decided import decided
 from relbench_harness.authoring.import_manifest import Described, manifest_text
+from relbench_harness.authoring.inherited_time import inherit, lender
 from relbench_harness.authoring.numbering import Decision, Numbering, Written
 from relbench_harness.authoring.proposals import Proposal, key_proposal, reference_proposals, time_proposals
 from relbench_harness.authoring.source_choice import open_source
@@ -119,6 +120,7 @@ class _Import:
     notes: list[str] = field(default_factory=list)
     open: list[Proposal] = field(default_factory=list)
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
+    inherited: dict[str, str] = field(default_factory=dict)
 
     def run(self, folder: Path, progress: Progress) -> Imported:
         tables, staged = self._stage(progress)
@@ -128,6 +130,7 @@ class _Import:
                 bench.view(name, one.path)
             previous = self._previous()
             decisions = decided(previous, staged) if previous else self._decide(tables, staged, bench)
+            self._inherit_times(previous, staged, decisions, bench)
             numbering = Numbering(bench, staged, decisions, self.source.ordered)
             written = {}
             for name in staged:
@@ -138,7 +141,9 @@ class _Import:
             bench.connection.close()
         self._note_losses(staged, written)
         keys = {name: d.key for name, d in decisions.items() if d.key}
-        described = Described(self.name, self.source.label, written, keys, cuts, self.evidence, self.open, self.notes)
+        described = Described(
+            self.name, self.source.label, written, keys, self.inherited, cuts, self.evidence, self.open, self.notes
+        )
         (folder / "manifest.yaml").write_text(manifest_text(described, previous), encoding="utf-8")
         return Imported(self.target, written, cuts, self.open, self.notes)
 
@@ -233,6 +238,28 @@ class _Import:
             return proposals[0].columns[0]
         self.open += proposals[1:]
         return None
+
+    def _inherit_times(
+        self,
+        previous: Mapping[str, Any] | None,
+        staged: Mapping[str, Staged],
+        decisions: Mapping[str, Decision],
+        bench: Workbench,
+    ) -> None:
+        """Tables without a time take that of the one parent that has one; so do their own children in turn."""
+        wanted = None if previous is None else ((previous.get("origin") or {}).get("times") or {})
+        waiting = [n for n, d in decisions.items() if d.time is None and n not in self.wanted.times]
+        waiting = [n for n in waiting if wanted is None or n in wanted]
+        while waiting:
+            ready = {n: r for n in waiting if (r := lender(n, decisions)) is not None}
+            for name, reference in ready.items():
+                inherit(name, reference, staged, decisions, bench)
+                self.inherited[name] = ", ".join(reference.columns)
+                self.evidence[name, "time"] = f"taken from {reference.parent}: the table has none of its own"
+                waiting.remove(name)
+                self.open = [p for p in self.open if (p.role, p.table) != ("time", name)]
+            if not ready:
+                return
 
     def _cuts(self, previous: Mapping[str, Any] | None, written: Mapping[str, Written], bench: Workbench) -> CutPoints:
         times = {

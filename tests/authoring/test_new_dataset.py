@@ -185,6 +185,7 @@ def test_files_get_proposals_with_evidence(tmp_path: Path) -> None:
     assert tables["orders"]["fkeys"] == {"user_id": "users"}
     assert "#   buyer_id: users  # undecided: 100.0% of its" in text
     assert tables["parts"]["pkey"] is None and tables["parts"]["fkeys"] == {"order_no": "orders"}
+    assert tables["parts"]["time_col"] == "created_at", "order lines take the time of their order"
     assert "# pkey: [order_no, line_no]  # undecided: 600 rows, all different in the two together" in text
     assert "# time_col: dob  # undecided" in text
     assert "# note: orders.user_id: 1 rows name a parent that is not there" in text
@@ -208,6 +209,19 @@ def test_decisions_are_taken_up(tmp_path: Path) -> None:
     assert (again.folder / "tasks" / "t" / "manifest.yaml").is_file()
     third = new_dataset("shop", str(tmp_path / "in"), tmp_path, Wanted(again=True))
     assert pq.read_table(third.folder / "keys" / "parts.parquet").equals(keys)
+
+
+def test_a_table_without_a_time_takes_its_parents(tmp_path: Path) -> None:
+    files(tmp_path / "in")
+    first = new_dataset("shop", str(tmp_path / "in"), tmp_path, Wanted())
+    parts = pq.read_table(first.folder / "db" / "parts.parquet").to_pandas()
+    orders = pq.read_table(first.folder / "db" / "orders.parquet").to_pandas()
+    assert (parts["created_at"].to_numpy() == orders["created_at"].to_numpy()[parts["order_no"]]).all()
+    assert parts["created_at"].is_monotonic_increasing
+    again = new_dataset("shop", str(tmp_path / "in"), tmp_path, Wanted(again=True))
+    assert pq.read_table(again.folder / "db" / "parts.parquet").to_pandas().equals(parts)
+    static = new_dataset("other", str(tmp_path / "in"), tmp_path, Wanted(times={"parts": None}))
+    assert static.written["parts"].spec.time_col is None
 
 
 def test_yes_takes_what_is_likely(tmp_path: Path) -> None:
