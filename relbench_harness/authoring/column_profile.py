@@ -79,8 +79,8 @@ class Workbench:
         known = " AND ".join(f"{quoted(c)} IS NOT NULL" for c in columns)
         return self.number(f"SELECT count(*) FROM (SELECT DISTINCT {listed} FROM {quoted(view)} WHERE {known})")
 
-    def profile(self, view: str, staged: Staged) -> dict[str, ColumnProfile]:
-        """The profile of each column, made in one pass."""
+    def profile(self, view: str, staged: Staged, keyed: bool = False) -> dict[str, ColumnProfile]:
+        """The profile of each column; counts of different values are estimates where the table is `keyed` already."""
         parts = []
         for field in staged.schema:
             name = quoted(field.name)
@@ -91,7 +91,7 @@ class Workbench:
         profiles = {}
         for index, field in enumerate(staged.schema):
             present, distinct, moments = (int(v) for v in counts[index * 3 : index * 3 + 3])  # type: ignore[call-overload]
-            if present == staged.rows and (distinct > 0.8 * staged.rows or staged.rows <= 50_000):
+            if not keyed and present == staged.rows and (distinct > 0.8 * staged.rows or staged.rows <= 50_000):
                 # only a column that may be a key is worth the exact count
                 distinct = self.distinct(view, [field.name])
             profiles[field.name] = ColumnProfile(

@@ -176,9 +176,10 @@ class _Import:
     def _decide(
         self, tables: Mapping[str, SourceTable], staged: Mapping[str, Staged], bench: Workbench
     ) -> dict[str, Decision]:
-        profiles = {name: bench.profile(name, one) for name, one in staged.items()}
+        profiles = {name: bench.profile(name, one, bool(tables[name].key)) for name, one in staged.items()}
         decisions = {name: Decision(moments=_moments(t, profiles[name])) for name, t in tables.items()}
         for name, table in tables.items():
+            decisions[name].declared = bool(table.key)
             decisions[name].key = table.key or self._proposed_key(name, profiles[name], bench)
             if table.key:
                 self.evidence[name, "key"] = "declared"

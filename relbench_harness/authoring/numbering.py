@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from relbench.manifest import TableSpec
 
 from relbench_harness.authoring.column_profile import Workbench
@@ -25,12 +26,14 @@ class Decision:
 
     Attributes:
         moments: Text columns that hold times.
+        declared: Whether the source itself vouches for the key.
     """
 
     key: tuple[str, ...] = ()
     time: str | None = None
     references: list[Reference] = field(default_factory=list)
     moments: set[str] = field(default_factory=set)
+    declared: bool = False
 
 
 @dataclass
@@ -53,7 +56,8 @@ class Numbering:
         self.bench, self.staged, self.decisions = bench, staged, decisions
         self.index = {name: f"order {position}" for position, name in enumerate(staged)}
         for name, decision in decisions.items():
-            self._check_key(name, decision.key)
+            if not decision.declared:
+                self._check_key(name, decision.key)
             self._number(name, decision, ordered)
 
     def _check_key(self, name: str, key: Sequence[str]) -> None:
@@ -81,9 +85,10 @@ class Numbering:
             order += keyed or [quoted(f.name) for f in self.staged[name].schema if f.name != decision.time]
         order.append("file_row_number")
         where = f" WHERE {self._moment(decision, decision.time)} IS NOT NULL" if decision.time else ""
+        single = f", {keyed[0]} AS original" if len(keyed) == 1 else ""
         self.bench.connection.execute(
             f"CREATE TABLE {quoted(self.index[name])} AS SELECT row_number() OVER (ORDER BY {', '.join(order)}) - 1 AS "
-            f"number, file_row_number AS source FROM {quoted(name)}{where}"
+            f"number, file_row_number AS source{single} FROM {quoted(name)}{where}"
         )
 
     def _moment(self, decision: Decision, column: str | None, alias: str = "") -> str:
@@ -132,7 +137,7 @@ class Numbering:
         self._copy(f"SELECT {select} {body} ORDER BY o.number", folder / "db" / f"{name}.parquet")
         written.rows = self.bench.number(f"SELECT count(*) FROM {quoted(self.index[name])}")
         written.without_time = staged.rows - written.rows
-        self._count_dangling(written, decision, body, chosen)
+        self._count_dangling(name, written, body, chosen, folder / "db" / f"{name}.parquet")
         if decision.key and not self._is_numbered(name, decision.key):
             keys = ", ".join(f"r.{quoted(c)}" for c in decision.key)
             self._copy(
@@ -159,7 +164,8 @@ class Numbering:
                 left, right = cast.format(left), cast.format(right)
             conditions.append(f"{left} = {right}")
         names = ", ".join(f"q.{quoted(c)}" for c in reference.parent_columns)
-        if self.bench.number(
+        unique = set(reference.parent_columns) == set(self.decisions[parent].key)
+        if not unique and self.bench.number(
             f"SELECT count(*) FROM (SELECT {names} FROM {quoted(parent)} q GROUP BY ALL HAVING count(*) > 1)"
         ):
             raise InputError(
@@ -173,11 +179,20 @@ class Numbering:
         )
         return f"LEFT JOIN ({inner}) {alias} ON {' AND '.join(conditions)}"
 
-    def _count_dangling(self, written: Written, decision: Decision, body: str, chosen: Mapping[str, str]) -> None:
-        for position, reference in enumerate(decision.references):
+    def _count_dangling(self, name: str, written: Written, body: str, chosen: Mapping[str, str], path: Path) -> None:
+        """Rows whose reference named no parent, read off the counts of nulls before and after where they can tell."""
+        before = _nulls(self.staged[name].path) if not written.without_time else {}
+        after = _nulls(path)
+        for position, reference in enumerate(self.decisions[name].references):
             number = f"p{position}.number"
             column = next((c for c, sql in chosen.items() if sql == number), None)
             if column is None:
+                continue
+            if (
+                len(reference.columns) == 1
+                and reference.columns[0] in before
+                and before[reference.columns[0]] == after.get(column)
+            ):
                 continue
             present = " AND ".join(f"r.{quoted(c)} IS NOT NULL" for c in reference.columns)
             lost = self.bench.number(f"SELECT count(*) {body} WHERE {number} IS NULL AND {present}")
@@ -188,8 +203,7 @@ class Numbering:
         """Whether the key is the row number already."""
         if len(key) != 1 or "int" not in str(self.staged[name].schema.field(key[0]).type):
             return False
-        body = f"FROM {quoted(name)} r JOIN {quoted(self.index[name])} o ON o.source = r.file_row_number"
-        return not self.bench.number(f"SELECT count(*) {body} WHERE r.{quoted(key[0])} <> o.number")
+        return not self.bench.number(f"SELECT count(*) FROM {quoted(self.index[name])} WHERE original <> number")
 
 
 def _free(name: str, taken: Sequence[str]) -> str:
@@ -197,3 +211,19 @@ def _free(name: str, taken: Sequence[str]) -> str:
     while name.lower() in lower:
         name += "_"
     return name
+
+
+def _nulls(path: Path) -> dict[str, int]:
+    """How many nulls each column of a Parquet file has, as far as its own statistics say."""
+    data = pq.read_metadata(path)
+    counts: dict[str, int] = {}
+    unknown: set[str] = set()
+    for group in range(data.num_row_groups):
+        for index in range(data.num_columns):
+            column = data.row_group(group).column(index)
+            known = column.is_stats_set and column.statistics.has_null_count
+            if known:
+                counts[column.path_in_schema] = counts.get(column.path_in_schema, 0) + column.statistics.null_count
+            else:
+                unknown.add(column.path_in_schema)
+    return {name: count for name, count in counts.items() if name not in unknown}

@@ -87,8 +87,11 @@ class _Reflected:
 
     @contextmanager
     def opened(self) -> Iterator[_Reflected]:
-        with closing(self.connect()) as self.connection:
-            yield self
+        try:
+            with closing(self.connect()) as self.connection:
+                yield self
+        finally:
+            self.engine.dispose()
 
     def connect(self) -> Any:
         raise NotImplementedError
@@ -104,7 +107,7 @@ class _Reflected:
 
     @cached_property
     def engine(self) -> sa.Engine:
-        return sa.create_engine(self.source.url.set(drivername=self.driver), poolclass=sa.NullPool)
+        return sa.create_engine(self.source.url.set(drivername=self.driver))
 
     @cached_property
     def inspector(self) -> sa.Inspector:

@@ -55,7 +55,7 @@ def stage(name: str, batches: Iterator[pa.RecordBatch], path: Path, progress: Pr
             if writer is None:
                 _check_names(name, names)
                 staged.schema = pa.schema([(n, a.type) for n, a in zip(names, arrays, strict=True)])
-                writer = pq.ParquetWriter(path, staged.schema, compression="snappy", use_dictionary=True)
+                writer = pq.ParquetWriter(path, staged.schema, compression="lz4", use_dictionary=False)
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=staged.schema))
             staged.rows += batch.num_rows
             if batch.num_rows:
