@@ -47,7 +47,7 @@ def propose_cuts(times: Mapping[str, str], bench: Workbench) -> CutPoints:
     for share in (0.75, 0.72, TRAINING):
         for unit in ("D", "h", "s", "ns"):
             at = bench.number(f"SELECT epoch_ns(quantile_disc(t, {share})) FROM ({union})")
-            val, end = pd.Timestamp(at).ceil(unit), pd.Timestamp(last)  # type: ignore[arg-type]
+            val, end = pd.Timestamp(at + 1).ceil(unit), pd.Timestamp(last)  # type: ignore[arg-type]
             test = (val + (end - val) / 2).floor(unit)
             before = bench.number(f"SELECT count(*) FROM ({union}) WHERE epoch_ns(t) < {val.value}") / int(total)  # type: ignore[call-overload]
             if before >= TRAINING and val < test < end:

@@ -56,7 +56,9 @@ def stage(name: str, batches: Iterator[pa.RecordBatch], path: Path, progress: Pr
                 _check_names(name, names)
                 staged.schema = pa.schema([(n, a.type) for n, a in zip(names, arrays, strict=True)])
                 writer = pq.ParquetWriter(path, staged.schema, compression="lz4", use_dictionary=False)
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=staged.schema))
+            # a large unsigned number may come late and make its batch floats
+            same = [a.cast(f.type) for a, f in zip(arrays, staged.schema, strict=True)]
+            writer.write_batch(pa.RecordBatch.from_arrays(same, schema=staged.schema))
             staged.rows += batch.num_rows
             if batch.num_rows:
                 progress(name, staged.rows)

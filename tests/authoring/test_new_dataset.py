@@ -127,6 +127,38 @@ def test_keys_of_any_kind_become_row_numbers(kind: str, tmp_path: Path, request:
     assert database["order"].rows.column("code").to_pylist() == list(range(12))
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb", "postgresql", "mariadb"])
+def test_names_are_never_sql(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A table and a column whose names would drop a table, if they were ever read as SQL."""
+    uri = make(kind, tmp_path, request)
+    # without a backtick: SQLAlchemy's reflection of MySQL gives it back doubled
+    name, column = 'x"; DROP TABLE refunds; --', "y %s '; DROP TABLE refunds; --"
+    quote = "`" if kind == "mariadb" else '"'
+    shown = [quote + n.replace(quote, 2 * quote) + quote for n in (name, column)]
+    ddl = f"CREATE TABLE {shown[0]} (id INTEGER PRIMARY KEY, {shown[1]} INTEGER, at2 TIMESTAMP NULL)"
+    rows = f"INSERT INTO {shown[0]} VALUES (1, 5, '2020-01-01 00:00:00'), (2, 6, '2020-02-01 00:00:00')"
+    if kind == "sqlite":
+        with sqlite3.connect(tmp_path / "s.db") as connection:
+            connection.executescript(f"{ddl}; {rows}")
+    elif kind == "duckdb":
+        with duckdb.connect(str(tmp_path / "s.duckdb")) as opened:
+            opened.execute(ddl)
+            opened.execute(rows)
+    else:
+        import sqlalchemy as sa
+
+        driver = "postgresql+psycopg" if kind == "postgresql" else "mysql+pymysql"
+        engine = sa.create_engine(driver + uri.partition("?")[0].removeprefix(kind))
+        with engine.begin() as run:
+            schema = "SET search_path = odd" if kind == "postgresql" else "DO 1"
+            for statement in (schema, f"DROP TABLE IF EXISTS {shown[0]}", ddl, rows):
+                run.exec_driver_sql(statement.replace("%", "%%"))
+    imported = new_dataset("shop", uri, tmp_path / "out", Wanted())
+    assert imported.written["refunds"].rows == 2
+    assert pq.read_table(imported.folder / "db" / f"{name}.parquet").column(column).to_pylist() == [5, 6]
+    assert len(open_dataset(str(imported.folder)).database[name]) == 2
+
+
 def test_postgresql_types(postgresql_uri: str, tmp_path: Path) -> None:
     import psycopg
 

@@ -60,7 +60,7 @@ def test_from_a_postgresql_database_to_a_leaderboard_row(postgresql_uri: str, tm
     for arguments in commands("add-a-dataset.md"):
         given = [postgresql_uri + "?schema=tutorial" if a.startswith("postgresql://") else a for a in arguments]
         if "<run>" in " ".join(given):
-            found = next(p for p in sorted((tmp_path / "results" / "shop").rglob("*.parquet")) if "churn" in p.name)
+            (found,) = (tmp_path / "results/shop/shop__churn/label_history").glob("*.parquet")
             given = [str(found) if "<run>" in a else a for a in given]
         if given[0] == "check-plugin":
             continue
