@@ -7,10 +7,10 @@ decided on validation labels or inside the training data, never later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,8 @@ from relbench_harness.timing import phase
 from .boosting import Bag, Growth, Matrix, Real, Target, grow_bag
 from .quality import quality
 from .ranker import QueryCandidates, Ranker
-from .selection import ROWS, Remembered, Selected, best_columns
-from .staleness import CHOICES, Gaps, Staleness, aged, gaps, origins
+from .selection import ONE_PASS, ROWS, Remembered, Selected, best_columns, identity
+from .staleness import CHOICES, Gaps, Staleness, aged, gaps, origins, stale
 
 REHEARSED_ROUNDS = 150
 
@@ -76,13 +76,20 @@ class BoostedTrees(Growth):
             return self._ranker().fit(train, valid, budget)
         train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
         ages = gaps(valid)
-        block = self._block(train, ages, budget)
-        staleness = self._staleness(train, valid, ages, block, budget)
-        shown = aged(train, ages, staleness, budget.seed)
-        rows, held = matrices(block, [shown, valid])
+        stages, origins_ = [train, valid], []
+        if ages.max(initial=0) > 0 and self.staleness != "fresh":
+            origins_ = list(origins(train, ages, self.rehearsals)) if self.staleness == "auto" else []
+            stages += [stale(train, ages, budget.seed), *(questions for _, questions in origins_)]
+        block, (fresh, held, *rest) = self._computed(stages, budget)
+        shown: dict[Staleness, Rows] = {"fresh": fresh}
+        if rest:
+            shown |= {"stale": rest[0], "mixed": fresh.then(rest[0])}
+        rehearsals = [Rehearsal(np.arange(len(train)), valid, held)]
+        rehearsals += [Rehearsal(*origin, rows) for origin, rows in zip(origins_, rest[1:], strict=True)]
+        staleness = self._staleness(shown, rehearsals, budget)
         with phase("fit"):
-            heads = self._chosen_heads(rows, held, valid, budget)
-        return FittedTrees(self, block, heads, staleness, ages, budget)
+            heads = self._chosen_heads(shown[staleness], held, valid, budget)
+        return FittedTrees(self, block, heads, staleness, ages, budget, (identity(valid), held.values))
 
     def remembering(self) -> BoostedTrees:
         """This method with features that are computed once for any questions, however often it is fitted."""
@@ -98,45 +105,55 @@ class BoostedTrees(Growth):
                 return replace(ranker, candidates=QueryCandidates(block))
         return ranker
 
-    def _block(self, train: Examples, ages: Gaps, budget: Budget) -> FittedBlock:
-        """The fitted blocks, cut down to the columns worth having."""
-        with phase("features"):
-            fitted = Together(tuple(self.features)).fit(train)
-            sample = sampled(train, ROWS, budget.seed)
-            if ages.max(initial=0) > 0:
-                sample = sampled(aged(sample, ages, "mixed", budget.seed), ROWS, budget.seed)
-            each = [block.compute(sample) for block in fitted.blocks]
-        features = reduce(Features.concat, each, Features(len(sample), ()))
-        if len(features.columns) <= self.most_features:
-            return fitted
-        with phase("fit"):
-            rows = Rows.of(features, sample)
-            goals = targets(self, sample)
-            heads = [rows.matrix(number) for number in range(len(goals))]
-            kept = best_columns(self, goals, heads, self.most_features, budget)
-        return Selected.of(fitted.blocks, [part.names for part in each], kept)
+    def _computed(self, stages: Sequence[Examples], budget: Budget) -> tuple[FittedBlock, list[Rows]]:
+        """The blocks cut down to the columns worth having, and what these say of each of `stages`, training first.
 
-    def _staleness(self, train: Examples, valid: Examples, ages: Gaps, block: FittedBlock, budget: Budget) -> Staleness:
+        All columns of all stages come from one pass; with many training questions, from a pass over a sample to choose
+        the columns and one over all questions for those alone.
+        """
+        with phase("features"):
+            fitted = Together(tuple(self.features)).fit(stages[0])
+            looked = stages if len(stages[0]) <= ONE_PASS else [sampled(stages[0], ROWS, budget.seed)]
+            parts = [compute_many(block, looked) for block in fitted.blocks]
+        wide = [
+            reduce(Features.concat, each, Features(len(asked), ())) for asked, *each in zip(looked, *parts, strict=True)
+        ]
+        if len(wide[0].columns) <= self.most_features:
+            return fitted, list(map(Rows.of, wide, looked)) if looked is stages else matrices(fitted, stages)
+        kept = self._best_columns(wide[0], looked[0], budget)
+        block = Selected.of(fitted.blocks, [part[0].names for part in parts], kept)
+        if looked is not stages:
+            return block, matrices(block, stages)
+        narrow = [Features(features.rows, tuple(features.columns[i] for i in kept)) for features in wide]
+        return block, list(map(Rows.of, narrow, looked))
+
+    def _best_columns(self, features: Features, examples: Examples, budget: Budget) -> NDArray[np.int64]:
+        with phase("fit"):
+            some = sampled_rows(len(examples), ROWS, budget.seed)
+            rows = Rows.of(features.take(some), examples.take(some))
+            goals = targets(self, examples)
+            heads = [rows.matrix(number) for number in range(len(goals))]
+            return best_columns(self, goals, heads, self.most_features, budget)
+
+    def _staleness(self, shown: Mapping[Staleness, Rows], rehearsals: Sequence[Rehearsal], budget: Budget) -> Staleness:
         """How to show the training questions; fresh where later questions are not stale.
 
         Each way is judged by questions as stale as those to come: rehearsals inside the training data, and validation. The
         number of rounds is the same for all, so that no way is helped by a lucky stop.
         """
         if self.staleness != "auto":
-            return self.staleness
-        if not ages.max(initial=0) > 0:
+            return self.staleness if self.staleness in shown else "fresh"
+        if len(shown) == 1:
             return "fresh"
-        rehearsed = [(np.arange(len(train)), valid), *origins(train, ages, self.rehearsals)]
-        ways = [aged(train, ages, "fresh", budget.seed), aged(train, ages, "stale", budget.seed)]
-        fresh, stale, *asked = matrices(block, [*ways, *(questions for _, questions in rehearsed)])
         points = dict.fromkeys(CHOICES, 0.0)
-        goals = targets(replace(self, error="absolute"), train)
-        for (before, questions), held in zip(rehearsed, asked, strict=True):
-            shown: dict[Staleness, Rows] = {"fresh": fresh.take(before), "stale": stale.take(before)}
-            shown["mixed"] = shown["fresh"].then(shown["stale"])
-            for way, rows in shown.items():
+        goals = targets(replace(self, error="absolute"), rehearsals[0].questions)
+        for before, questions, held in rehearsals:
+            for way in CHOICES:
+                known = shown["fresh"].take(before)
+                if way != "fresh":
+                    known = shown["stale"].take(before) if way == "stale" else known.then(shown["stale"].take(before))
                 with phase("tune"):
-                    heads = self._heads(goals, rows, None, (min(self.rounds, REHEARSED_ROUNDS),), budget)
+                    heads = self._heads(goals, known, None, (min(self.rounds, REHEARSED_ROUNDS),), budget)
                     points[way] += quality(questions, answers(questions, heads, held.values))
         return max(CHOICES, key=lambda way: points[way])
 
@@ -206,6 +223,14 @@ class Rows:
         )
 
 
+class Rehearsal(NamedTuple):
+    """Which training rows are known, and questions that follow them with their features."""
+
+    before: NDArray[np.int64]
+    questions: Examples
+    rows: Rows
+
+
 @dataclass(frozen=True)
 class Head:
     """A goal and the forests grown for it."""
@@ -239,11 +264,14 @@ class FittedTrees:
     staleness: Staleness
     ages: Gaps
     budget: Budget
+    seen: tuple[bytes, Real]
 
     def predict(self, questions: Examples) -> NDArray[np.float64]:
-        features = self._features(questions)
+        # the questions of validation were read while fitting
+        known = self.seen[1] if identity(questions) == self.seen[0] else None
+        values = self._features(questions).to_matrix() if known is None else known
         with phase("predict"):
-            return answers(questions, self.heads, features.to_matrix())
+            return answers(questions, self.heads, values)
 
     def refit(self, examples: Examples) -> FittedTrees:
         return self.method.again(self, examples)
@@ -315,8 +343,14 @@ def sampled(examples: Examples, most: int, seed: int) -> Examples:
     """At most `most` of the examples, drawn at random, their order kept."""
     if len(examples) <= most:
         return examples
-    drawn = np.random.default_rng([seed, 5]).choice(len(examples), size=most, replace=False)
-    return examples.take(np.sort(drawn))
+    return examples.take(sampled_rows(len(examples), most, seed))
+
+
+def sampled_rows(rows: int, most: int, seed: int) -> NDArray[np.int64]:
+    """At most `most` of the numbers below `rows`, ascending."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng([seed, 5]).choice(rows, size=most, replace=False))
 
 
 def matrices(block: FittedBlock, stages: Sequence[Examples]) -> list[Rows]:

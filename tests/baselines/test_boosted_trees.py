@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from relbench_harness.baselines.boosted_trees import BoostedTrees, FittedTrees
 from relbench_harness.baselines.boosting import best_round
 from relbench_harness.baselines.quality import quality
+from relbench_harness.baselines.selection import identity
 from relbench_harness.baselines.staleness import aged, gaps, origins
 
 from relbench_harness.data.task import TaskType
@@ -195,3 +197,15 @@ def test_a_lucky_first_round_is_not_kept() -> None:
     assert abs(best_round(curve.tolist(), True, 0.1) - 61) < 5
     assert abs(best_round((-curve).tolist(), False, 0.1) - 61) < 5
     assert best_round([0.5], True, 0.03) == 1
+
+
+def test_equal_questions_about_other_rows_are_not_taken_for_known(shop: Shop) -> None:
+    test = shop.examples(TaskType.BINARY, TEST, 200)
+    orders = shop.database["orders"]
+    amount = pa.array(orders.rows.column("amount").to_numpy()[::-1].copy())
+    column = orders.rows.column_names.index("amount")
+    other = replace(orders, rows=orders.rows.set_column(column, "amount", amount))
+    changed = type(shop.database)([other, shop.database["customers"], shop.database["products"]])
+    assert identity(test) == identity(replace(test, labels=None))
+    assert identity(test) != identity(replace(test, database=changed))
+    assert identity(test) != identity(replace(test, cutoff=test.cutoff - 1))
