@@ -38,7 +38,8 @@ class DeepFeatureSynthesis:
         primitives: featuretools' names of aggregations and transforms.
         engine: `duckdb`, `spark` (needs the extra of that name), or `featuretools` for the reference.
         most_categories: How many categories of a column get a code.
-        threads: DuckDB's threads, None for all.
+        threads: DuckDB's threads. One gives the same digits each time; several, or None for all, add up in another order
+            each time, so that last digits, and with them a tree's splits, differ from run to run.
         memory_mb: Memory beyond which DuckDB spills to disk.
     """
 
@@ -46,7 +47,7 @@ class DeepFeatureSynthesis:
     primitives: tuple[str, ...] = AGGREGATIONS + TRANSFORMS
     engine: str = "duckdb"
     most_categories: int = 1000
-    threads: int | None = None
+    threads: int | None = 1
     memory_mb: int | None = None
 
     def fit(self, train: Examples) -> FittedSynthesis:
