@@ -23,8 +23,8 @@ from relbench_harness.protocol.method import REGIMES, Budget, Examples, Method, 
 from relbench_harness.protocol.stages import Stages
 
 SMALL: dict[str, Any] = {
-    "rounds": 12, "bags": 1, "epochs": 2, "max_epochs": 2, "trials": 1, "channels": 16, "hidden": 16, "fanout": 6,
-    "batch_size": 64, "patience": 2, "seeds": 1, "steps": 20, "n": 1,
+    "rounds": 12, "bags": 1, "epochs": 2, "trials": 1, "channels": 16, "steps": 4, "batch": 128, "patience": 2,
+    "tokens": 12, "layers": 1, "windows": 6, "depth": 1, "n": 1,
 }  # fmt: skip
 """Values for hyperparameters of these names wherever a method's config holds a number there."""
 
