@@ -8,7 +8,7 @@
 VENV    := .venv
 RESULTS := results/quickstart
 SEEDS   := 0
-TASKS   := rel-nycflights/plane-delay,rel-nycflights/plane-churn
+TASKS   := rel-nycflights/plane-churn,rel-nycflights/plane-airport
 METHODS := constant,label_history,xgboost,xgboost_dfs,gnn
 
 BIN     := $(VENV)/bin
