@@ -33,6 +33,7 @@ from .training import History, autocast, device_of, draw, learn
 Parts = Literal["hybrid", "two_tower", "id_aware"]
 FORGET = 0.2
 """How often an item's own embedding is left out in training."""
+NARROW = 16
 MOST_CANDIDATES = 8192
 """Items scored against each other in one training batch: all where there are no more, else a random part."""
 
@@ -148,10 +149,10 @@ class ItemScores(nn.Module):
         popular, past = widths
         self.own = nn.Embedding(items, channels)
         nn.init.normal_(self.own.weight, std=0.02)
-        self.popular = nn.Sequential(
-            nn.LayerNorm(popular), nn.Linear(popular, channels), nn.ReLU(), nn.Linear(channels, channels)
-        )
-        self.rise = nn.Linear(channels, 1)
+        # narrow, since it is read for every item at every cut-off
+        self.popular = nn.Sequential(nn.LayerNorm(popular), nn.Linear(popular, NARROW), nn.ReLU())
+        self.rise = nn.Linear(NARROW, 1)
+        self.fame = nn.Linear(NARROW, channels, bias=False)
         self.context = nn.Linear(channels, channels)
         self.past = nn.Linear(past, channels)
         self.judge = nn.Sequential(nn.ReLU(), nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, 1))
@@ -162,19 +163,17 @@ class ItemScores(nn.Module):
         own = self.own(batch.candidates.masked_fill(fresh, 0)).masked_fill(fresh[:, None], 0.0)
         attributes = self.encoder(batch.records, batch.folds)[1][self.table].index_select(0, batch.item_place)
         lately = self.popular(batch.popularity)
-        scores = self.rise(torch.relu(lately))[..., 0][batch.group]
+        scores = self.rise(lately)[..., 0].index_select(0, batch.group)
         item = attributes + (own * (torch.rand(len(own), 1, device=own.device) > FORGET) if self.training else own)
         if self.parts != "id_aware":
             scores = scores + view @ item.T / view.shape[1] ** 0.5
         if self.parts != "two_tower" and len(batch.question):
-            met = (
-                self.past(batch.pairs)
-                + self.context(view)[batch.question]
-                + lately[batch.group[batch.question], batch.place]
-            )
-            scores = scores.index_put(
-                (batch.question, batch.place), self.judge(met + item[batch.place])[:, 0].to(scores.dtype), accumulate=True
-            )
+            lately = lately[batch.group[batch.question], batch.place]
+            context = self.context(view).index_select(0, batch.question)
+            met = self.past(batch.pairs) + context + self.fame(lately) + item.index_select(0, batch.place)
+            met = self.judge(met)[:, 0].to(scores.dtype)
+            place = batch.question * scores.shape[1] + batch.place
+            scores = scores.reshape(-1).index_add(0, place, met).view_as(scores)
         found: Tensor = scores
         return found
 
