@@ -17,6 +17,7 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.protocol.method import Examples
 
+from .drift import steady
 from .summaries import Floats, History
 
 DAY = 86_400_000_000_000
@@ -24,6 +25,7 @@ ALWAYS = -(2**62)
 """When rows of a static table become available."""
 MOST_COLUMNS = 24
 SAMPLE = 20_000
+EDGE = 0.02
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,16 @@ class Histories:
             and not pa.types.is_time(entity.rows.column(name).type)
             and not pa.types.is_duration(entity.rows.column(name).type)
         ]
+        self.low, self.high = np.full(1, -np.inf), np.full(1, np.inf)
         self.middle, self.scale = np.zeros(1), np.ones(1)
-        rows = np.random.default_rng(0).permutation(len(train))[:SAMPLE]
-        raw = OpenHistories(self, train.database).raw(train.take(np.sort(rows)))
+        rows = np.sort(np.random.default_rng(0).permutation(len(train))[:SAMPLE])
+        raw = OpenHistories(self, train.database).raw(train.take(rows))
+        # what lies outside of nearly all of training is read as its edge: a network must not extrapolate
+        self.low, self.high = np.quantile(raw, [EDGE, 1 - EDGE], axis=0)
+        raw = np.clip(raw, self.low, self.high)
         self.middle = raw.mean(0)
-        self.scale = np.where(raw.std(0) > 1e-9, raw.std(0), np.inf)
+        varies = (raw.std(0) > 1e-9) & steady(raw, train.cutoff[rows])
+        self.scale = np.where(varies, raw.std(0), np.inf)
 
     @property
     def width(self) -> int:
@@ -197,7 +204,8 @@ class OpenHistories:
 
     def read(self, questions: Examples) -> NDArray[np.float32]:
         """(n, width) standardised features."""
-        raw = (self.raw(questions) - self.fitted.middle) / self.fitted.scale
+        raw = np.clip(self.raw(questions), self.fitted.low, self.fitted.high)
+        raw = (raw - self.fitted.middle) / self.fitted.scale
         return np.clip(raw, -8, 8).astype(np.float32)
 
     def raw(self, questions: Examples) -> Floats:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,7 +24,8 @@ from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
 from relbench_harness.timing import phase
 
-from .histories import Histories
+from .drift import steady
+from .histories import SAMPLE, Histories
 from .rows import Ancestry, ForeignKey
 
 DAY = 86_400e9
@@ -86,6 +88,7 @@ class Reader:
         self.strategy = strategy
         with phase("graph"):
             self.encoders = Encoders.fit(known, train.fit_end)
+            self.steady = {name: _steady(self.encoders, known, name) for name in known}
             self.late = Ancestry(known).late(known)
             self.span = float(max(_span(known), DAY))
             self.parents = Ancestry(known).parent
@@ -114,6 +117,19 @@ class Reader:
             hops.append(taken)
             reached = {step.target for step in taken}
         return hops
+
+
+def _steady(encoders: Encoders, known: Database, table: str) -> NDArray[np.bool_]:
+    """Which numbers of a table's rows do not drift, judged by some of its rows."""
+    times = known[table].times
+    layout = encoders.layouts[table]
+    count = len(layout.names("numbers"))
+    if times is None or not count or not len(times):
+        return np.ones(count, np.bool_)
+    rows = np.unique(np.linspace(0, len(times) - 1, min(len(times), SAMPLE)).astype(np.int64))
+    some = known[table].rows.take(pa.array(rows))
+    encoded = [e.encode(some.column(e.column).combine_chunks()) for e in layout.part("numbers")]
+    return steady(np.concatenate(encoded, axis=1), times[rows])
 
 
 class Reading:

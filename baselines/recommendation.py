@@ -195,7 +195,13 @@ def fit_items(
     channels = method.channels
     trunk = method.trunk(setting.reader, setting.reading)
     view = Headed(trunk, channels, setting.reader.histories.width, None, method.dropout)
-    encoder = RowEncoder(setting.reader.encoders.layouts, setting.reader.parents, channels, setting.reader.generations)
+    encoder = RowEncoder(
+        setting.reader.encoders.layouts,
+        setting.reader.steady,
+        setting.reader.parents,
+        channels,
+        setting.reader.generations,
+    )
     widths = (items.interactions.item_width, items.interactions.pair_width)
     network = ItemScores(view, encoder, items.table, items.count, widths, channels, parts).to(setting.device)
     schedule = replace(method.schedule, epochs=epochs or method.epochs)

@@ -83,14 +83,14 @@ class Relational:
     fans: tuple[int, ...] = (16, 8)
     generations: int = 2
     strategy: Strategy = "recent"
-    dropout: float = 0.2
+    dropout: float = 0.3
     stale: bool = True
-    epochs: int = 20
-    steps: int = 60
+    epochs: int = 12
+    steps: int = 50
     batch: int = 512
-    rate: float = 0.003
+    rate: float = 0.002
     decay: float = 0.01
-    patience: int = 6
+    patience: int = 4
     compiled: bool = False
     checkpoint: str | None = None
 

@@ -67,7 +67,7 @@ class GraphNetwork(nn.Module):
         super().__init__()
         self.channels, self.layer = channels, layer
         layouts = reader.encoders.layouts
-        self.encoder = RowEncoder(layouts, reader.parents, channels, reader.generations)
+        self.encoder = RowEncoder(layouts, reader.steady, reader.parents, channels, reader.generations)
         self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
         self.hops = nn.ModuleList(_quiet({self._type(step): convolution(layer, channels) for step in hop}) for hop in steps)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in steps)

@@ -45,7 +45,7 @@ class TokenNetwork(nn.Module):
         channels = shape.channels
         self.most = shape.tokens
         layouts = reader.encoders.layouts
-        self.encoder = RowEncoder(layouts, reader.parents, channels, reader.generations)
+        self.encoder = RowEncoder(layouts, reader.steady, reader.parents, channels, reader.generations)
         self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
         self.keys = {(hop, step): place for place, (hop, step) in enumerate(_steps(steps), 1)}
         self.reached = nn.Embedding(1 + len(self.keys), channels)

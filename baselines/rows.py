@@ -78,14 +78,20 @@ def _older(database: Database, child: str, column: str) -> Rows:
 
 
 class TableEncoder(nn.Module):
-    """A row's own attributes as a vector: numbers, moments and text vectors through one matrix, codes by embeddings."""
+    """A row's own attributes as a vector: numbers and text vectors through one matrix, codes by embeddings.
 
-    def __init__(self, layout: Layout, channels: int) -> None:
+    Numbers that drift are left out, and so are moments, which say how late it is: a question's own dates are read as ages
+    elsewhere.
+    """
+
+    def __init__(self, layout: Layout, channels: int, steady: NDArray[np.bool_]) -> None:
         super().__init__()
         self.layout = layout
+        self.steady: Tensor
+        self.register_buffer("steady", torch.from_numpy(steady), persistent=False)
         self.first: Tensor
         self.base = nn.Parameter(torch.zeros(channels))
-        width = 2 * len(layout.names("numbers")) + 2 * len(layout.names("moments")) + len(layout.names("vectors"))
+        width = 2 * int(steady.sum()) + len(layout.names("vectors"))
         self.numbers = nn.Linear(width, channels, bias=False) if width else None
         columns = [*layout.cardinalities, *(size for count, size in layout.sets for _ in range(count))]
         # place 0 of the table of embeddings is for what a list does not hold
@@ -102,10 +108,9 @@ class TableEncoder(nn.Module):
         if self.numbers is not None or self.codes is not None:
             row = self.layout.unpack(packed)
             if self.numbers is not None:
-                years = torch.asinh(row.moments / 365.25)
-                present = [part.isnan().logical_not().float() for part in (row.numbers, row.moments)]
-                given = [row.numbers.nan_to_num(0.0), years.nan_to_num(0.0), *present, row.vectors.float()]
-                state = state + self.numbers(torch.cat(given, dim=1))
+                numbers = row.numbers[:, self.steady]
+                present = numbers.isnan().logical_not().float()
+                state = state + self.numbers(torch.cat([numbers.nan_to_num(0.0), present, row.vectors.float()], dim=1))
             if self.codes is not None:
                 sets = torch.where(row.sets == 0, -1 - self.first[row.codes.shape[1] :], row.sets)
                 codes = torch.cat([row.codes, sets], dim=1) + self.first
@@ -118,10 +123,17 @@ class RowEncoder(nn.Module):
     """Every row of a batch as a vector: its attributes, and `generations` times those of its parents."""
 
     def __init__(
-        self, layouts: Mapping[str, Layout], parents: Mapping[ForeignKey, str], channels: int, generations: int
+        self,
+        layouts: Mapping[str, Layout],
+        steady: Mapping[str, NDArray[np.bool_]],
+        parents: Mapping[ForeignKey, str],
+        channels: int,
+        generations: int,
     ) -> None:
         super().__init__()
-        self.tables = nn.ModuleDict({module_name(t): TableEncoder(layout, channels) for t, layout in layouts.items()})
+        self.tables = nn.ModuleDict(
+            {module_name(t): TableEncoder(layout, channels, steady[t]) for t, layout in layouts.items()}
+        )
         self.parents = dict(parents)
         self.generations = generations
         self.weights = nn.ModuleDict({module_name(*key): nn.Linear(channels, channels, bias=False) for key in parents})
