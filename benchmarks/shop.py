@@ -42,6 +42,7 @@ def measure(scale: float, seed: int, workers: int | None, folder: Path) -> dict[
     adopted = time.perf_counter()
     fingerprint = database.fingerprint
     done = time.perf_counter()
+    processor = time.process_time()
     size = {part: sum(f.stat().st_size for f in folder.glob(part)) for part in ("*.arrow", "truth/*")}
     return {
         "scale": scale,
@@ -52,6 +53,7 @@ def measure(scale: float, seed: int, workers: int | None, folder: Path) -> dict[
             "check": round(adopted - drawn, 1),
             "fingerprint": round(done - adopted, 1),
         },
+        "seconds of processor time": round(processor, 1),
         # what was mapped from disk counts here too, as long as the system keeps it
         "peak resident megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "megabytes on disk": {part: value >> 20 for part, value in size.items()},
