@@ -39,7 +39,7 @@ class RelationalGNN(Recommending):
 
     def trunk(self, reader: Reader, reading: Reading) -> nn.Module:
         steps = [list(hop) for hop in reader.fanouts(reading.graph)]
-        return GraphNetwork(reader, steps, self.channels, self.layer)
+        return GraphNetwork(reader, steps, self.channels, self.layer, self.dropout)
 
 
 def convolution(layer: Layer, channels: int) -> nn.Module:
@@ -63,13 +63,14 @@ def _quiet(layers: dict[tuple[str, str, str], nn.Module]) -> nn.Module:
 class GraphNetwork(nn.Module):
     """Messages from the outermost hop inwards to the questions' entities."""
 
-    def __init__(self, reader: Reader, steps: list[list[Step]], channels: int, layer: Layer) -> None:
+    def __init__(self, reader: Reader, steps: list[list[Step]], channels: int, layer: Layer, dropout: float) -> None:
         super().__init__()
         self.channels, self.layer = channels, layer
         layouts = reader.encoders.layouts
         self.encoder = RowEncoder(layouts, reader.steady, reader.parents, channels, reader.generations)
         self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
         self.hops = nn.ModuleList(_quiet({self._type(step): convolution(layer, channels) for step in hop}) for hop in steps)
+        self.forget = nn.Dropout(dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in steps)
 
     @staticmethod
@@ -87,7 +88,7 @@ class GraphNetwork(nn.Module):
                 known = torch.where(batch.bare[table], own[table].index_select(0, row), known)
             if table in batch.age:
                 known = known + self.ages[module_name(table)](batch.age[table])
-            nodes[table] = torch.relu(known)
+            nodes[table] = self.forget(torch.relu(known))
         return nodes
 
     def forward(self, batch: Batch) -> Tensor:
