@@ -109,7 +109,8 @@ def mariadb() -> Iterator[str]:
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [*_as("mysql"), str(server), "--no-defaults", *options, "--skip-name-resolve",
-                 f"--pid-file={folder / 'pid'}", "--innodb-flush-log-at-trx-commit=0"],
+                 f"--pid-file={folder / 'pid'}", "--innodb-flush-log-at-trx-commit=0",
+                 "--innodb-buffer-pool-size=384M", "--innodb-log-file-size=256M", "--innodb-doublewrite=0"],
                 stdout=log, stderr=log, cwd=folder,
             )  # fmt: skip
         try:

@@ -99,7 +99,7 @@ def into_mariadb(folder: Path, uri: str, where: Path) -> str:
         host=url.hostname, port=url.port or 3306, user=url.username or "", password=unquote(url.password or ""),
         database="shop", local_infile=True,
     ) as connection, connection.cursor() as cursor:  # fmt: skip
-        cursor.execute("SET FOREIGN_KEY_CHECKS = 0")
+        cursor.execute("SET FOREIGN_KEY_CHECKS = 0, UNIQUE_CHECKS = 0")
         cursor.execute("SET time_zone = '+00:00'")
         cursor.execute("SHOW TABLES")
         for (name,) in cursor.fetchall():
