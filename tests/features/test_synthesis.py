@@ -206,7 +206,8 @@ def test_made_schemas_equal_featuretools_beyond_the_defaults(
 @settings(max_examples=6, deadline=None)
 @given(made=asked_databases())
 def test_made_schemas_equal_featuretools_at_depth_3(made: dict[str, Any], database_of: Ask, questions: Ask) -> None:
-    primitives = ("mean", "count", "sum", "num_unique", "mode", "std", "percent_true", "last", "day")
+    # no date parts of a last date: featuretools fails on them where there are no rows
+    primitives = ("mean", "count", "sum", "num_unique", "mode", "std", "percent_true", "last")
     check_made(made, database_of, questions, DeepFeatureSynthesis(depth=3, primitives=primitives))
 
 
