@@ -21,7 +21,6 @@ PACKAGES = (
 )
 
 
-@cache
 def machine() -> dict[str, Any]:
     """Processor, usable cores, memory, GPU and operating system."""
     return {
@@ -33,6 +32,7 @@ def machine() -> dict[str, Any]:
     }
 
 
+@cache
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():
