@@ -355,8 +355,10 @@ def test_an_interrupted_import_leaves_nothing(tmp_path: Path) -> None:
         connection.executemany("INSERT INTO e VALUES (?, ?)", ((i, day(i / 1000).isoformat(" ")) for i in range(300_000)))
     out = tmp_path / "out"
     script = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
         "from relbench_harness.authoring.new_dataset import *\n"
+        # a shell starts background jobs with SIGINT ignored, and this test may run in one
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def slow(table, rows):\n    print(rows, flush=True); time.sleep(0.5)\n"
         f"new_dataset('x', 'sqlite:///{path}', Path({str(out)!r}), Wanted(), slow)\n"
     )
