@@ -18,6 +18,7 @@ from torch_geometric.nn import GATv2Conv, HeteroConv, SAGEConv
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.structure import Step
 
+from .nodes import node_states
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
 from .recommendation import Recommending
 from .rows import RowEncoder, module_name
@@ -80,16 +81,8 @@ class GraphNetwork(nn.Module):
 
     def nodes(self, batch: Batch) -> dict[str, Tensor]:
         """Table → (nodes, channels) before any message: the row with its parents, and its age."""
-        own, state = self.encoder(batch.records, batch.folds)
-        nodes = {}
-        for table, row in batch.row.items():
-            known = state[table].index_select(0, row)
-            if table in batch.bare:
-                known = torch.where(batch.bare[table], own[table].index_select(0, row), known)
-            if table in batch.age:
-                known = known + self.ages[module_name(table)](batch.age[table])
-            nodes[table] = self.forget(torch.relu(known))
-        return nodes
+        states = node_states(batch, self.encoder, self.ages)
+        return {table: self.forget(torch.relu(state)) for table, state in states.items()}
 
     def forward(self, batch: Batch) -> Tensor:
         """(questions, channels)."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from relbench_harness.graph.structure import Step
 
+from .nodes import node_states
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
 from .recommendation import Recommending
 from .rows import RowEncoder, module_name
@@ -57,7 +58,7 @@ class TokenNetwork(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(questions, channels)."""
-        states = self._states(batch)
+        states = node_states(batch, self.encoder, self.ages)
         found = [self._entities(batch, states)]
         # the nodes of the hop before, which question each belongs to, and at which place of the hop they begin
         reach: dict[str, tuple[Tensor, Tensor]] = {
@@ -77,18 +78,6 @@ class TokenNetwork(nn.Module):
         tokens, hidden = self._packed(found, len(batch.seeds))
         read: Tensor = self.attention(tokens, src_key_padding_mask=hidden)[:, 0]
         return read
-
-    def _states(self, batch: Batch) -> dict[str, Tensor]:
-        own, full = self.encoder(batch.records, batch.folds)
-        states = {}
-        for table, row in batch.row.items():
-            state = full[table].index_select(0, row)
-            if table in batch.bare:
-                state = torch.where(batch.bare[table], own[table].index_select(0, row), state)
-            if table in batch.age:
-                state = state + self.ages[module_name(table)](batch.age[table])
-            states[table] = state
-        return states
 
     def _entities(self, batch: Batch, states: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         first = states[batch.table].index_select(0, batch.seeds) + self.reached.weight[0]
