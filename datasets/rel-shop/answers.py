@@ -17,6 +17,7 @@ from relbench_harness.data.truth import Truth
 from . import catalogue
 from . import settings as s
 from .catalogue import CATEGORIES, COLOURS, MATERIALS, STEP, Catalogue
+from .macro_f1 import leading, named
 from .shopping import Assortment
 
 GRID = 1024
@@ -246,7 +247,7 @@ def category(world: World, entity: NDArray[np.int64], cutoff: NDArray[np.int64])
         code = (random.random(len(entity))[:, None] > np.cumsum(chance, axis=1)[:, :-1]).sum(axis=1)
         return pa.array(CATEGORIES).take(pa.array(code))
 
-    return Truth(chance, draw, classes=CATEGORIES)
+    return Truth(leading(chance, named(chance)), draw, chance, classes=CATEGORIES)
 
 
 def all_epochs(folder: Path, entity: NDArray[np.int64], time: NDArray[np.int64], one: Callable[[Known], Truth]) -> Truth:
