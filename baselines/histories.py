@@ -172,13 +172,7 @@ class OpenHistories:
 
     def __init__(self, fitted: Histories, database: Database) -> None:
         self.fitted, self.database = fitted, database
-        values = {
-            name: np.stack([m.of(database[name]) for m in measures], axis=1)
-            if measures
-            else np.zeros((len(database[name]), 0))
-            for name, measures in fitted.measures.items()
-        }
-        self.parts = [(route, self._history(route, values[route.table])) for route in fitted.routes]
+        self.parts = [(route, self._history(route)) for route in fitted.routes]
         entity = database[fitted.task.entity_table]
         self.dates = [
             entity.rows.column(name)
@@ -189,7 +183,7 @@ class OpenHistories:
             for name in fitted.dates
         ]
 
-    def _history(self, route: Route, values: Floats) -> History:
+    def _history(self, route: Route) -> History:
         (table, column), *rest = route.down
         parent = self.database[table].parents(column)
         times = self.database[table].times
@@ -200,7 +194,10 @@ class OpenHistories:
                 available = np.maximum(available, np.where(parent >= 0, between.times[parent.clip(0)], available))
             named = between.parents(key)
             parent = np.where(parent >= 0, named[parent.clip(0)], -1) if len(named) else parent
-        return History.of(parent, available, values, len(self.database[route.anchor]), self.fitted.windows)
+        measures = self.fitted.measures[route.table]
+        columns = (measure.of(self.database[route.table]) for measure in measures)
+        anchors = len(self.database[route.anchor])
+        return History.column_by_column(parent, available, columns, len(measures), anchors, self.fitted.windows)
 
     def read(self, questions: Examples) -> NDArray[np.float32]:
         """(n, width) standardised features."""

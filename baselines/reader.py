@@ -89,9 +89,9 @@ class Reader:
         with phase("graph"):
             self.encoders = Encoders.fit(known, train.fit_end)
             self.steady = {name: _steady(self.encoders, known, name) for name in known}
-            self.late = Ancestry(known).late(known)
+            ancestry = Ancestry(known)
+            self.late, self.parents = ancestry.late(known), ancestry.parent
             self.span = float(max(_span(known), DAY))
-            self.parents = Ancestry(known).parent
             self.histories = Histories(train)
 
     def open(self, database: Database) -> Reading:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Layout
+from relbench_harness.graph.store import spacious
 
 Rows = NDArray[np.int64]
 ForeignKey = tuple[str, str]
@@ -36,7 +37,7 @@ class Ancestry:
             found: dict[str, list[Rows]] = {}
             for (child, column), parent in self.parent.items():
                 if child in fresh:
-                    named = self._older[child, column][fresh[child]]
+                    named = self._older[child, column][fresh[child]].astype(np.int64)
                     found.setdefault(parent, []).append(named[named >= 0])
             fresh = {}
             for name, parts in found.items():
@@ -62,19 +63,21 @@ class Ancestry:
             (name, column)
             for name, table in known.items()
             for column in table.references
-            if bool(((_older(known, name, column) < 0) & (table.parents(column) >= 0)).any())
+            if bool(((self._older[name, column] < 0) & (table.parents(column) >= 0)).any())
         }
 
 
-def _older(database: Database, child: str, column: str) -> Rows:
+def _older(database: Database, child: str, column: str) -> NDArray[np.integer]:
     """(rows of `child`,) the parent that `column` names where it is static or no younger than the row, else −1."""
     table = database[child]
     named, parent = table.parents(column), database[table.references[column]]
-    if parent.times is None:
-        return named
-    if table.times is None or len(parent) == 0:
-        return np.full(len(named), -1, np.int64)
-    return np.where((named >= 0) & (parent.times[named.clip(0)] <= table.times), named, -1)
+    older = spacious(named.shape, np.int32 if len(parent) < 2**31 else np.int64)
+    older[...] = named
+    if parent.times is not None and (table.times is None or len(parent) == 0):
+        older[...] = -1
+    elif parent.times is not None and table.times is not None:
+        older[parent.times[named.clip(0)] > table.times] = -1
+    return older
 
 
 class TableEncoder(nn.Module):

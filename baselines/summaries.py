@@ -6,12 +6,16 @@ last w days is a difference of two totals. Totals start anew at every parent: ro
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.graph.compiled import compiled
+from relbench_harness.graph.store import spacious
+from relbench_harness.graph.structure import grouped
 
 Floats = NDArray[np.float64]
 LAST = (1, 3, 6, 12, 24)
@@ -19,15 +23,11 @@ LAST = (1, 3, 6, 12, 24)
 
 
 @compiled
-def _totals(values: Floats, start: NDArray[np.int64]) -> Floats:
-    """(rows + parents, columns) running totals by parent, each parent's opening with a row of zeros."""
-    totals = np.zeros((len(values) + len(start) - 1, values.shape[1]))
+def _add_up(values: NDArray[Any], order: NDArray[Any], start: NDArray[np.int64], totals: NDArray[Any]) -> None:
+    """(rows + parents,) running totals of `values[order]` by parent, each parent's opening with the zero that is there."""
     for parent in range(len(start) - 1):
         for row in range(start[parent], start[parent + 1]):
-            at = row + parent + 1
-            for column in range(values.shape[1]):
-                totals[at, column] = totals[at - 1, column] + values[row, column]
-    return totals
+            totals[row + parent + 1] = totals[row + parent] + values[order[row]]
 
 
 @compiled
@@ -55,28 +55,50 @@ class History:
     Attributes:
         start: (parents + 1,) where each parent's events begin.
         available: (events,) nanoseconds, ascending within a parent.
-        present: (events + parents, columns) running counts of values that are there.
-        totals: The same for their sums.
+        totals: (events + parents, columns) running sums of the values that are there.
+        missing: Column → (events + parents,) running counts of values that are not; columns without any are not named.
         windows: Nanoseconds of each window that sums are taken over.
     """
 
     start: NDArray[np.int64]
     available: NDArray[np.int64]
-    present: Floats
     totals: Floats
+    missing: Mapping[int, NDArray[np.int32]]
     windows: tuple[int, ...]
 
     @classmethod
     def of(
         cls, parent: NDArray[np.int64], available: NDArray[np.int64], values: Floats, parents: int, windows: tuple[int, ...]
     ) -> History:
-        """From events: their parent (−1 for none), time and values (NaN where missing)."""
-        order = np.lexsort((available, parent))
-        order = order[np.searchsorted(parent[order], 0) :]
-        start = np.searchsorted(parent[order], np.arange(max(parents, 1) + 1)).astype(np.int64)
-        there = np.isfinite(values[order])
-        filled = np.where(there, values[order], 0.0)
-        return cls(start, available[order], _totals(there.astype(np.float64), start), _totals(filled, start), windows)
+        """From events: their parent (−1 for none), time and (events, columns) values (NaN where missing)."""
+        return cls.column_by_column(parent, available, iter(values.T), values.shape[1], parents, windows)
+
+    @classmethod
+    def column_by_column(
+        cls,
+        parent: NDArray[np.int64],
+        available: NDArray[np.int64],
+        columns: Iterable[Floats],
+        width: int,
+        parents: int,
+        windows: tuple[int, ...],
+    ) -> History:
+        """The same from `width` columns, of which one at a time need be there."""
+        start, order = grouped(parent, max(parents, 1))
+        if (available[1:] < available[:-1]).any():
+            order = order[np.lexsort((available[order], parent[order]))]
+        when = spacious(order.shape, np.int64)
+        np.take(available, order, out=when)
+        totals = spacious((len(order) + len(start) - 1, width), np.float64)
+        missing = {}
+        for column, values in enumerate(columns):
+            gone = ~np.isfinite(values)
+            if gone.any():
+                values = np.where(gone, 0.0, values)
+                missing[column] = spacious(totals.shape[:1], np.int32)
+                _add_up(gone, order, start, missing[column])
+            _add_up(values, order, start, totals[:, column])
+        return cls(start, when, totals, missing, windows)
 
     @property
     def width(self) -> int:
@@ -110,9 +132,15 @@ class History:
         return age
 
     def _mean(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
-        count = self.present[past + opened] - self.present[first + opened]
         total = self.totals[past + opened] - self.totals[first + opened]
-        return np.asarray(np.arcsinh(total / np.maximum(count, 1)))
+        return np.asarray(np.arcsinh(total / np.maximum(self._count(first, past, opened), 1)))
+
+    def _count(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
+        """(n, columns) how many values are there."""
+        count = np.repeat((past - first)[:, None].astype(np.float64), self.totals.shape[1], axis=1)
+        for column, running in self.missing.items():
+            count[:, column] -= running[past + opened] - running[first + opened]
+        return count
 
     def _sum(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
         return np.asarray(np.arcsinh(self.totals[past + opened] - self.totals[first + opened]))

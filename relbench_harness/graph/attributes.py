@@ -24,7 +24,7 @@ from relbench_harness.data.table import Instant, Table, nanoseconds
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.columns import stypes
 from relbench_harness.graph.encoders import Calendar, Categories, Category, Encoder, Part, fit_encoders
-from relbench_harness.graph.store import opened, writing
+from relbench_harness.graph.store import opened, spacious, writing
 from relbench_harness.graph.text import TextEncoder, text_encoder
 
 Packed = NDArray[np.int32]
@@ -156,14 +156,14 @@ class Encoders:
 
         Args:
             folder: Where to keep them on disk, mapped into memory; what lies there is used if it is whole and the same,
-                else written again. None keeps them in memory.
+                else written again. None keeps them in memory while there is room.
         """
         for name, layout in self.layouts.items():
             for e in layout.encoders:
                 if e.column not in database[name].rows.column_names:
                     raise InputError(f"the encoders know column {name}.{e.column}, which the database lacks")
         if folder is None:
-            arrays = {name: np.empty((len(t), self.layouts[name].words), np.int32) for name, t in database.items()}
+            arrays = {name: spacious((len(t), self.layouts[name].words), np.int32) for name, t in database.items()}
             self._fill(database, arrays)
             return Attributes(self, MappingProxyType(arrays))
         identity = f"{self.digest} {[(name, len(table)) for name, table in database.items()]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import tempfile
 import zlib
@@ -16,13 +17,35 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from relbench_harness.data.cache import cache_home
+
 FORMAT = 1
 BLOCK = 1 << 24
+LARGE = 1 << 28
+"""Bytes from which an array to work with lies in a file."""
+
+
+def spacious(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros to work with: in memory, or where there are many, mapped to a nameless file beside the cached databases.
+
+    What is mapped the system can take back when memory is short, so that more can be worked with than memory holds.
+    """
+    if math.prod(shape) * np.dtype(dtype).itemsize < LARGE:
+        return np.zeros(shape, dtype)
+    cache_home().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=cache_home()) as file:
+        return _mapped(file, shape, dtype).view(np.ndarray)
+
+
+def _mapped(file: IO[bytes], shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap[Any, Any]:
+    """A new file as an array. Its space is claimed now, for a disk found full later would end the process without a word."""
+    os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize)
+    return np.memmap(file, dtype, mode="r+", shape=shape)
 
 
 @dataclass
@@ -37,7 +60,8 @@ class Draft:
         if math.prod(shape) == 0:
             self.arrays[name] = np.empty(shape, dtype)
         else:
-            self.arrays[name] = np.memmap(self.folder / name, dtype, mode="w+", shape=shape)
+            with (self.folder / name).open("w+b") as file:
+                self.arrays[name] = _mapped(file, shape, dtype)
         return self.arrays[name]
 
 

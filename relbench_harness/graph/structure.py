@@ -208,6 +208,19 @@ class Graph:
 _ARRAYS = ("parents", "starts", "children", "times")
 
 
+def grouped(named: Ids, parents: int) -> tuple[NDArray[np.int64], Ids]:
+    """(parents + 1,) where each parent's rows begin in the second array: the rows that name a parent, in row order.
+
+    Args:
+        named: (rows,) parents, −1 for none.
+    """
+    start = np.empty(parents + 1, np.int64)
+    _count(named, start)
+    rows = np.empty(int(start[-1]), np.int32 if len(named) < 2**31 else np.int64)
+    _place(named, start, rows)
+    return start, rows
+
+
 def _identity(database: Database) -> str:
     """Tells databases apart by their sizes, their schema and a sample of their keys and times."""
     state = hashlib.blake2b(digest_size=16)
