@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,11 @@ def spacious(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 def _mapped(file: IO[bytes], shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap[Any, Any]:
     """A new file as an array. Its space is claimed now, for a disk found full later would end the process without a word."""
-    os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if sys.platform == "linux":
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
     return np.memmap(file, dtype, mode="r+", shape=shape)
 
 

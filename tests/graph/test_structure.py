@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError
 from relbench_harness.graph import store
 from relbench_harness.graph.sampler import Sampler
-from relbench_harness.graph.structure import Graph
+from relbench_harness.graph.structure import Graph, grouped
 
 sys.path.insert(0, str(Path(__file__).parent))
 from random_databases import DAY, databases, random_database
@@ -76,6 +78,38 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
     assert store.opened(tmp_path / "x", "id") is None
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(store, "LARGE", 16)
+    monkeypatch.setenv("RELBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(OSError, match="No space left"):
+        Graph.stored(random_database(np.random.default_rng(0), 20, 20, 60, 40), tmp_path / "graph")
+    with pytest.raises(OSError, match="No space left"):
+        store.spacious((100,), np.int64)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_large_arrays_lie_in_nameless_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LARGE", 1 << 12)
+    monkeypatch.setenv("RELBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
+    for count in (10, 10_000):
+        array = store.spacious((count, 2), np.float32)
+        assert type(array) is np.ndarray and not array.any()
+        assert (str(tmp_path) in Path("/proc/self/maps").read_text()) == (count > 10)
+        array += 1
+        assert array.sum() == 2 * count
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_rows_are_grouped_by_the_parent_they_name() -> None:
+    start, rows = grouped(np.array([2, -1, 0, 2, 2, -1]), 4)
+    assert start.tolist() == [0, 1, 1, 4, 4] and rows.tolist() == [2, 0, 3, 4]
+    assert grouped(np.empty(0, np.int64), 1)[0].tolist() == [0, 0]
 
 
 def test_empty_arrays_are_kept(tmp_path: Path) -> None:
