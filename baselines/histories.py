@@ -1,7 +1,8 @@
 """Which histories a question has, and their statistics as one standardised row of numbers per question.
 
 The histories: children of the entity, children of those children, and children of the entity's parents. Beside them: the
-calendar of the question's time, how stale its view is, and the age of every date in the entity's own row.
+calendar of the question's time, how stale its view is, the age of every date in the entity's own row, and the entity's own
+labels of windows that had closed before its cut-off.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.data.task import TaskType
+from relbench_harness.features.label_history import closed_labels
+from relbench_harness.features.past_labels import label_numbers
 from relbench_harness.protocol.method import Examples
 
 from .drift import steady
@@ -25,7 +29,11 @@ ALWAYS = -(2**62)
 """When rows of a static table become available."""
 MOST_COLUMNS = 24
 SAMPLE = 20_000
+CLOSED = 24
+"""How many windows before a cut-off are looked at for labels."""
 EDGE = 0.02
+BINS = 8
+"""Parts of equally many training questions that each statistic's range is divided into."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +132,16 @@ def _children(database: Database, parent: str) -> list[tuple[str, str]]:
 
 
 class Histories:
-    """Fitted on training examples: measures and windows per route, and how to standardise."""
+    """Fitted on training examples, asked as training will ask them: measures and windows per route, how to standardise.
+
+    Attributes:
+        edges: (bins + 1, width) quantiles of the statistics.
+        own: (sampled questions, len(LAST)) means of their last labels, and `answers`, (sampled questions, …) their labels.
+    """
 
     def __init__(self, train: Examples) -> None:
         known = train.known
+        self.train = train
         self.task, self.routes = train.task, routes_of(known, train.task.entity_table)
         self.measures = {route.table: measures_of(known[route.table]) for route in self.routes}
         self.windows = windows_of(train)
@@ -142,20 +156,23 @@ class Histories:
         self.low, self.high = np.full(1, -np.inf), np.full(1, np.inf)
         self.middle, self.scale = np.zeros(1), np.ones(1)
         rows = np.sort(np.random.default_rng(0).permutation(len(train))[:SAMPLE])
-        raw = OpenHistories(self, train.database).raw(train.take(rows))
+        some, opened = train.take(rows), OpenHistories(self, train)
+        raw, self.own, self.answers = opened.raw(some), opened.own(some), some.labels
         # what lies outside of nearly all of training is read as its edge: a network must not extrapolate
         self.low, self.high = np.quantile(raw, [EDGE, 1 - EDGE], axis=0)
         raw = np.clip(raw, self.low, self.high)
         self.middle = raw.mean(0)
         varies = (raw.std(0) > 1e-9) & steady(raw, train.cutoff[rows])
         self.scale = np.where(varies, raw.std(0), np.inf)
+        self.edges = np.quantile((raw - self.middle) / self.scale, np.linspace(0, 1, BINS + 1), axis=0)
 
     @property
     def width(self) -> int:
         return len(self.middle)
 
-    def open(self, database: Database) -> OpenHistories:
-        return OpenHistories(self, database)
+    def open(self, questions: Examples) -> OpenHistories:
+        """The histories of the database that `questions` are about, or any at no later cut-offs."""
+        return OpenHistories(self, questions)
 
 
 def windows_of(train: Examples) -> tuple[int, ...]:
@@ -170,9 +187,11 @@ def windows_of(train: Examples) -> tuple[int, ...]:
 class OpenHistories:
     """Histories over one database."""
 
-    def __init__(self, fitted: Histories, database: Database) -> None:
+    def __init__(self, fitted: Histories, questions: Examples) -> None:
+        database = questions.database
         self.fitted, self.database = fitted, database
         self.parts = [(route, self._history(route)) for route in fitted.routes]
+        self.labels = _label_history(questions, fitted.train, len(database[fitted.task.entity_table]))
         entity = database[fitted.task.entity_table]
         self.dates = [
             entity.rows.column(name)
@@ -216,7 +235,15 @@ class OpenHistories:
             if route.up is not None:
                 anchor = self._parent(route, questions)
             parts.append(history.read(anchor, questions.cutoff))
+        if self.labels is not None:
+            parts.append(self.labels.read(questions.entity, questions.cutoff))
         return np.concatenate(parts, axis=1)
+
+    def own(self, questions: Examples) -> Floats:
+        """(n, len(LAST)) means of each question's own last labels, NaN where there are none; of regression tasks."""
+        if self.labels is None or self.fitted.task.type is not TaskType.REGRESSION:
+            return np.zeros((len(questions), 0))
+        return self.labels.means(questions.entity, questions.cutoff)[:, :, 0]
 
     def _parent(self, route: Route, questions: Examples) -> NDArray[np.int64]:
         """The parent that each question's own row names, −1 where it is not visible."""
@@ -226,6 +253,15 @@ class OpenHistories:
         if times is None or questions.task.own_row_visible or len(times) == 0:
             return named
         return np.where((named >= 0) & (times[named.clip(0)] < questions.cutoff), named, -1)
+
+
+def _label_history(questions: Examples, train: Examples, entities: int) -> History | None:
+    """The entities' own labels, each an event of when it was known."""
+    if questions.task.type is TaskType.RECOMMENDATION:
+        return None
+    labels = closed_labels(questions, CLOSED, learned=train)
+    values = np.stack([values for _, values in label_numbers(questions, labels)], axis=1)
+    return History.of(labels.entity, labels.known_from - 1, values, entities, ())
 
 
 def _calendar(questions: Examples) -> Floats:

@@ -42,7 +42,7 @@ class NetworkView:
         model, device = self.network.network, device_of(self.network.budget)
         if len(examples) == 0:
             return np.zeros((0, self.network.method.channels + self.network.answer.width), np.float32)
-        reading = self.network.reader.open(examples.database)
+        reading = self.network.reader.open(examples)
         model.to(device).eval()
         parts = []
         with torch.no_grad(), autocast(device):

@@ -58,6 +58,7 @@ class Batch:
         edges: Ordered by hop, one for every step taken, those along which nothing was found as well.
         seeds: (questions,) node of each question's entity.
         history: (questions, features) plain statistics.
+        own: (questions, means) means of the question's own last labels, NaN for none; regression only.
         labels: (questions, …), None where unknown.
     """
 
@@ -69,6 +70,7 @@ class Batch:
     edges: list[EdgeBatch]
     seeds: Tensor
     history: Tensor
+    own: Tensor
     labels: Tensor | None
     table: str
 
@@ -76,13 +78,18 @@ class Batch:
 class Reader:
     """What was fitted on the training examples.
 
+    Args:
+        asked: The training questions with cut-offs as training will show them.
+
     Attributes:
         fans: Most recent children taken at each hop.
         generations: How many parents up a row is read with.
         span: Nanoseconds that the training database covers, the scale of ages.
     """
 
-    def __init__(self, train: Examples, fans: tuple[int, ...], generations: int, strategy: Strategy) -> None:
+    def __init__(
+        self, train: Examples, asked: Examples, fans: tuple[int, ...], generations: int, strategy: Strategy
+    ) -> None:
         known = train.known
         self.task, self.fans, self.generations = train.task, fans, generations
         self.strategy = strategy
@@ -92,12 +99,12 @@ class Reader:
             ancestry = Ancestry(known)
             self.late, self.parents = ancestry.late(known), ancestry.parent
             self.span = float(max(_span(known), DAY))
-            self.histories = Histories(train)
+            self.histories = Histories(asked)
 
-    def open(self, database: Database) -> Reading:
-        """`database` ready to be sampled."""
+    def open(self, questions: Examples) -> Reading:
+        """The database of `questions` ready to be sampled, for them or any at no later cut-offs."""
         with phase("graph"):
-            return Reading(self, database)
+            return Reading(self, questions)
 
     def fanouts(self, graph: Graph) -> list[dict[Step, int]]:
         """Steps taken at each hop.
@@ -135,7 +142,8 @@ def _steady(encoders: Encoders, known: Database, table: str) -> NDArray[np.bool_
 class Reading:
     """A reader and a database."""
 
-    def __init__(self, reader: Reader, database: Database) -> None:
+    def __init__(self, reader: Reader, questions: Examples) -> None:
+        database = questions.database
         self.reader, self.database = reader, database
         self.graph = Graph.from_database(database)
         self.sampler = Sampler(
@@ -147,7 +155,7 @@ class Reading:
         )
         self.ancestry = Ancestry(database)
         self.attributes = reader.encoders.encode(database)
-        self.history = reader.histories.open(database)
+        self.history = reader.histories.open(questions)
 
     def batch(self, questions: Examples, seed: int = 0) -> Batch:
         """The batch of `questions`, which are about this database."""
@@ -172,6 +180,7 @@ class Reading:
             ],
             seeds=torch.from_numpy(around.seeds.astype(np.int64)),
             history=torch.from_numpy(self.history.read(questions)),
+            own=torch.from_numpy(self.history.own(questions).astype(np.float32)),
             labels=_labels(questions),
             table=around.table,
         )

@@ -190,11 +190,11 @@ def fit_items(
     method: Relational, parts: Parts, train: Examples, valid: Examples | None, budget: Budget, epochs: int | None = None
 ) -> FittedItems:
     """Learns to rank items; stops where `valid` says, or after `epochs`."""
-    setting = prepare(method, train, budget)
+    setting = prepare(method, train, train, budget)
     items = ItemReading(setting.reader, train, setting.reading)
     channels = method.channels
     trunk = method.trunk(setting.reader, setting.reading)
-    view = Headed(trunk, channels, setting.reader.histories.width, None, method.dropout)
+    view = Headed(trunk, channels, setting.reader.histories, None, method.dropout)
     encoder = RowEncoder(
         setting.reader.encoders.layouts,
         setting.reader.steady,
@@ -255,7 +255,7 @@ class FittedItems:
         return fit_items(self.method, self.parts, examples, None, self.budget, max(1, self.history.best))
 
     def read(self, questions: Examples) -> Loader[Questions]:
-        items = ItemReading(self.reader, self.train, self.reader.open(questions.database))
+        items = ItemReading(self.reader, self.train, self.reader.open(questions))
         asked = replace(questions, labels=None)
         size = max(1, min(self.method.batch, 50_000_000 // max(1, items.count)))
         parts = batches_of(len(asked), size)

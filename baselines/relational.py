@@ -21,7 +21,10 @@ from relbench_harness.graph.sampler import Strategy
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.protocol.metrics import PRIMARY, score
 
-from .answers import Answer, answer_for
+from .answers import Amount, Answer, answer_for
+from .bins import Bins
+from .echo import Echo
+from .histories import Histories
 from .reader import Batch, Reader, Reading
 from .training import History, Schedule, autocast, device_of, draw, learn
 
@@ -40,10 +43,13 @@ class Trunk(Protocol):
 class Headed(nn.Module):
     """A trunk's view of each question and its plain history, joined and read off."""
 
-    def __init__(self, trunk: nn.Module, channels: int, history: int, answer: Answer | None, dropout: float) -> None:
+    def __init__(
+        self, trunk: nn.Module, channels: int, histories: Histories, answer: Answer | None, dropout: float
+    ) -> None:
         super().__init__()
         self.trunk = trunk
-        self.history = nn.Sequential(nn.Dropout(dropout), nn.Linear(history, channels))
+        bins = Bins(histories.edges)
+        self.history = nn.Sequential(bins, nn.Dropout(dropout), nn.Linear(bins.width, channels))
         self.mix = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Dropout(dropout), nn.Linear(channels, channels))
         if answer is None:
             return
@@ -53,6 +59,9 @@ class Headed(nn.Module):
         nn.init.zeros_(last.weight)
         with torch.no_grad():
             last.bias.copy_(torch.from_numpy(answer.start))
+        self.echo = None
+        if isinstance(answer, Amount) and histories.own.shape[1]:
+            self.echo = Echo(answer, histories.own, np.asarray(histories.answers))
 
     def embed(self, batch: Batch) -> Tensor:
         """(questions, channels)."""
@@ -63,7 +72,7 @@ class Headed(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(questions, outputs)."""
         output: Tensor = self.out(self.embed(batch))
-        return output
+        return output if self.echo is None else output + self.echo(batch.own)
 
 
 @dataclass(frozen=True)
@@ -127,13 +136,13 @@ class Setting(NamedTuple):
     deadline: float | None
 
 
-def prepare(method: Relational, train: Examples, budget: Budget) -> Setting:
-    """Seeds and threads set, encoders fitted, the training database opened."""
+def prepare(method: Relational, train: Examples, asked: Examples, budget: Budget) -> Setting:
+    """Seeds and threads set, encoders fitted, the training database opened; `asked` is `train` as it will be shown."""
     deadline = None if budget.seconds is None else time.monotonic() + 0.8 * budget.seconds
     torch.manual_seed(budget.seed)
     torch.set_num_threads(budget.threads)
-    reader = Reader(train, tuple(method.fans), method.generations, method.strategy)
-    return Setting(reader, reader.open(train.database), device_of(budget), deadline)
+    reader = Reader(train, asked, tuple(method.fans), method.generations, method.strategy)
+    return Setting(reader, reader.open(train), device_of(budget), deadline)
 
 
 def fit(
@@ -145,13 +154,13 @@ def fit(
     epochs: int | None,
 ) -> Fitted:
     """Learns `train`; stops where `valid` says, or after `epochs`."""
-    setting = prepare(method, train, budget)
+    chosen = staleness if method.stale and staleness.any() else None
+    setting = prepare(method, train, aged(train, chosen, [budget.seed]), budget)
     reader, reading, device = setting.reader, setting.reading, setting.device
     answer = answer_for(train)
-    network = Headed(method.trunk(reader, reading), method.channels, reader.histories.width, answer, method.dropout)
+    network = Headed(method.trunk(reader, reading), method.channels, reader.histories, answer, method.dropout)
     network.to(device)
     schedule = replace(method.schedule, epochs=epochs or method.epochs)
-    chosen = staleness if method.stale and staleness.any() else None
 
     def batches(epoch: int) -> Loader[Batch]:
         def read(part: NDArray[np.int64]) -> Batch:
@@ -163,7 +172,7 @@ def fit(
     fitted = Fitted(method, reader, network, answer, budget, staleness, History())
     judge = None
     if valid is not None:
-        known = list(in_order(reader.open(valid.database), valid, schedule.batch, device))
+        known = list(in_order(reader.open(valid), valid, schedule.batch, device))
         scale = float(np.std(train.values, ddof=1)) if len(train) > 1 else 1.0
         metric = PRIMARY[valid.task.type]
 
@@ -216,7 +225,7 @@ class Fitted:
     def predict(self, questions: Examples) -> NDArray[np.generic]:
         if len(questions) == 0:
             return self.answer.decode(np.zeros((0, self.answer.width)))
-        reading = self.reader.open(questions.database)
+        reading = self.reader.open(questions)
         return self.answers(in_order(reading, questions, self.method.batch, device_of(self.budget)))
 
     def refit(self, examples: Examples) -> Fitted:

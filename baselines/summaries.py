@@ -125,6 +125,15 @@ class History:
             features += [np.log1p(past - first)[:, None], self._sum(first, past, opened)]
         return np.concatenate(features, axis=1)
 
+    def means(self, parent: NDArray[np.int64], cutoff: NDArray[np.int64]) -> Floats:
+        """(n, len(LAST), columns) means over each parent's last rows before its cut-off, NaN where there is no value."""
+        low = self.start[parent]
+        past = before(self.available, low, self.start[parent + 1], cutoff)
+        firsts = [np.maximum(low, past - last) for last in LAST]
+        counts = np.stack([self._count(first, past, parent) for first in firsts], axis=1)
+        totals = np.stack([self.totals[past + parent] - self.totals[first + parent] for first in firsts], axis=1)
+        return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
+
     def _age(self, row: NDArray[np.int64], there: NDArray[np.bool_], cutoff: NDArray[np.int64]) -> Floats:
         """Logarithm of the days since each event; −1 where there is none."""
         age = np.full((len(row), 1), -1.0)

@@ -53,7 +53,7 @@ def _result(connection: duckdb.DuckDBPyConnection, sql: str, what: str) -> pa.Ta
 
 
 class CutQueries:
-    """Answers SQL about a database as it stood at one instant after another, loading it once.
+    """Answers SQL about a database as it stood at one instant after another, loading what the SQL names once.
 
     What the SQL sees at `t` equals `database.upto(t)`: rows older than `t`, and null where a foreign key names a row
     that is not among them.
@@ -64,10 +64,7 @@ class CutQueries:
         # each query is small, so handing it to several threads costs more than it saves
         self._connection = connect(threads=1)
         self._connection.execute("CREATE SCHEMA stored")
-        for name, table in database.items():
-            self._connection.register("incoming", table.rows)
-            self._connection.execute(f"CREATE TABLE stored.{quoted(name)} AS SELECT * FROM incoming")
-            self._connection.unregister("incoming")
+        self._loaded: set[str] = set()
 
     def __enter__(self) -> CutQueries:
         return self
@@ -78,11 +75,25 @@ class CutQueries:
     def run(self, sql: str, t: int, relations: Mapping[str, pa.Table], what: str) -> pa.Table:
         """The result of `sql` on the rows older than `t` (nanoseconds) and on `relations`."""
         counts = {name: int(table.visible(t)[0]) for name, table in self._database.items()}
-        for table in self._database.values():
+        for table in self._named(sql):
+            self._load(table)
             self._connection.execute(_view(table, counts))
         for name, rows in relations.items():
             self._connection.register(name, rows)
         return _result(self._connection, sql, what)
+
+    def _named(self, sql: str) -> list[Table]:
+        """The tables whose names occur in `sql`: all that it reads, perhaps more."""
+        text = sql.casefold()
+        return [t for name, t in self._database.items() if quoted(name)[1:-1].casefold() in text]
+
+    def _load(self, table: Table) -> None:
+        if table.name in self._loaded:
+            return
+        self._connection.register("incoming", table.rows)
+        self._connection.execute(f"CREATE TABLE stored.{quoted(table.name)} AS SELECT * FROM incoming")
+        self._connection.unregister("incoming")
+        self._loaded.add(table.name)
 
 
 def _view(table: Table, counts: Mapping[str, int]) -> str:

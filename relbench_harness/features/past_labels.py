@@ -51,7 +51,7 @@ class PastLabels:
         known = labels.known_from[place] if len(labels) else np.zeros(len(examples), np.int64)
         yield Column("past labels' age", np.where(some, (examples.cutoff - known) / DAY, np.nan))
         starts = np.append(np.unique(labels.entity, return_index=True)[1], len(labels))
-        for name, values in _numbers(examples, labels):
+        for name, values in label_numbers(examples, labels):
             stretches = Stretches(values, starts)
             for most in self.lasts:
                 begin = np.maximum(last - most, first)
@@ -60,7 +60,7 @@ class PastLabels:
             yield Column(f"past {name} std", stretches.std(first, last))
 
 
-def _numbers(examples: Examples, labels: ClosedLabels) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def label_numbers(examples: Examples, labels: ClosedLabels) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """(m,) numbers that a label consists of, by name."""
     value = labels.value
     assert not isinstance(value, Ragged)
