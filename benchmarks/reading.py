@@ -1,118 +1,53 @@
-"""How many questions per second the engine reads (samples, fetches attributes, trains on) as the database grows.
+"""How many questions per second the method `gnn` trains on as the database grows, and what memory that takes.
 
-The tables are those of `sampling.py`, with as many transactions per customer and product at every size, so that equal
-fan-outs find equally many rows. They lie in files, so a database larger than memory can be measured.
+The database is rel-shop, in which every customer has as many rows around at every scale, so that equal fan-outs find
+equally many. Everything is the method's own: encoders, history, sampling, network, loss.
 
-    python benchmarks/reading.py --rows 1000000 50000000            # attributes in memory
-    python benchmarks/reading.py --rows 50000000 --cold             # attributes mapped from disk, none of it cached
-    python benchmarks/reading.py --rows 100000000 --cold --train    # with a small network that learns
+    python benchmarks/reading.py --scale 10 500          # attributes in memory: 1 and 49 million rows
+    python benchmarks/reading.py --scale 500 --cold      # attributes mapped from disk, none of it cached
+    python benchmarks/reading.py --scale 1000 --cold     # 97 million rows
 
-prints one JSON line per size.
+prints one JSON line per scale.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
+import mmap
 import os
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from relbench_harness.baselines.answers import answer_for
+from relbench_harness.baselines.reader import Batch
+from relbench_harness.baselines.relational import Headed, Relational, known_labels, prepare
+from relbench_harness.baselines.training import draw, learn
 
-from relbench_harness.data.database import Database
-from relbench_harness.data.table import Table
-from relbench_harness.graph.attributes import Attributes, Encoders
-from relbench_harness.graph.loader import GraphBatch, GraphReader, Loader, batches
-from relbench_harness.graph.sampler import Sampler
-from relbench_harness.graph.structure import Graph
-
-YEAR = 365 * 86_400 * 10**9
-PIECE = 1 << 22
-
-
-def shop(transactions: int, folder: Path) -> Database:
-    """50 transactions per customer and 500 per product; the columns of the transactions are files in `folder`."""
-    customers, products = max(transactions // 50, 1), max(transactions // 500, 1)
-    kinds = {"customer": np.int64, "product": np.int64, "time": np.int64, "amount": np.float64, "channel": np.int64}
-    columns = {n: np.memmap(folder / n, k, mode="w+", shape=(transactions,)) for n, k in kinds.items()}
-    for first in range(0, transactions, PIECE):
-        rng = np.random.default_rng(first)
-        here = slice(first, min(first + PIECE, transactions))
-        count = here.stop - first
-        columns["customer"][here] = rng.integers(0, customers, count)
-        columns["product"][here] = rng.integers(0, products, count)
-        columns["time"][here] = np.sort(rng.integers(first, here.stop, count)) * (YEAR // transactions)
-        columns["amount"][here] = rng.lognormal(size=count)
-        columns["channel"][here] = rng.integers(0, 4, count)
-    for column in columns.values():
-        column.flush()
-    rows = {name: pa.array(np.memmap(folder / name, kind, mode="r")) for name, kind in kinds.items()}
-    rows["time"] = rows["time"].view(pa.timestamp("ns"))
-    rng = np.random.default_rng(0)
-    people = {"id": np.arange(customers), "age": rng.integers(18, 90, customers)}
-    goods = {"id": np.arange(products), "price": rng.lognormal(size=products)}
-    return Database(
-        [
-            Table("customers", pa.table(people), key="id"),
-            Table("products", pa.table(goods), key="id"),
-            Table("transactions", pa.table(rows), time="time", references={"customer": "customers", "product": "products"}),
-        ]
-    )
+from relbench_harness.compose import make_method
+from relbench_harness.data.dataset import open_task
+from relbench_harness.graph.attributes import Attributes
+from relbench_harness.graph.loader import Loader
+from relbench_harness.protocol.method import Budget
+from relbench_harness.protocol.stages import Stages
 
 
-class Pooled(nn.Module):
-    """Rows to vectors, each node's neighbours averaged towards the questions, hop by hop."""
-
-    def __init__(self, encoders: Encoders, channels: int) -> None:
-        super().__init__()
-        self.numbers = nn.ModuleDict({n: nn.LazyLinear(channels) for n in encoders.layouts})
-        self.codes = nn.ModuleDict(
-            {
-                n: nn.ModuleList(nn.Embedding(c, channels) for c in layout.cardinalities)
-                for n, layout in encoders.layouts.items()
-            }
-        )
-        self.out = nn.Linear(channels, 1)
-
-    def forward(self, batch: GraphBatch) -> torch.Tensor:
-        state = {}
-        for name in batch.packed:
-            rows = batch.rows(name)
-            known = self.numbers[name](torch.cat([rows.numbers.nan_to_num(), torch.ones(len(rows.numbers), 1)], dim=1))
-            for i, table in enumerate(self.codes[name]):  # type: ignore[arg-type]
-                known = known + table(rows.codes[:, i])
-            state[name] = known.relu()[batch.place[name]]
-        for edges in reversed(batch.around.edges):
-            if len(edges):
-                found = state[edges.step.target][torch.from_numpy(edges.target)]
-                mean = torch.segment_reduce(found, "mean", offsets=torch.from_numpy(edges.ends), initial=0.0)
-                before = state[edges.step.source]
-                rows = torch.arange(edges.first, edges.first + len(mean))
-                state[edges.step.source] = before.index_add(0, rows, mean.nan_to_num())
-        return self.out(state[batch.around.table][torch.from_numpy(batch.around.seeds)]).squeeze(1)
-
-
-def uncached(attributes: Attributes, folder: Path) -> Attributes:
-    """The same records, mapped anew, with nothing of them in the page cache."""
-    shapes = {name: array.shape for name, array in attributes.packed.items()}
-    encoders = attributes.encoders
-    del attributes
-    gc.collect()
-    arrays: dict[str, NDArray[np.int32]] = {}
-    for name, shape in shapes.items():
-        file = os.open(folder / name, os.O_RDONLY)
-        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(file)
-        arrays[name] = np.memmap(folder / name, np.int32, mode="r", shape=shape)
-    return Attributes(encoders, arrays)
+def evict(attributes: Attributes) -> None:
+    """Nothing of the stored records stays in the page cache."""
+    for array in attributes.packed.values():
+        if isinstance(array, np.memmap) and array.filename is not None:
+            mapping: Any = array._mmap
+            mapping.madvise(mmap.MADV_DONTNEED)
+            file = os.open(array.filename, os.O_RDONLY)
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(file)
 
 
 def memory(kind: str) -> int:
@@ -121,82 +56,78 @@ def memory(kind: str) -> int:
     return int(next(line for line in lines if line.startswith(kind)).split()[1]) // 1024
 
 
-def measure(transactions: int, chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
-    database = shop(transactions, folder)
-    empty = memory("RssAnon")
-    start = time.perf_counter()
-    graph = Graph.from_database(database)
-    built = time.perf_counter() - start
-    structure = memory("RssAnon") - empty
-    start = time.perf_counter()
-    fit_end = YEAR // 2
-    known = database.prefixes({name: int(graph.visible(name, np.array([fit_end]))[0]) for name in database})
-    encoders = Encoders.fit(known, fit_end)
-    del known
-    store = folder / "attributes" if chosen.cold else None
-    attributes = encoders.encode(database, store)
-    encoded = time.perf_counter() - start
-    rng = np.random.default_rng(1)
-    entity = rng.integers(0, graph.sizes["customers"], chosen.questions)
-    cutoff = rng.integers(fit_end, YEAR, chosen.questions)
-    sampler = Sampler(graph, chosen.fans, chosen.strategy)
-    network = Pooled(encoders, 32)
-    rates, waits, work = [], [], []
-    for repeat in range(chosen.repeats):
-        if store is not None:
-            attributes = uncached(attributes, store)
-        reader = GraphReader(sampler, attributes, "customers", entity, cutoff, repeat)
-        loader = Loader(reader, batches(chosen.questions, 512, repeat), chosen.threads, 2 * chosen.threads)
-        start, busy = time.perf_counter(), time.process_time()
-        optimiser = None
-        for batch in loader:
-            if chosen.train:
-                loss = nn.functional.mse_loss(network(batch), torch.zeros(len(batch.questions)))
-                optimiser = optimiser or torch.optim.Adam(network.parameters())
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-        rates.append(chosen.questions / (time.perf_counter() - start))
-        work.append(chosen.questions / (time.process_time() - busy))
-        waits.append(loader.wait)
-        del reader, loader, batch
+def measure(scale: float, chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
+    dataset, task = open_task(f"rel-shop@scale={scale:g}/customer-churn")
+    train = Stages(dataset, task, "rolling").examples("train")
+    method, _ = make_method("gnn", steps=chosen.steps, epochs=chosen.epochs)
+    assert isinstance(method, Relational)
+    begun, busy = time.perf_counter(), time.process_time()
+    setting = prepare(method, train, train, Budget(threads=chosen.threads, device="cpu"))
+    reader, reading = setting.reader, setting.reading
+    if chosen.cold:
+        reading.attributes = reader.encoders.encode(train.database, folder / "attributes")
+    opened, opened_busy = time.perf_counter() - begun, time.process_time() - busy
+    answer = answer_for(train)
+    network = Headed(method.trunk(reader, reading), method.channels, reader.histories, answer, method.dropout)
+    work: list[float] = []
+
+    def batches(epoch: int) -> Loader[Batch]:
+        if chosen.cold:
+            evict(reading.attributes)
+        work.append(time.process_time())
+
+        def read(part: NDArray[np.int64]) -> Batch:
+            return reading.batch(train.take(part), epoch)
+
+        return Loader(read, draw(len(train), method.schedule, 0, epoch), device=setting.device)
+
+    history = learn(
+        network,
+        batches,
+        lambda model, batch: answer.loss(model(batch), known_labels(batch)),
+        None,
+        replace(method.schedule, patience=chosen.epochs),
+        chosen.steps * chosen.epochs,
+        setting.device,
+    )
+    work.append(time.process_time())
+    questions = sum(len(part) for part in draw(len(train), method.schedule, 0, 0))
+    # the first epoch compiles and warms up
+    seconds = statistics.median(history.seconds[1:])
     return {
         "benchmark": "reading",
-        "rows": sum(graph.sizes.values()),
+        "scale": scale,
+        "rows": sum(len(table) for table in train.database.values()),
         "attributes": "disk, cold" if chosen.cold else "memory",
-        "train": chosen.train,
-        "questions": chosen.questions,
-        "fans": chosen.fans,
-        "questions_per_second": round(statistics.median(rates)),
-        "best_questions_per_second": round(max(rates)),
-        "questions_per_processor_second": round(statistics.median(work)),
-        "seconds_per_epoch": round(chosen.questions / statistics.median(rates), 2),
-        "loader_wait": round(statistics.median(waits), 3),
-        "structure_seconds": round(built, 1),
-        "structure_mb": round(graph.nbytes / 2**20),
-        "structure_resident_mb": structure,
-        "attributes_seconds": round(encoded, 1),
-        "attributes_mb": round(attributes.nbytes / 2**20),
+        "training_questions": len(train),
+        "questions_per_epoch": questions,
+        "questions_per_second": round(questions / seconds),
+        "questions_per_processor_second": round(questions / statistics.median(np.diff(work)[1:])),
+        "seconds_per_epoch": round(seconds, 2),
+        "loader_wait": round(sum(history.waited[1:]) / sum(history.seconds[1:]), 3),
+        "opening_seconds": round(opened, 1),
+        "opening_processor_seconds": round(opened_busy, 1),
+        "structure_mb": reading.graph.nbytes >> 20,
+        "attributes_mb": reading.attributes.nbytes >> 20,
         "own_memory_mb": memory("RssAnon"),
+        "mapped_memory_mb": memory("RssFile"),
         "peak_memory_mb": memory("VmHWM"),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--fans", type=int, nargs="+", default=[16, 8])
-    parser.add_argument("--strategy", choices=["uniform", "recent", "decayed"], default="recent")
-    parser.add_argument("--questions", type=int, default=50_000)
+    parser.add_argument("--scale", type=float, nargs="+", default=[10])
+    parser.add_argument("--steps", type=int, default=50, help="batches of an epoch")
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--cold", action="store_true", help="attributes mapped from disk, evicted before every repeat")
-    parser.add_argument("--train", action="store_true", help="train a small network on the batches")
-    parser.add_argument("--folder", type=Path, help="where the tables are written; a temporary folder by default")
+    parser.add_argument("--cold", action="store_true", help="attributes mapped from disk, evicted before every epoch")
+    parser.add_argument("--folder", type=Path, help="where attributes are written; a temporary folder by default")
     chosen = parser.parse_args()
-    for rows in chosen.rows:
+    torch.set_num_threads(chosen.threads)
+    for scale in chosen.scale:
         with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-            print(json.dumps(measure(rows, chosen, Path(folder))), flush=True)
+            print(json.dumps(measure(scale, chosen, Path(folder))), flush=True)
 
 
 if __name__ == "__main__":

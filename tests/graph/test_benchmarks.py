@@ -35,7 +35,7 @@ def test_the_numpy_reference_finds_the_same_nodes() -> None:
 def test_benchmarks_print_json() -> None:
     for arguments in (
         ["sampling.py", "--transactions", "20000", "--customers", "400", "--products", "40", "--batches", "1"],
-        ["reading.py", "--rows", "20000", "--questions", "1000", "--repeats", "1", "--cold", "--train"],
+        ["reading.py", "--scale", "0.3", "--steps", "2", "--epochs", "2", "--cold"],
     ):
         ran = subprocess.run(
             [sys.executable, str(BENCHMARKS / arguments[0]), *arguments[1:]], capture_output=True, text=True, check=True
