@@ -152,7 +152,9 @@ class Spark:
         return self._arrow(pa.table({"row": rows, "t": times}))
 
     def store(self, query: exp.Query) -> str:
-        return self._view(self._keep(self._sql(query)))
+        with _explained():
+            # computed now and cut off from what it came from: Spark would optimise each later query with all before it
+            return self._view(self._sql(query).localCheckpoint())
 
     def count(self, query: exp.Query) -> int:
         with _explained():
