@@ -241,10 +241,15 @@ class Engine:
         return self._read(("k",), events, asked, features)
 
     def _read(
-        self, partition: tuple[str, ...], events: exp.Query, asked: exp.Query, features: Sequence[Feature]
+        self,
+        partition: tuple[str, ...],
+        events: exp.Query,
+        asked: exp.Query,
+        features: Sequence[Feature],
+        alone: bool = False,
     ) -> tuple[str, dict[str, str]]:
         bases = {base.unique_name(): f"v{i}" for i, base in enumerate(self._bases(features))}
-        stream = Stream(partition, self.backend.store(events), asked, tuple(bases.values()), ("row", "at"))
+        stream = Stream(partition, self.backend.store(events), asked, tuple(bases.values()), ("row", "at"), alone)
         names = {feature.unique_name(): f"g{i}" for i, feature in enumerate(features)}
         measures = [self._measure(feature, names[feature.unique_name()], bases) for feature in features]
         read = stream.read(measures)
@@ -398,7 +403,7 @@ class Engine:
             ],
             seeds,
         )
-        return self._read(("k", "kt"), events, asked, features)
+        return self._read(("k", "kt"), events, asked, features, alone=True)
 
     # --- when values settle ----------------------------------------------------------------------------------------
 
