@@ -29,6 +29,11 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 CONSTRAINTS     := $(VENV)/constraints.txt
 INSTALL         := $(PIP) install --quiet --no-build-isolation --constraint $(CONSTRAINTS)
 
+# -- PySpark brings Spark but no Java: without it the tests of Spark would only skip --------------------------------------
+SPARK := $(if $(JAVA_HOME)$(shell command -v java),spark)
+comma := ,
+DEV   := $(VENV)/.installed-dev$(SPARK:%=-%)
+
 .PHONY: help install quickstart test picture clean
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,8 +60,8 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch-$(TORCH)
 	$(INSTALL) --editable ".[nycflights]"
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(INSTALL) --editable ".[delta,dev,mysql,nycflights,postgres]"
+$(DEV): $(VENV)/.installed
+	$(INSTALL) --editable ".[delta,dev,mysql,nycflights,postgres$(SPARK:%=$(comma)%)]"
 	touch $@
 
 install: $(VENV)/.installed
@@ -67,7 +72,7 @@ quickstart: $(VENV)/.installed
 	$(HARNESS) run -m task=$(TASKS) method=$(METHODS) seed=$(SEEDS) regime=rolling results_dir=$(RESULTS); \
 	status=$$?; $(HARNESS) rank $(RESULTS) && exit $$status
 
-test: $(VENV)/.installed-dev
+test: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -1,8 +1,11 @@
 """Deep feature synthesis beside featuretools and fastdfs: the same questions, one run, one JSON line.
 
     python benchmarks/features.py                       rel-f1/driver-dnf, training questions, default primitives, depth 2
-    python benchmarks/features.py --curve               and the cost by number of questions: 1k, 10k, 100k, 1M
     python benchmarks/features.py --peers none          without the peers
+    python benchmarks/features.py --curve --task rel-shop@scale=10/customer-churn
+                                                        the cost by number of questions and of cut-offs, and peak memory
+    python benchmarks/features.py --questions 1000000 --memory-mb 3000 --limit-mb 8000 --task rel-shop@scale=100/customer-churn
+                                                        one cold run that fails where it needs more than 8,000 MB
 
 All engines get the definitions ready and the tables in memory. `ratio_featuretools` is its seconds over ours for equal
 features; `ratio_fastdfs` is our features per second over its own. fastdfs needs older libraries than ours and is installed
@@ -26,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from equality import compare
 
 from relbench_harness.data.dataset import open_task
 from relbench_harness.features.block import Features
@@ -34,6 +38,9 @@ from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.stages import Stages
 
 FASTDFS = "fastdfs==1.2"
+QUESTIONS = (1_000, 2_000, 10_000, 20_000, 100_000, 200_000, 1_000_000)
+CUT_OFFS = (10, 20, 100, 200, 1_000, 2_000)
+AT_CUT_OFFS = 20_000
 
 
 class Clock:
@@ -64,14 +71,6 @@ def featuretools(fitted: FittedSynthesis, examples: Examples) -> tuple[float, fl
     return *clock.read(), found
 
 
-def different(one: Features, two: Features) -> int:
-    """How many cells differ by more than 1e-6 of their size."""
-    return sum(
-        int((~np.isclose(a.numbers, b.numbers, rtol=1e-6, atol=1e-9, equal_nan=True)).sum())
-        for a, b in zip(one.columns, two.columns, strict=True)
-    )
-
-
 def fastdfs(examples: Examples, environment: Path) -> tuple[float, int]:
     """Seconds and number of features of fastdfs with its own default primitives at depth 2."""
     python = environment / "bin" / "python"
@@ -95,14 +94,54 @@ def fastdfs(examples: Examples, environment: Path) -> tuple[float, int]:
     return float(found["seconds"]), int(found["features"])
 
 
-def asked(examples: Examples, count: int, seed: int = 0) -> Examples:
-    """`count` questions about random entities at random times: almost all cut-offs differ."""
+def asked(examples: Examples, count: int, cut_offs: int | None = None, seed: int = 0) -> Examples:
+    """`count` questions about random entities, each at a time of its own or at one of `cut_offs` times."""
     rng = np.random.default_rng(seed)
     entities = len(examples.database[examples.task.entity_table])
     first, last = examples.database.span
-    moments = rng.integers(first, last, count)
+    moments = rng.integers(first, last, cut_offs or count)
+    if cut_offs is not None:
+        moments = rng.choice(moments, count)
     who = rng.integers(0, entities, count)
     return replace(examples, entity=who, time=moments, cutoff=moments, labels=None)
+
+
+def curve(fitted: FittedSynthesis, whole: Examples, most: int) -> dict[str, object]:
+    """[wall, processor] seconds by number of questions, each at a time of its own, and of equally many at few or many times."""
+
+    def seconds(count: int, cut_offs: int | None = None) -> list[float]:
+        questions = asked(whole, count, cut_offs)
+        clock = Clock()
+        fitted.compute(questions)
+        found = [round(part, 2) for part in clock.read()]
+        print(count, "questions", cut_offs or count, "cut-offs", *found, file=sys.stderr)
+        return found
+
+    seconds(1)
+    return {
+        "by_questions": {str(n): seconds(n) for n in QUESTIONS if n <= most},
+        "by_cut_offs": {str(n): seconds(AT_CUT_OFFS, n) for n in CUT_OFFS},
+    }
+
+
+def once(fitted: FittedSynthesis, whole: Examples, count: int) -> dict[str, object]:
+    """One cold run of `count` questions, each at a time of its own."""
+    questions = asked(whole, count)
+    before, clock = peak_mb(), Clock()
+    found = fitted.compute(questions)
+    seconds, cpu = clock.read()
+    return {
+        "asked": count,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu, 1),
+        "filled": round(float(np.mean([np.isfinite(column.numbers).mean() for column in found.columns])), 3),
+        "peak_memory_before_mb": before,
+    }
+
+
+def peak_mb() -> int:
+    """The most resident memory of this process so far, mapped tables included."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def main() -> None:
@@ -116,7 +155,11 @@ def main() -> None:
     parser.add_argument("--environment", type=Path, default=Path(tempfile.gettempdir()) / "fastdfs-environment")
     parser.add_argument("--curve", action="store_true")
     parser.add_argument("--most", type=int, default=1_000_000, help="questions at the end of the curve")
+    parser.add_argument("--questions", type=int, help="one cold run of so many questions instead")
+    parser.add_argument("--limit-mb", type=int, help="memory that the process may allocate (Linux: RLIMIT_DATA)")
     given = parser.parse_args()
+    if given.limit_mb is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (given.limit_mb << 20, given.limit_mb << 20))
     stages = Stages(*open_task(given.task), "rolling")
     train = stages.examples("train")
     start = time.perf_counter()
@@ -129,13 +172,10 @@ def main() -> None:
         "features": len(fitted.features),
         "definition_seconds": round(time.perf_counter() - start, 3),
     }
-    if given.curve:
-        result["curve"] = {
-            str(count): [round(seconds, 3) for seconds in ours(fitted, asked(train, count), 1)]
-            for count in (1_000, 10_000, 100_000, 1_000_000)
-            if count <= given.most
-        }
-        result["rows"] = sum(len(table) for table in train.database.values())
+    if given.curve or given.questions:
+        whole = stages.holdout("test").questions
+        result["rows"] = sum(len(table) for table in whole.database.values())
+        result |= once(fitted, whole, given.questions) if given.questions else curve(fitted, whole, given.most)
     else:
         seconds, cpu = ours(fitted, train, given.times)
         result |= {"seconds": round(seconds, 3), "cpu_seconds": round(cpu, 3)}
@@ -143,12 +183,15 @@ def main() -> None:
             peer, peer_cpu, theirs = featuretools(fitted, train)
             result |= {"featuretools_seconds": round(peer, 2), "featuretools_cpu_seconds": round(peer_cpu, 2)}
             result |= {"ratio_featuretools": round(peer / seconds, 1), "ratio_featuretools_cpu": round(peer_cpu / cpu, 1)}
-            result |= {"cells": len(train) * len(fitted.features), "different": different(fitted.compute(train), theirs)}
+            result |= {
+                "cells": len(train) * len(fitted.features),
+                "different": compare(fitted.compute(train), theirs).different,
+            }
         if "fastdfs" in given.peers:
             peer, features = fastdfs(train, given.environment)
             rate = len(fitted.features) / seconds / (features / peer)
             result |= {"fastdfs_seconds": round(peer, 3), "fastdfs_features": features, "ratio_fastdfs": round(rate, 2)}
-    result["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    result["peak_memory_mb"] = peak_mb()
     json.dump(result, sys.stdout)
     print()
 

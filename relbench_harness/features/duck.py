@@ -18,9 +18,11 @@ from sqlglot import exp
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
-from relbench_harness.errors import InputError
 from relbench_harness.features.encode import MISSING, ColumnKind, instants, numbers, physical
 from relbench_harness.features.engine import Source
+
+BATCH = 65_536
+"""Rows that the result is handed out in."""
 
 
 class Duck:
@@ -107,10 +109,10 @@ class Duck:
         found = self._run(query.sql(self.dialect, copy=False))
         return int(found[0][0]) if found else 0
 
-    def table(self, query: exp.Query) -> pa.Table:
-        """The result of `query`."""
+    def batches(self, query: exp.Query) -> Iterator[pa.RecordBatch]:
+        """The result of `query` in any order, never whole in memory."""
         with self._explained():
-            return self._connection.sql(query.sql(self.dialect, copy=False)).to_arrow_table()
+            yield from self._connection.sql(query.sql(self.dialect, copy=False)).to_arrow_reader(BATCH)
 
     def _run(self, text: str) -> list[Any]:
         with self._explained():
@@ -120,8 +122,11 @@ class Duck:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except duckdb.OutOfMemoryException as error:
-            raise InputError(f"features do not fit into memory: {_first_line(error)}") from None
+        # an error while rows are handed out comes as Arrow's; a database in memory writes to disk only to spill
+        except (duckdb.Error, OSError) as error:
+            if str(error).startswith(("Out of Memory Error", "IO Error")):
+                raise MemoryError(_first_line(error)) from None
+            raise
 
 
 def _first_line(error: Exception) -> str:
@@ -141,6 +146,8 @@ def ordered_codes(values: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
     return codes, encoded.dictionary.take(order)
 
 
-def doubles(values: pa.ChunkedArray) -> NDArray[np.float64]:
+def doubles(values: pa.Array) -> NDArray[np.float64]:
     """(rows,) float64 with NaN for null."""
-    return np.asarray(pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy(), dtype=np.float64)
+    return np.asarray(
+        pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False), dtype=np.float64
+    )

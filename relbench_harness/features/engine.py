@@ -13,7 +13,8 @@ A child's own value must be settled when the child appears, which one query per 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -66,7 +67,7 @@ class Source:
 
 
 class Backend(Protocol):
-    """Where the SQL runs."""
+    """Where the SQL runs. A query that finds neither memory nor space to spill is a `MemoryError`."""
 
     dialect: str
 
@@ -185,21 +186,30 @@ class Engine:
             found = frozenset[tuple[object, ...]]().union(*map(signature, feature.base_features))
             primitive = feature.primitive.name
             ordered = primitive in ORDERED or (primitive == "time_since_last" and self.inputs(feature))
-            if changes_always(found) or (ordered and not self._in_own_order(steps)):
-                changing.append(feature)
-            elif self._is_settled(steps, found):
+            with naming([feature]):
+                in_order = not ordered or self._in_own_order(steps)
+                settled = in_order and not changes_always(found) and self._is_settled(steps, found)
+            if settled:
                 plain.append(feature)
-            elif only_up(found) and primitive in SKIPS_NULLS and all(map(null_until_seen, feature.base_features)):
+            elif (
+                in_order
+                and only_up(found)
+                and primitive in SKIPS_NULLS
+                and all(map(null_until_seen, feature.base_features))
+            ):
                 late.setdefault(found, []).append(feature)
             else:
                 changing.append(feature)
         made = []
         if plain:
-            made.append(self._stream(steps, plain, seeds, self._events(steps, plain)))
+            with naming(plain):
+                made.append(self._stream(steps, plain, seeds, self._events(steps, plain)))
         for found, several in late.items():
-            made.append(self._stream(steps, several, seeds, self._late_events(steps, several, found)))
+            with naming(several):
+                made.append(self._stream(steps, several, seeds, self._late_events(steps, several, found)))
         if changing:
-            made.append(self._pairs(steps, changing, seeds))
+            with naming(changing):
+                made.append(self._pairs(steps, changing, seeds))
         return made
 
     def _bases(self, features: Iterable[Feature]) -> list[Feature]:
@@ -231,10 +241,15 @@ class Engine:
         return self._read(("k",), events, asked, features)
 
     def _read(
-        self, partition: tuple[str, ...], events: exp.Query, asked: exp.Query, features: Sequence[Feature]
+        self,
+        partition: tuple[str, ...],
+        events: exp.Query,
+        asked: exp.Query,
+        features: Sequence[Feature],
+        alone: bool = False,
     ) -> tuple[str, dict[str, str]]:
         bases = {base.unique_name(): f"v{i}" for i, base in enumerate(self._bases(features))}
-        stream = Stream(partition, self.backend.store(events), asked, tuple(bases.values()), ("row", "at"))
+        stream = Stream(partition, self.backend.store(events), asked, tuple(bases.values()), ("row", "at"), alone)
         names = {feature.unique_name(): f"g{i}" for i, feature in enumerate(features)}
         measures = [self._measure(feature, names[feature.unique_name()], bases) for feature in features]
         read = stream.read(measures)
@@ -388,7 +403,7 @@ class Engine:
             ],
             seeds,
         )
-        return self._read(("k", "kt"), events, asked, features)
+        return self._read(("k", "kt"), events, asked, features, alone=True)
 
     # --- when values settle ----------------------------------------------------------------------------------------
 
@@ -462,6 +477,23 @@ class Engine:
         return grouped.group_by(column("k"), copy=False)
 
 
+class FeaturesOutOfMemory(MemoryError):
+    """Features that do not fit into memory, by name."""
+
+
+@contextmanager
+def naming(features: Sequence[Feature]) -> Iterator[None]:
+    """Says which features were being computed when memory ran out; of nested scopes the innermost."""
+    try:
+        yield
+    except FeaturesOutOfMemory:
+        raise
+    except MemoryError as error:
+        names = [feature.get_name() for feature in features]
+        shown = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise FeaturesOutOfMemory(f"features {shown} do not fit into memory: {error}") from None
+
+
 def inexpressible(feature: Feature, why: str, other: str = "featuretools") -> InputError:
     return InputError(f"feature {feature.get_name()!r} cannot be expressed in SQL: {why}; engine={other} computes it")
 
@@ -507,7 +539,8 @@ class Scope:
         for feature in features:
             self._collect(feature, (), wanted)
         for chain, paths in wanted.items():
-            seeds = self._seeds(chain)
+            with naming([feature for several in paths.values() for feature in several.values()]):
+                seeds = self._seeds(chain)
             frame = self._aliases[chain][1]
             for steps, several in paths.items():
                 for relation, names in self.engine.aggregate(frame, steps, list(several.values()), seeds):

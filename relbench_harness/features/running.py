@@ -72,6 +72,7 @@ class Stream:
             row's own time), `o` (its row number) and values.
         questions: Columns: the partition and `t`, and what else is to be passed through.
         passed: Names of the question columns to hand on.
+        alone: Whether each partition has one question, after all of its events, so that plain aggregates answer it.
     """
 
     partition: tuple[str, ...]
@@ -79,12 +80,13 @@ class Stream:
     questions: exp.Query
     values: Sequence[str]
     passed: tuple[str, ...]
+    alone: bool = False
     firsts: dict[str, Sql] = field(default_factory=dict)
     before: dict[str, Sql] = field(default_factory=dict)
     derived: dict[str, Sql] = field(default_factory=dict)
     direct: dict[str, Sql] = field(default_factory=dict)
     grouped: dict[str, Sql] = field(default_factory=dict)
-    so_far: dict[str, Sql] = field(default_factory=dict)
+    so_far: dict[str, tuple[str, str]] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
 
     def read(self, measures: Sequence[Measure]) -> exp.Select:
@@ -98,6 +100,12 @@ class Stream:
                     f"{measure.primitive!r}; engine=featuretools computes it"
                 )
             outputs.append(named(formula(self, measure), measure.output))
+        ran = self._aggregated() if self.alone and not self.direct else self._run()
+        final = [*(named(column(f"p_{name}"), name) for name in self.passed), *outputs]
+        return select(final, ran, "r").where(not_null(column(f"p_{self.passed[0]}")), copy=False)
+
+    def _run(self) -> exp.Select:
+        """The questions, each with the aggregates of all that came before it."""
         stream = exp.Union(this=self._events(), expression=self._questions(), distinct=False)
         place = window(agg("SUM", minus(number(1), column("z"))), self.partition, [column("t"), column("z")])
         placed = select(
@@ -110,17 +118,36 @@ class Stream:
             stream,
             "u",
         )
-        ran = select(
+        before = {
+            result: window(agg(merge, column(part)), self.partition, [column("g")], before=True)
+            for result, (merge, part) in self.so_far.items()
+        }
+        return select(
             [
                 *(column(f"p_{name}") for name in self.passed),
                 *map(column, self.direct),
-                *(named(e, n) for n, e in self.so_far.items()),
+                *(named(e, n) for n, e in before.items()),
             ],
             self._stretches(placed),
             "w",
         )
-        final = [*(named(column(f"p_{name}"), name) for name in self.passed), *outputs]
-        return select(final, ran, "r").where(not_null(column(f"p_{self.passed[0]}")), copy=False)
+
+    def _aggregated(self) -> exp.Select:
+        """The questions, each with the aggregates of its partition."""
+        keys = [column(name) for name in self.partition]
+        owner = [named(key.copy(), f"e_{name}") for key, name in zip(keys, self.partition, strict=True)]
+        made = select([*owner, *(named(e, n) for n, e in self.grouped.items())], self._events(), "u")
+        made = made.group_by(*keys, copy=False)
+        same = [exp.EQ(this=column(f"e_{name}", "a"), expression=column(name, "q")) for name in self.partition]
+        asked = select(
+            [
+                *(named(column(name, "q"), f"p_{name}") for name in self.passed),
+                *(named(column(part, "a"), result) for result, (_, part) in self.so_far.items()),
+            ],
+            self.questions,
+            "q",
+        )
+        return asked.join(table(made, "a"), on=both(*same), join_type="left", copy=False)
 
     def _events(self) -> exp.Select:
         """Events with what they bring along."""
@@ -216,8 +243,7 @@ class Stream:
         if result not in self.so_far:
             part = self._name("g", f"{name} {key}")
             self.grouped[part] = agg(name, column(carried))
-            merged = agg("SUM" if name == "COUNT" else name, column(part))
-            self.so_far[result] = window(merged, self.partition, [column("g")], before=True)
+            self.so_far[result] = ("SUM" if name == "COUNT" else name, part)
         return column(result)
 
     @property

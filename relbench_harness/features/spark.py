@@ -152,16 +152,20 @@ class Spark:
         return self._arrow(pa.table({"row": rows, "t": times}))
 
     def store(self, query: exp.Query) -> str:
-        return self._view(self._keep(self._sql(query)))
+        with _explained():
+            # computed now and cut off from what it came from: Spark would optimise each later query with all before it
+            return self._view(self._sql(query).localCheckpoint())
 
     def count(self, query: exp.Query) -> int:
-        return int(self._sql(query).collect()[0][0])
+        with _explained():
+            return int(self._sql(query).collect()[0][0])
 
-    def table(self, query: exp.Query) -> pa.Table:
-        """The result of `query`, through Parquet."""
+    def batches(self, query: exp.Query) -> Iterator[pa.RecordBatch]:
+        """The result of `query` in any order, through Parquet."""
         folder = Path(self._scratch.name) / next(self._names)
         self.write(query, folder)
-        return pq.read_table(folder)
+        for file in sorted(folder.glob("*.parquet")):
+            yield from pq.ParquetFile(file).iter_batches()
 
     def write(self, query: exp.Query, folder: Path) -> None:
         """The result of `query` as Parquet files in `folder`."""
@@ -188,7 +192,7 @@ def _explained() -> Iterator[None]:
         yield
     except Exception as error:
         if "OutOfMemoryError" in str(error):
-            raise InputError("features do not fit into Spark's memory: give the driver and executors more") from None
+            raise MemoryError("Spark's driver and executors need more") from None
         raise
 
 

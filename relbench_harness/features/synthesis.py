@@ -21,7 +21,7 @@ from relbench_harness.features.block import Column, Features
 from relbench_harness.features.definitions import AGGREGATIONS, TRANSFORMS, Feature, Schema, define
 from relbench_harness.features.duck import Duck, doubles
 from relbench_harness.features.encode import ColumnKind, frequent
-from relbench_harness.features.engine import Engine, is_category
+from relbench_harness.features.engine import Engine, is_category, naming
 from relbench_harness.features.reference import calculate
 from relbench_harness.features.spark import Spark, session, write_tables
 from relbench_harness.protocol.method import Examples
@@ -111,12 +111,12 @@ class FittedSynthesis:
 
     def _sql(self, examples: Examples) -> Features:
         asked, order = distinct_seeds(examples)
-        with self._backend(examples) as backend:
+        with self._backend(examples) as backend, naming(self.features):
             values = self._run(backend, asked)
             columns = []
-            for index, feature in enumerate(self.features):
-                numbers = doubles(values.column(f"f{index}"))[order]
-                columns.append(self._column(feature, numbers, self._texts(backend, feature)))
+            for feature in self.features:
+                # each is given up once it is in the order of the questions: two copies of all would be much memory
+                columns.append(self._column(feature, values.pop(0)[order], self._texts(backend, feature)))
         return Features(len(examples), tuple(columns))
 
     @contextmanager
@@ -147,13 +147,19 @@ class FittedSynthesis:
         """Table → the attributes that features read, and how: what a backend must hold."""
         return self._kinds
 
-    def _run(self, backend: Duck | Spark, asked: NDArray[np.int64]) -> pa.Table:
-        """The features of distinct seeds, in their order."""
+    def _run(self, backend: Duck | Spark, asked: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        """(m,) values of each feature for distinct seeds, in their order."""
         engine = Engine(backend, self.schema)
         found = engine.evaluate(self.schema.target, self.features, backend.seeds(asked[0], asked[1]))
-        table = backend.table(found)
-        rows, times = np.asarray(table.column("row").to_numpy()), np.asarray(table.column("t").to_numpy())
-        return table.take(pa.array(np.lexsort((times, rows))))
+        times = np.unique(asked[1])
+        keys = asked[0] * len(times) + np.searchsorted(times, asked[1])
+        values = [np.empty(len(keys)) for _ in self.features]
+        for batch in backend.batches(found):
+            rows, moments = (np.asarray(batch.column(name)) for name in ("row", "t"))
+            place = np.searchsorted(keys, rows * len(times) + np.searchsorted(times, moments))
+            for index, column in enumerate(values):
+                column[place] = doubles(batch.column(f"f{index}"))
+        return values
 
     @cached_property
     def _kinds(self) -> dict[str, dict[str, ColumnKind]]:

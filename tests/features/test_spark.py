@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError
+from relbench_harness.features.block import united
 from relbench_harness.features.spark import Spark, session, write_tables
-from relbench_harness.features.synthesis import DeepFeatureSynthesis
+from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
+from relbench_harness.protocol.method import Examples
+from relbench_harness.protocol.stages import Stages
 
 Ask = Callable[..., Any]
 MISSING = importlib.util.find_spec("pyspark") is None
@@ -26,6 +30,27 @@ needs_spark = pytest.mark.skipif(
     MISSING or (shutil.which("java") is None and not os.environ.get("JAVA_HOME")),
     reason="PySpark (extra `spark`) or Java is not installed",
 )
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Any]:
+    """A local session that interprets its plans: compiling code for them costs minutes and pays on large tables only."""
+    spark = session(2)
+    spark.conf.set("spark.sql.codegen.wholeStage", "false")
+    spark.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+    spark.conf.set("spark.sql.shuffle.partitions", "1")
+    yield spark
+    spark.stop()
+
+
+def assert_equal(fitted: FittedSynthesis, asked: Examples) -> None:
+    """Spark's features of the questions are DuckDB's."""
+    spark = replace(fitted, settings=replace(fitted.settings, engine="spark"))
+    one, two = fitted.compute(asked), spark.compute(asked)
+    assert one.names == two.names and one.names
+    for ours, theirs in zip(one.columns, two.columns, strict=True):
+        assert ours.vocabulary == theirs.vocabulary
+        np.testing.assert_allclose(ours.numbers, theirs.numbers, rtol=1e-9, atol=1e-12, err_msg=ours.name)
 
 
 @pytest.mark.skipif(not MISSING, reason="PySpark is installed")
@@ -36,32 +61,44 @@ def test_without_spark_the_extra_is_named() -> None:
 
 @needs_spark
 @pytest.mark.slow
-def test_spark_equals_duckdb(shop: Database, questions: Ask, tmp_path: Path) -> None:
+def test_spark_equals_duckdb(shop: Database, questions: Ask, running: Any) -> None:
+    """What the defaults, and so the real database below, do not ask for."""
     asked = questions(shop, "customers", [0, 0, 0, 1, 2, 0], [1, 2, 2.5, 9, 9, 9])
-    primitives = ("count", "sum", "skew", "num_unique", "mode", "last", "trend", "time_since_last", "month")
-    fitted = DeepFeatureSynthesis(depth=2, primitives=primitives, threads=2).fit(asked)
-    running = session(2)
-    # generating and compiling code costs minutes and pays on large tables only
-    running.conf.set("spark.sql.codegen.wholeStage", "false")
-    running.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
-    running.conf.set("spark.sql.shuffle.partitions", "1")
-    spark = replace(fitted, settings=replace(fitted.settings, engine="spark"))
-    one, two = fitted.compute(asked), spark.compute(asked)
-    assert one.names == two.names
-    for ours, theirs in zip(one.columns, two.columns, strict=True):
-        np.testing.assert_allclose(ours.numbers, theirs.numbers, rtol=1e-9, atol=1e-12, err_msg=ours.name)
-    # where the data is: Parquet in, Parquet out
+    primitives = ("count", "mean", "last", "trend", "time_since_last", "avg_time_between", "entropy", "is_null", "age")
+    assert_equal(DeepFeatureSynthesis(depth=2, primitives=primitives, threads=2).fit(asked), asked)
+
+
+@needs_spark
+@pytest.mark.slow
+def test_spark_equals_duckdb_on_a_real_database(real_data: Path, running: Any) -> None:
+    """Every default feature of every question of training, validation and test."""
+    stages = Stages(*open_task("rel-f1/driver-dnf"), "rolling")
+    every = united([stages.examples("train"), stages.examples("val"), stages.holdout("test").questions])
+    assert every is not None
+    assert_equal(DeepFeatureSynthesis(depth=2, threads=2).fit(stages.examples("train")), every)
+
+
+@needs_spark
+@pytest.mark.slow
+def test_where_the_data_is_parquet_becomes_parquet(shop: Database, questions: Ask, running: Any, tmp_path: Path) -> None:
+    asked = questions(shop, "customers", [0, 0, 0], [1, 2, 2.5])
+    fitted = DeepFeatureSynthesis(primitives=("count", "mode"), threads=2).fit(asked)
     write_tables(shop, tmp_path / "tables")
-    paths = {name: str(tmp_path / "tables" / f"{name}.parquet") for name in shop}
-    with Spark(shop, paths, fitted.kinds, spark=session(2)) as running:
-        fitted.write(running, np.stack([asked.entity[:3], asked.cutoff[:3]]), tmp_path / "features")
+    # a table in a lake is a folder of files
+    orders = pq.read_table(tmp_path / "tables" / "orders.parquet")
+    (tmp_path / "orders").mkdir()
+    for part in range(2):
+        pq.write_table(orders.slice(3 * part, 3), tmp_path / "orders" / f"part-{part}.parquet")
+    paths = {name: str(tmp_path / "tables" / f"{name}.parquet") for name in shop} | {"orders": str(tmp_path / "orders")}
+    with Spark(shop, paths, fitted.kinds, spark=running) as spark:
+        fitted.write(spark, np.stack([asked.entity, asked.cutoff]), tmp_path / "features")
     written = pq.read_table(tmp_path / "features").sort_by("t")
     assert written.column("COUNT(orders)").cast(pa.int64()).to_pylist() == [0, 1, 3]
 
 
 @needs_spark
 @pytest.mark.slow
-def test_what_spark_cannot_express_is_named(shop: Database, questions: Ask) -> None:
+def test_what_spark_cannot_express_is_named(shop: Database, questions: Ask, running: Any) -> None:
     asked = questions(shop, "customers", [0], [9])
     with pytest.raises(InputError, match=r"MEDIAN\(orders\.paid\).*engine=duckdb"):
         DeepFeatureSynthesis(primitives=("median",), engine="spark").fit(asked).compute(asked)

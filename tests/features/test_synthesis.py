@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relbench_harness.compose import make_method, run_task
+from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError
 from relbench_harness.features.definitions import AGGREGATIONS, TRANSFORMS
 from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
-from relbench_harness.protocol.method import Examples
+from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.stages import Stages
 
 Ask = Callable[..., Any]
@@ -75,11 +79,60 @@ def test_a_primitive_without_formula_names_the_feature(shop: Any, questions: Ask
         DeepFeatureSynthesis(engine="duckbd").fit(asked)
 
 
-def test_memory_that_is_too_small_is_a_clear_error(shop: Any, questions: Ask) -> None:
+def test_memory_that_is_too_small_names_the_feature(shop: Any, questions: Ask) -> None:
     rows = np.arange(200_000)
     asked = questions(shop, "customers", rows % 3, rows / 1000)
-    with pytest.raises(InputError, match="memory"):
+    with pytest.raises(MemoryError, match=r"feature.*'.*\(.*\)'.* not fit into memory: Out of Memory"):
         DeepFeatureSynthesis(memory_mb=1).fit(asked).compute(asked)
+
+
+def test_no_space_to_spill_names_the_feature(shop: Any, questions: Ask) -> None:
+    rows = np.arange(100_000)
+    asked = questions(shop, "customers", rows % 3, rows / 1000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(MemoryError, match=r"feature.*'.*\(.*\)'.* not fit into memory: IO Error: Could not write"):
+            DeepFeatureSynthesis(memory_mb=20).fit(asked).compute(asked)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("synthesis", "status", "error"),
+    [
+        (DeepFeatureSynthesis(memory_mb=1), "out_of_memory", r"feature.*'.*\(.*\)'.* not fit into memory"),
+        (
+            DeepFeatureSynthesis(primitives=("count", "kurtosis")),
+            "bad_input",
+            r"feature 'KURTOSIS\(.*\)' cannot be expressed",
+        ),
+    ],
+    ids=["memory", "primitive"],
+)
+def test_features_that_fail_are_a_recorded_failure(synthesis: DeepFeatureSynthesis, status: str, error: str) -> None:
+    method, config = make_method("xgboost_dfs")
+    method = replace(method, features=(synthesis,))
+    result = run_task(
+        "rel-shop@scale=0.2/customer-churn", method, "xgboost_dfs", config, "rolling", "train", Budget(threads=1)
+    ).result
+    assert result.status == status
+    assert re.search(error, str(result.error)), result.error
+
+
+def test_a_table_without_rows_has_features(shop: Any, questions: Ask) -> None:
+    """Without rows at training and later, and with rows only later."""
+    asked = questions(shop, "customers", [0, 1, 2], [9, 9, 9])
+    for table in ("orders", "lines"):
+        known = Database(t.prefix(0) if t.name == table else t for t in shop.values())
+        fitted = DeepFeatureSynthesis(depth=2).fit(replace(asked, database=known))
+        assert f"COUNT({table})" in fitted.names
+        assert not differences(fitted, asked)
+        if table == "lines":
+            # without orders the lines would name rows that are not there
+            assert fitted.compute(replace(asked, database=known))["COUNT(lines)"].values.tolist() == [0, 0, 0]
+            assert not differences(fitted, replace(asked, database=known))
 
 
 def test_empty_tables_give_the_same_names(shop: Any, questions: Ask) -> None:
