@@ -1,0 +1,54 @@
+"""A network reads an entity's own labels, but only those whose windows had closed before its cut-off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from relbench_harness.baselines.histories import Histories
+from relbench_harness.baselines.summaries import LAST
+
+from relbench_harness.data.task import TaskType
+
+if TYPE_CHECKING:
+    from .conftest import Shop
+
+DAY = 86_400_000_000_000
+SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM timestamps s
+         JOIN orders o ON o.at > s.timestamp AND o.at <= s.timestamp + INTERVAL '{timedelta}' GROUP BY 1, 2"""
+
+
+def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
+    asked = shop.examples(TaskType.REGRESSION, (60, 100, 160), 200)
+    asked = replace(asked, task=replace(asked.task, sql=SQL))
+    found = Histories(asked).open(asked).own(asked)
+    table = shop.database["orders"]
+    who, amount = table.parents("customer"), table.rows.column("amount").to_numpy()
+    assert table.times is not None
+    for row in range(0, len(asked), 7):
+        labels = []
+        for start in np.arange(asked.cutoff[row] - 20 * DAY, -20 * DAY, -20 * DAY):
+            inside = (who == asked.entity[row]) & (table.times > start) & (table.times <= start + 20 * DAY)
+            labels += [amount[inside].sum()] if inside.any() else []
+        expected = [np.mean(labels[:last]) if labels else np.nan for last in LAST]
+        np.testing.assert_allclose(found[row], expected)
+
+
+def test_without_sql_the_training_labels_themselves_are_remembered_once_they_were_known(shop: Shop) -> None:
+    train = shop.examples(TaskType.REGRESSION, (60, 90, 120), 200)
+    later = shop.examples(TaskType.REGRESSION, (100, 139, 141), 200)
+    found = Histories(train).open(later).own(later)
+    given = train.values.reshape(3, -1)
+    for time, known in ((100, given[:1]), (139, given[:2]), (141, given[:3])):
+        np.testing.assert_allclose(found[later.time == time * DAY][:, 1], known.mean(0))
+
+
+@pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.MULTICLASS, TaskType.MULTILABEL])
+def test_other_kinds_of_labels_are_read_as_statistics(shop: Shop, kind: TaskType) -> None:
+    train = shop.examples(kind, (60, 90, 120), 200)
+    histories = Histories(train)
+    without = replace(train, task=replace(train.task, type=TaskType.RECOMMENDATION), labels=None)
+    assert histories.open(train).raw(train).shape[1] > Histories(without).open(without).raw(without).shape[1]
+    assert histories.own.shape[1] == 0
