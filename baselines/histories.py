@@ -132,14 +132,17 @@ def _children(database: Database, parent: str) -> list[tuple[str, str]]:
 
 
 class Histories:
-    """Fitted on training examples, asked as training will ask them: measures and windows per route, how to standardise.
+    """Fitted on training examples: measures and windows per route, and how to standardise.
+
+    Args:
+        asked: The training questions with cut-offs as training will show them, by which statistics are standardised.
 
     Attributes:
         edges: (bins + 1, width) quantiles of the statistics.
         own: (sampled questions, len(LAST)) means of their last labels, and `answers`, (sampled questions, …) their labels.
     """
 
-    def __init__(self, train: Examples) -> None:
+    def __init__(self, train: Examples, asked: Examples) -> None:
         known = train.known
         self.train = train
         self.task, self.routes = train.task, routes_of(known, train.task.entity_table)
@@ -156,13 +159,14 @@ class Histories:
         self.low, self.high = np.full(1, -np.inf), np.full(1, np.inf)
         self.middle, self.scale = np.zeros(1), np.ones(1)
         rows = np.sort(np.random.default_rng(0).permutation(len(train))[:SAMPLE])
-        some, opened = train.take(rows), OpenHistories(self, train)
+        some, opened = asked.take(rows), OpenHistories(self, train)
         raw, self.own, self.answers = opened.raw(some), opened.own(some), some.labels
+        self._opened: OpenHistories | None = opened
         # what lies outside of nearly all of training is read as its edge: a network must not extrapolate
         self.low, self.high = np.quantile(raw, [EDGE, 1 - EDGE], axis=0)
         raw = np.clip(raw, self.low, self.high)
         self.middle = raw.mean(0)
-        varies = (raw.std(0) > 1e-9) & steady(raw, train.cutoff[rows])
+        varies = (raw.std(0) > 1e-9) & steady(raw, some.cutoff)
         self.scale = np.where(varies, raw.std(0), np.inf)
         self.edges = np.quantile((raw - self.middle) / self.scale, np.linspace(0, 1, BINS + 1), axis=0)
 
@@ -172,7 +176,9 @@ class Histories:
 
     def open(self, questions: Examples) -> OpenHistories:
         """The histories of the database that `questions` are about, or any at no later cut-offs."""
-        return OpenHistories(self, questions)
+        opened, self._opened = self._opened, None
+        # those of training were opened to fit on, and are handed on
+        return opened if opened is not None and opened.database is questions.database else OpenHistories(self, questions)
 
 
 def windows_of(train: Examples) -> tuple[int, ...]:

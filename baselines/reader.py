@@ -99,7 +99,7 @@ class Reader:
             ancestry = Ancestry(known)
             self.late, self.parents = ancestry.late(known), ancestry.parent
             self.span = float(max(_span(known), DAY))
-            self.histories = Histories(asked)
+            self.histories = Histories(train, asked)
 
     def open(self, questions: Examples) -> Reading:
         """The database of `questions` ready to be sampled, for them or any at no later cut-offs."""

@@ -23,7 +23,7 @@ SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM t
 def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
     asked = shop.examples(TaskType.REGRESSION, (60, 100, 160), 200)
     asked = replace(asked, task=replace(asked.task, sql=SQL))
-    found = Histories(asked).open(asked).own(asked)
+    found = Histories(asked, asked).open(asked).own(asked)
     table = shop.database["orders"]
     who, amount = table.parents("customer"), table.rows.column("amount").to_numpy()
     assert table.times is not None
@@ -39,7 +39,7 @@ def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
 def test_without_sql_the_training_labels_themselves_are_remembered_once_they_were_known(shop: Shop) -> None:
     train = shop.examples(TaskType.REGRESSION, (60, 90, 120), 200)
     later = shop.examples(TaskType.REGRESSION, (100, 139, 141), 200)
-    found = Histories(train).open(later).own(later)
+    found = Histories(train, train).open(later).own(later)
     given = train.values.reshape(3, -1)
     for time, known in ((100, given[:1]), (139, given[:2]), (141, given[:3])):
         np.testing.assert_allclose(found[later.time == time * DAY][:, 1], known.mean(0))
@@ -48,7 +48,7 @@ def test_without_sql_the_training_labels_themselves_are_remembered_once_they_wer
 @pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.MULTICLASS, TaskType.MULTILABEL])
 def test_other_kinds_of_labels_are_read_as_statistics(shop: Shop, kind: TaskType) -> None:
     train = shop.examples(kind, (60, 90, 120), 200)
-    histories = Histories(train)
+    histories = Histories(train, train)
     without = replace(train, task=replace(train.task, type=TaskType.RECOMMENDATION), labels=None)
-    assert histories.open(train).raw(train).shape[1] > Histories(without).open(without).raw(without).shape[1]
+    assert histories.open(train).raw(train).shape[1] > Histories(without, without).open(without).raw(without).shape[1]
     assert histories.own.shape[1] == 0
