@@ -92,6 +92,7 @@ class History:
         totals = spacious((len(order) + len(start) - 1, width), np.float64)
         missing = {}
         for column, values in enumerate(columns):
+            values = np.ascontiguousarray(values)  # the kernel is compiled for such
             gone = ~np.isfinite(values)
             if gone.any():
                 values = np.where(gone, 0.0, values)

@@ -13,8 +13,40 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.protocol.method import Examples, Predictor
 
 Rows = Mapping[str, Sequence[int]]
+
+
+def later_rows_that_matter(predictor: Predictor, questions: Examples) -> list[int]:
+    """Instants from which changing the database changes an answer to a question cut off no later: none, if all is well."""
+    expected = np.asarray(predictor.predict(questions))
+    found = []
+    for t, asked in _cuts(questions):
+        own = own_rows(
+            questions.database, questions.task.entity_table, questions.entity[asked], questions.task.own_row_visible
+        )
+        other = replace(questions, database=scrambled(questions.database, t, own, seed=t % 1000)).take(asked)
+        if not same(expected[asked], np.asarray(predictor.predict(other))):
+            found.append(t)
+    return found
+
+
+def _cuts(questions: Examples) -> list[tuple[int, NDArray[np.int64]]]:
+    """Instants, each with questions cut off no later; a question that is a row stands alone, lest others be shown too."""
+    if questions.task.own_row_visible:
+        picked = np.unique(np.linspace(0, len(questions) - 1, 4).astype(np.int64))
+        return [(int(questions.cutoff[i]), np.asarray([i])) for i in picked]
+    instants = np.unique(questions.cutoff)
+    return [(int(t), np.flatnonzero(questions.cutoff <= t)) for t in instants[np.unique([0, len(instants) // 2, -1])]]
+
+
+def same(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:
+    """Equal but for what single-precision sums in another order make."""
+    if np.issubdtype(first.dtype, np.integer):
+        return bool(np.array_equal(first, second))
+    scale = max(1.0, float(np.abs(first.astype(float)).max(initial=0.0)))
+    return bool(np.allclose(first.astype(float), second.astype(float), rtol=1e-5, atol=1e-5 * scale))
 
 
 def scrambled(database: Database, t: int, own: Rows = MappingProxyType({}), seed: int = 0) -> Database:

@@ -26,9 +26,9 @@ JOIN employees e ON e.employee_id = h.employee_id AND e.courtesy = 1
 """
 STAIN = f"""
 FROM q JOIN transactions x ON x.customer_id = q.entity AND x.time < q.time AND x.time >= q.time - INTERVAL {2 * DAYS} DAY
-JOIN lines l ON l.transaction_id = x.transaction_id
+JOIN lines l ON l.transaction_id = x.transaction_id AND l.time < q.time
 JOIN products p ON p.product_id = l.product_id AND p.colour = 'dark blue'
-JOIN lines l2 ON l2.product_id = p.product_id
+JOIN lines l2 ON l2.product_id = p.product_id AND l2.time < q.time
 JOIN returns r ON r.line_id = l2.line_id AND r.reason = 'stains' AND r.time < q.time
 """
 NIGHT = f"""
@@ -55,13 +55,13 @@ LAST_BASKET = f"""
 WITH latest AS ({LAST})
 SELECT k.question, x.transaction_id, ANY_VALUE(x.payment = 'card') AS card, BOOL_OR(p.own_label) AS own,
        ARG_MIN(l.line_id, l.position) FILTER (p.own_label) AS line_id
-FROM latest k JOIN transactions x ON x.transaction_id = k.transaction_id
-JOIN lines l ON l.transaction_id = x.transaction_id JOIN products p ON p.product_id = l.product_id
+FROM latest k JOIN q ON q.question = k.question JOIN transactions x ON x.transaction_id = k.transaction_id
+JOIN lines l ON l.transaction_id = x.transaction_id AND l.time < q.time JOIN products p ON p.product_id = l.product_id
 GROUP BY k.question, x.transaction_id
 """
 FAVOURITES = f"""
 SELECT q.question, l.line_id FROM q JOIN transactions x ON x.customer_id = q.entity AND x.time < q.time
-JOIN lines l ON l.transaction_id = x.transaction_id
+JOIN lines l ON l.transaction_id = x.transaction_id AND l.time < q.time
 QUALIFY ROW_NUMBER() OVER (PARTITION BY q.question ORDER BY l.time DESC, l.position DESC) <= {s.REMEMBERED}
 """
 RINGS = f"""
@@ -69,7 +69,7 @@ SELECT DISTINCT q.question, r.return_id, o.customer_id
 FROM q JOIN customers c ON c.customer_id = q.entity
 JOIN customers o ON (o.address_id = c.address_id OR o.device_id = c.device_id) AND o.customer_id <> c.customer_id
 JOIN transactions x ON x.customer_id = o.customer_id
-JOIN lines l ON l.transaction_id = x.transaction_id
+JOIN lines l ON l.transaction_id = x.transaction_id AND l.time < q.time
 JOIN returns r ON r.line_id = l.line_id AND r.reason = 'fraud' AND r.time < q.time
      AND r.time >= q.time - INTERVAL {s.FRAUD_EPOCHS * DAYS} DAY
 """
@@ -101,7 +101,7 @@ BUYING: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "appetite": (OWN.format(key="transaction_id", table="transactions"), {"transaction_id": "transactions"}),
     "taste": (
         "SELECT q.question, l.line_id FROM q JOIN transactions x ON x.customer_id = q.entity AND x.time < q.time "
-        "JOIN lines l ON l.transaction_id = x.transaction_id",
+        "JOIN lines l ON l.transaction_id = x.transaction_id AND l.time < q.time",
         {"line_id": "lines"},
     ),
     "repeat": (FAVOURITES, {"line_id": "lines"}),

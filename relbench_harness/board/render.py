@@ -17,7 +17,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from relbench_harness.board.causes import by_cause
+from relbench_harness.board.causes import CHANCE, by_cause
 from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.board.overall import overall
 
@@ -53,8 +53,12 @@ def _cause_sheets(board: pd.DataFrame) -> list[Sheet]:
     rows = tuple(
         (str(method), *map(_percent, shares)) for method, shares in zip(table.index, table.to_numpy(), strict=True)
     )
-    note = "Share of the way from the best constant answer to the true answers, each cause switched on alone."
-    return [Sheet("Which causes a method finds", ("method", *map(str, table.columns)), rows, (False,) * len(rows), (note,))]
+    note = (
+        "Share of the way from the best constant answer to the true answers, each cause switched on alone. Last row: the "
+        "standard deviation of the true answers' own score over labels drawn anew."
+    )
+    faint = tuple(method == CHANCE for method in table.index)
+    return [Sheet("Which causes a method finds", ("method", *map(str, table.columns)), rows, faint, (note,))]
 
 
 def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
@@ -157,7 +161,7 @@ def _whole(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{share:.0%}"
+    return "–" if math.isnan(share) else f"{round(share, 2) + 0.0:.0%}"
 
 
 def _elo(rating: float, low: float, high: float) -> str:

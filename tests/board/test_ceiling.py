@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from relbench_harness.board.causes import by_cause
+from relbench_harness.board.causes import CHANCE, by_cause
 from relbench_harness.board.ceiling import ceiling, with_ceilings
 from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.render import sheets
@@ -97,6 +97,7 @@ def test_methods_by_causes() -> None:
     for cause in scores:
         row = board[board["task"].str.contains(cause) & (board["method"] == "middling")].iloc[0]
         assert table.loc["middling", cause] == row["way"] > 0
+        assert table.loc[CHANCE, cause] == pytest.approx(row["stated_sd"] / (row["optimal"] - row["constant"]))
     assert sheets(board)[-1].headings == ("method", *table.columns)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import worlds
 from numpy.typing import NDArray
-from scramble import own_rows, scrambled
+from scramble import later_rows_that_matter, own_rows, same, scrambled
 
 from relbench_harness.compose import make_method, method_names
 from relbench_harness.data.dataset import Dataset
@@ -110,14 +110,6 @@ def cases(shop: Dataset) -> Any:
     return case
 
 
-def same(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:
-    """Equal but for what single-precision sums in another order make."""
-    if np.issubdtype(first.dtype, np.integer):
-        return bool(np.array_equal(first, second))
-    scale = max(1.0, float(np.abs(first.astype(float)).max(initial=0.0)))
-    return bool(np.allclose(first.astype(float), second.astype(float), rtol=1e-5, atol=1e-5 * scale))
-
-
 @pytest.mark.parametrize(("method", "task", "regime"), CASES)
 def test_answers_are_of_the_right_shape_and_refitting_works(cases: Any, method: str, task: str, regime: Regime) -> None:
     case: Case = cases(method, task, regime)
@@ -157,33 +149,6 @@ def test_what_comes_later_changes_nothing_that_is_learned(cases: Any, method: st
     valid, questions = replace(case.valid, fit_end=t), replace(case.questions("test"), fit_end=t)
     answers = [small(method).fit(train, valid, BUDGET).predict(questions) for train in (before, after)]
     assert same(*answers)
-
-
-def later_rows_that_matter(predictor: Predictor, questions: Examples) -> list[int]:
-    """Instants from which changing the database changes an answer to a question cut off no later: none, if all is well."""
-    expected = np.asarray(predictor.predict(questions))
-    found = []
-    for t, asked in _cuts(questions):
-        own = own_rows(
-            questions.database, questions.task.entity_table, asked_of(questions, asked), questions.task.own_row_visible
-        )
-        other = replace(questions, database=scrambled(questions.database, t, own, seed=t % 1000)).take(asked)
-        if not same(expected[asked], np.asarray(predictor.predict(other))):
-            found.append(t)
-    return found
-
-
-def asked_of(questions: Examples, asked: NDArray[np.int64]) -> NDArray[np.int64]:
-    return questions.entity[asked]
-
-
-def _cuts(questions: Examples) -> list[tuple[int, NDArray[np.int64]]]:
-    """Instants, each with questions cut off no later; a question that is a row stands alone, lest others be shown too."""
-    if questions.task.own_row_visible:
-        picked = np.unique(np.linspace(0, len(questions) - 1, 4).astype(np.int64))
-        return [(int(questions.cutoff[i]), np.asarray([i])) for i in picked]
-    instants = np.unique(questions.cutoff)
-    return [(int(t), np.flatnonzero(questions.cutoff <= t)) for t in instants[np.unique([0, len(instants) // 2, -1])]]
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scramble import later_rows_that_matter
 from shop_worlds import asked, part, shop, world
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -67,3 +71,27 @@ def test_synthesised_features_show_some_of_the_causes() -> None:
     best = roc_auc_score(stages.labels("test").target.to_numpy(), truth.answers)
     noise = np.sqrt(1 / (3 * questions))
     assert near + 2 * noise < far < best + noise
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "label_history": {},
+    "lightgbm": {"rounds": 5, "bags": 1},
+    "lightgbm_dfs": {"rounds": 5, "bags": 1},
+    "gnn": {"epochs": 1, "steps": 2, "channels": 16},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", SMALL)
+@pytest.mark.parametrize(
+    "task", ["customer-churn", "customer-fraud", "customer-products", "customer-spend", "product-category"]
+)
+def test_rows_of_the_future_change_no_answer(method: str, task: str) -> None:
+    """Questions of many times about one database, which is scrambled from one of those times on."""
+    dataset = world("rel-shop@scale=0.3")
+    stages = Stages(dataset, dataset.task(task), "rolling")
+    train = stages.examples("train")
+    made, _ = make_method(method, **SMALL[method])
+    fitted = made.fit(train, stages.examples("val"), Budget(threads=1, device="cpu"))
+    asked_of = np.random.default_rng(0).permutation(len(train))[:200]
+    assert later_rows_that_matter(fitted, replace(train.take(np.sort(asked_of)), labels=None)) == []
