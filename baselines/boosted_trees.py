@@ -203,21 +203,26 @@ class Rows:
     values: Real
     categorical: NDArray[np.bool_]
     labels: NDArray[np.float64]
+    time: NDArray[np.int64]
 
     @staticmethod
     def of(features: Features, examples: Examples) -> Rows:
-        return Rows(features.to_matrix(), features.native, examples.values.astype(np.float64))
+        return Rows(features.to_matrix(), features.native, examples.values.astype(np.float64), examples.time)
 
     def matrix(self, head: int) -> Matrix:
         """What head number `head` learns from: its own column of a multilabel task, else the labels."""
-        return Matrix(self.values, self.labels[:, head] if self.labels.ndim == 2 else self.labels, self.categorical)
+        labels = self.labels[:, head] if self.labels.ndim == 2 else self.labels
+        return Matrix(self.values, labels, self.categorical, time=self.time)
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
-        return Rows(self.values[rows], self.categorical, self.labels[rows])
+        return Rows(self.values[rows], self.categorical, self.labels[rows], self.time[rows])
 
     def then(self, more: Rows) -> Rows:
         return Rows(
-            np.concatenate([self.values, more.values]), self.categorical, np.concatenate([self.labels, more.labels])
+            np.concatenate([self.values, more.values]),
+            self.categorical,
+            np.concatenate([self.labels, more.labels]),
+            np.concatenate([self.time, more.time]),
         )
 
 

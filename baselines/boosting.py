@@ -28,6 +28,10 @@ USUAL = 4.0
 """How far growing usually goes: rounds × learning rate."""
 DOUBT = 2000
 """With so many questions validation and what is usual have equal say in the number of rounds."""
+TOGETHER = 10
+"""Questions of one time are worth at most the root of their number times this."""
+ENOUGH = 200
+"""So many questions of one time tell what they have in common."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +43,42 @@ class Matrix:
         labels: (n,) numbers, class indices or relevances.
         categorical: (f,) which columns hold codes.
         groups: Ranking only: sizes of runs of rows that belong to one question.
+        time: (n,) when each row's question was asked, None where nothing is to depend on it.
     """
 
     values: Real
     labels: NDArray[np.float64]
     categorical: NDArray[np.bool_]
     groups: NDArray[np.int64] | None = None
+    time: NDArray[np.int64] | None = None
 
     @property
-    def questions(self) -> int:
-        return len(self.labels) if self.groups is None else len(self.groups)
+    def weight(self) -> float:
+        """How many independent questions this is worth: those of one time rise and fall together."""
+        questions = len(self.labels) if self.groups is None else len(self.groups)
+        times = 1 if self.time is None else len(np.unique(self.time))
+        return min(questions, TOGETHER * math.sqrt(questions * times))
 
     def take(self, rows: NDArray[np.int64]) -> Matrix:
         """The rows chosen, in that order (not for ranking: groups would break)."""
-        return Matrix(self.values[rows], self.labels[rows], self.categorical)
+        time = None if self.time is None else self.time[rows]
+        return Matrix(self.values[rows], self.labels[rows], self.categorical, time=time)
 
     def rooted(self) -> Matrix:
         return replace(self, labels=rooted(self.labels))
+
+    def levelled(self) -> Matrix:
+        """The same with all labels of a time moved to the common mean, where the time has `ENOUGH` questions to tell its own.
+
+        What all questions of a time share, a season say, is no matter of the entities asked about. With few times, trees
+        would pin it on whatever column happens to tell these apart.
+        """
+        if self.time is None:
+            return self
+        _, at, count = np.unique(self.time, return_inverse=True, return_counts=True)
+        mean = np.bincount(at, self.labels) / count
+        shared = np.where(count >= ENOUGH, mean - self.labels.mean(), 0.0)
+        return replace(self, labels=self.labels - shared[at])
 
 
 def rooted(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,7 +145,7 @@ class Growth:
         """A forest of at most `rounds` rounds, fewer if `valid` says so."""
         grow = _grow_xgboost if self.library == "xgboost" else _grow_lightgbm
         if target.objective == "root":
-            target, train = replace(target, objective="squared"), train.rooted()
+            target, train = replace(target, objective="squared"), train.rooted().levelled()
             valid = None if valid is None else valid.rooted()
         return grow(self, target, train, valid, rounds, seed, budget)
 
@@ -203,7 +226,7 @@ def _grow_xgboost(
         }
     data = _dmatrix(train, budget)
     watched = [] if valid is None else [(_dmatrix(valid, budget), "valid")]
-    watching = 0 if valid is None else valid.questions
+    watching = 0.0 if valid is None else valid.weight
     curves: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
         parameters,
@@ -318,7 +341,7 @@ def _grow_lightgbm(
     if watched:
         (name, curve), *_ = curves["valid"].items()
         assert valid is not None
-        kept = best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate, valid.questions)
+        kept = best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate, valid.weight)
     return _LightGBMForest(booster, kept, budget, target.classes)
 
 
@@ -358,7 +381,7 @@ class _LightGBMForest:
         return np.asarray(self.booster.feature_importance("gain"), dtype=np.float64)
 
 
-def best_round(curve: Sequence[float], more_is_better: bool, learning_rate: float, questions: int) -> int:
+def best_round(curve: Sequence[float], more_is_better: bool, learning_rate: float, questions: float) -> int:
     """How many rounds to keep: between what validation likes best and what is usual, nearer to the former the more it asks.
 
     The best of `curve` is taken of its mean over 1 / learning_rate rounds (at least half as many are kept). On a few hundred

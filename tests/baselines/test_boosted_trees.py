@@ -205,6 +205,18 @@ def test_a_small_validation_hardly_moves_the_number_of_rounds() -> None:
     assert 80 <= few < 90 < more < 400 < 900 < many
 
 
+def test_what_a_time_shares_is_not_learned_and_few_times_are_not_trusted() -> None:
+    time = np.repeat([1, 2, 3], [300, 300, 50])
+    labels = np.repeat([1.0, 3.0, 9.0], [300, 300, 50]) + np.tile([-0.5, 0.5], 325)
+    rows = Matrix(np.zeros((650, 1), np.float32), labels, np.zeros(1, bool), time=time)
+    level = rows.levelled().labels
+    np.testing.assert_allclose([level[:300].mean(), level[300:600].mean()], labels.mean())
+    np.testing.assert_array_equal(level[600:], labels[600:])
+    assert rows.weight < rows.take(np.arange(0, 650, 2)).weight * 2
+    assert replace(rows, time=np.arange(650)).weight == 650
+    assert replace(rows, time=None).weight == pytest.approx(10 * 650**0.5)
+
+
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
 def test_skewed_labels_are_answered_by_their_middle(library: str) -> None:
     """Half of the labels are zero, some are huge: the mean is a bad answer, and which column tells is learned all the same."""
