@@ -1,8 +1,8 @@
 """Boosted trees on features: XGBoost or LightGBM over any composition of feature blocks, for every type of task.
 
-One recipe for all tasks: small trees, few columns each, a slow learning rate, the mean of a few seeds, and early
-stopping on validation. What is open beyond that (squared or absolute error; training on stale history or fresh) is
-decided on validation labels or inside the training data, never later.
+One recipe for all tasks: small trees, few columns each, a slow learning rate, the mean of a few seeds. Where two ways are
+good on different tasks (absolute error or that of square roots; history as fresh as at training or as stale as it will be)
+forests are grown both ways and averaged: a few hundred questions of validation do not tell which is better.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ from relbench_harness.features.handwritten import SqlFeatures
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.timing import phase
 
-from .boosting import Bag, Growth, Matrix, Real, Target, grow_bag
+from .boosting import USUAL, Bag, Growth, Matrix, Objective, Real, Target, grow_bag, unrooted
 from .quality import quality
 from .ranker import QueryCandidates, Ranker
 from .selection import ONE_PASS, ROWS, Remembered, Selected, best_columns, identity
-from .staleness import CHOICES, Gaps, Staleness, aged, gaps, origins, stale
+from .staleness import WAYS, Gaps, Staleness, Way, gaps, origins, stale
 
-REHEARSED_ROUNDS = 150
+ERRORS: Mapping[str, tuple[Objective, ...]] = {
+    "blend": ("absolute", "root"),
+    "absolute": ("absolute",),
+    "squared": ("squared",),
+    "root": ("root",),
+}
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,12 @@ class BoostedTrees(Growth):
     Attributes:
         features: Feature blocks; their columns stand side by side.
         bags: How many forests, differing by seed, are averaged.
-        error: What a regression minimises: `squared` or `absolute` error, or `auto`, whichever validation prefers.
+        error: What a regression minimises: `absolute` or `squared` error, `root` (squared error of square roots), or `blend`,
+            the mean of answers by `absolute` and by `root`.
         quantiles: Regression only: levels to predict instead of one value; `predict` then gives the most central one.
-        staleness: How old training questions see the database: as they are (`fresh`), as old as later questions will
-            see it (`stale`), `mixed`, or `auto`: what rehearsals inside the training data prefer.
+        staleness: How old training questions see the database: as they are (`fresh`), as old as later questions will see
+            it (`stale`), both (`mixed`), half of the forests fresh and half mixed (`blend`), or `auto`: what validation and
+            rehearsals inside the training data prefer.
         rehearsals: How many origins inside the training data `auto` looks at.
         most_features: Of more columns than this, those with the greatest gain in a quick forest are kept.
         most_rows: More training questions than this are sampled.
@@ -50,9 +57,9 @@ class BoostedTrees(Growth):
 
     features: Sequence[Block] = ()
     bags: int = 3
-    error: Literal["auto", "squared", "absolute"] = "auto"
+    error: Literal["blend", "absolute", "squared", "root"] = "blend"
     quantiles: Sequence[float] = ()
-    staleness: Literal["auto", "fresh", "stale", "mixed"] = "auto"
+    staleness: Literal["auto", "blend", "fresh", "stale", "mixed"] = "blend"
     rehearsals: int = 2
     most_features: int = 200
     most_rows: int = 200_000
@@ -63,8 +70,8 @@ class BoostedTrees(Growth):
         if self.bags < 1:
             raise InputError(f"boosted trees average at least 1 forest, not bags={self.bags}")
         for name, chosen, known in (
-            ("error", self.error, ("auto", "squared", "absolute")),
-            ("staleness", self.staleness, ("auto", *CHOICES)),
+            ("error", self.error, tuple(ERRORS)),
+            ("staleness", self.staleness, ("auto", *WAYS)),
         ):
             if chosen not in known:
                 raise InputError(f"boosted trees know no {name}={chosen!r}; {nearest(str(chosen), known)}")
@@ -76,19 +83,18 @@ class BoostedTrees(Growth):
             return self._ranker().fit(train, valid, budget)
         train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
         ages = gaps(valid)
-        stages, origins_ = [train, valid], []
+        shows, origins_ = [train], []
         if ages.max(initial=0) > 0 and self.staleness != "fresh":
+            shows.append(stale(train, ages, budget.seed))
             origins_ = list(origins(train, ages, self.rehearsals)) if self.staleness == "auto" else []
-            stages += [stale(train, ages, budget.seed), *(questions for _, questions in origins_)]
-        block, (fresh, held, *rest) = self._computed(stages, budget)
-        shown: dict[Staleness, Rows] = {"fresh": fresh}
-        if rest:
-            shown |= {"stale": rest[0], "mixed": fresh.then(rest[0])}
+        stages = [*shows, valid, *(questions for _, questions in origins_)]
+        block, rows = self._computed(stages, len(shows), budget)
+        shown, (held, *asked) = shown_rows(rows[: len(shows)]), rows[len(shows) :]
         rehearsals = [Rehearsal(np.arange(len(train)), valid, held)]
-        rehearsals += [Rehearsal(*origin, rows) for origin, rows in zip(origins_, rest[1:], strict=True)]
+        rehearsals += [Rehearsal(*origin, questions) for origin, questions in zip(origins_, asked, strict=True)]
         staleness = self._staleness(shown, rehearsals, budget)
         with phase("fit"):
-            heads = self._chosen_heads(shown[staleness], held, valid, budget)
+            heads = self._heads(valid, {way: shown[way] for way in WAYS[staleness]}, held, budget)
         return FittedTrees(self, block, heads, staleness, ages, budget, (identity(valid), held.values))
 
     def remembering(self) -> BoostedTrees:
@@ -105,96 +111,88 @@ class BoostedTrees(Growth):
                 return replace(ranker, candidates=QueryCandidates(block))
         return ranker
 
-    def _computed(self, stages: Sequence[Examples], budget: Budget) -> tuple[FittedBlock, list[Rows]]:
-        """The blocks cut down to the columns worth having, and what these say of each of `stages`, training first.
+    def _computed(self, stages: Sequence[Examples], shows: int, budget: Budget) -> tuple[FittedBlock, list[Rows]]:
+        """The blocks cut down to the columns worth having, and what these say of each of `stages`, the first `shows` for training.
 
         All columns of all stages come from one pass; with many training questions, from a pass over a sample to choose
         the columns and one over all questions for those alone.
         """
         with phase("features"):
             fitted = Together(tuple(self.features)).fit(stages[0])
-            looked = stages if len(stages[0]) <= ONE_PASS else [sampled(stages[0], ROWS, budget.seed)]
+            one_pass = len(stages[0]) <= ONE_PASS
+            looked = list(stages) if one_pass else [sampled(stage, ROWS, budget.seed) for stage in stages[:shows]]
             parts = [compute_many(block, looked) for block in fitted.blocks]
         wide = [
             reduce(Features.concat, each, Features(len(asked), ())) for asked, *each in zip(looked, *parts, strict=True)
         ]
         if len(wide[0].columns) <= self.most_features:
-            return fitted, list(map(Rows.of, wide, looked)) if looked is stages else matrices(fitted, stages)
-        kept = self._best_columns(wide[0], looked[0], budget)
+            return fitted, list(map(Rows.of, wide, looked)) if one_pass else matrices(fitted, stages)
+        kept = self._best_columns(wide[:shows], looked[:shows], budget)
         block = Selected.of(fitted.blocks, [part[0].names for part in parts], kept)
-        if looked is not stages:
+        if not one_pass:
             return block, matrices(block, stages)
         narrow = [Features(features.rows, tuple(features.columns[i] for i in kept)) for features in wide]
         return block, list(map(Rows.of, narrow, looked))
 
-    def _best_columns(self, features: Features, examples: Examples, budget: Budget) -> NDArray[np.int64]:
+    def _best_columns(self, features: Sequence[Features], shows: Sequence[Examples], budget: Budget) -> NDArray[np.int64]:
+        """Positions of the columns worth having, by questions shown in every way."""
         with phase("fit"):
-            some = sampled_rows(len(examples), ROWS, budget.seed)
-            rows = Rows.of(features.take(some), examples.take(some))
-            goals = targets(self, examples)
+            some = sampled_rows(len(shows[0]), ROWS // len(shows), budget.seed)
+            parts = [Rows.of(f.take(some), examples.take(some)) for f, examples in zip(features, shows, strict=True)]
+            rows = reduce(Rows.then, parts)
+            goals = targets(self, shows[0])
             heads = [rows.matrix(number) for number in range(len(goals))]
             return best_columns(self, goals, heads, self.most_features, budget)
 
-    def _staleness(self, shown: Mapping[Staleness, Rows], rehearsals: Sequence[Rehearsal], budget: Budget) -> Staleness:
+    def _staleness(self, shown: Mapping[Way, Rows], rehearsals: Sequence[Rehearsal], budget: Budget) -> Staleness:
         """How to show the training questions; fresh where later questions are not stale.
 
         Each way is judged by questions as stale as those to come: rehearsals inside the training data, and validation. The
         number of rounds is the same for all, so that no way is helped by a lucky stop.
         """
-        if self.staleness != "auto":
-            return self.staleness if self.staleness in shown else "fresh"
         if len(shown) == 1:
             return "fresh"
-        points = dict.fromkeys(CHOICES, 0.0)
-        goals = targets(replace(self, error="absolute"), rehearsals[0].questions)
+        if self.staleness != "auto":
+            return self.staleness
+        points: dict[Staleness, float] = dict.fromkeys(WAYS, 0.0)
+        quick = replace(self, bags=1, rounds=min(self.rounds, round(USUAL / self.learning_rate)))
         for before, questions, held in rehearsals:
-            for way in CHOICES:
-                known = shown["fresh"].take(before)
-                if way != "fresh":
-                    known = shown["stale"].take(before) if way == "stale" else known.then(shown["stale"].take(before))
-                with phase("tune"):
-                    heads = self._heads(goals, known, None, (min(self.rounds, REHEARSED_ROUNDS),), budget)
-                    points[way] += quality(questions, answers(questions, heads, held.values))
-        return max(CHOICES, key=lambda way: points[way])
-
-    def _chosen_heads(self, train: Rows, valid: Rows, held: Examples, budget: Budget) -> tuple[Head, ...]:
-        """The heads of the task; of a regression's two errors the one that validation prefers."""
-        if held.task.type is not TaskType.REGRESSION or self.quantiles or self.error != "auto":
-            return self._heads(targets(self, held), train, valid, (self.rounds,) * self.bags, budget)
-        found = [
-            self._heads(targets(replace(self, error=error), held), train, valid, (self.rounds,), budget)
-            for error in ("absolute", "squared")
-        ]
-        best = max(found, key=lambda heads: quality(held, answers(held, heads, valid.values)))
-        rest = self._heads([head.target for head in best], train, valid, (self.rounds,) * self.bags, budget, skip=1)
-        return tuple(
-            Head(head.target, Bag(head.bag.forests + more.bag.forests)) for head, more in zip(best, rest, strict=True)
-        )
+            known = shown_rows([shown["fresh"].take(before), shown["stale"].take(before)])
+            with phase("tune"):
+                heads = quick._heads(questions, known, None, budget)
+                for staleness, ways in WAYS.items():
+                    found = answers(questions, [head.of(ways) for head in heads], held.values)
+                    points[staleness] += quality(questions, found)
+        return max(points, key=lambda staleness: points[staleness])
 
     def _heads(
         self,
-        goals: Sequence[Target],
-        train: Rows,
+        examples: Examples,
+        shown: Mapping[Way, Rows],
         valid: Rows | None,
-        rounds: Sequence[int],
         budget: Budget,
-        skip: int = 0,
+        rounds: Mapping[tuple[int, Way], tuple[int, ...]] | None = None,
     ) -> tuple[Head, ...]:
+        """Forests for every goal and every way of `shown`, of the given numbers of rounds or as many as `valid` says."""
         heads = []
-        for number, goal in enumerate(goals):
+        for number, goal in enumerate(targets(self, examples)):
             held = None if valid is None else valid.matrix(number)
-            heads.append(Head(goal, grow_bag(self, goal, train.matrix(number), held, tuple(rounds), budget, skip)))
+            bags: dict[Way, Bag] = {}
+            for way, rows in shown.items():
+                most = (self.rounds,) * self.bags if rounds is None else rounds[number, way]
+                bags[way] = grow_bag(self, goal, rows.matrix(number), held, most, budget)
+            heads.append(Head(goal, bags))
         return tuple(heads)
 
     def again(self, fitted: FittedTrees, examples: Examples) -> FittedTrees:
         """`fitted` grown again on more labels; features, rounds and all else that was chosen stay."""
         examples = sampled(labelled(examples), self.most_rows, fitted.budget.seed)
-        (rows,) = matrices(fitted.block, [aged(examples, fitted.ages, fitted.staleness, fitted.budget.seed)])
+        ways = WAYS[fitted.staleness]
+        shows = [examples] if ways == ("fresh",) else [examples, stale(examples, fitted.ages, fitted.budget.seed)]
+        shown = shown_rows(matrices(fitted.block, shows))
+        rounds = {(n, way): bag.rounds for n, head in enumerate(fitted.heads) for way, bag in head.bags.items()}
         with phase("fit"):
-            heads = tuple(
-                Head(old.target, grow_bag(self, old.target, rows.matrix(number), None, old.bag.rounds, fitted.budget))
-                for number, old in enumerate(fitted.heads)
-            )
+            heads = self._heads(examples, {way: shown[way] for way in ways}, None, fitted.budget, rounds)
         return replace(fitted, heads=heads)
 
 
@@ -205,22 +203,35 @@ class Rows:
     values: Real
     categorical: NDArray[np.bool_]
     labels: NDArray[np.float64]
+    time: NDArray[np.int64]
 
     @staticmethod
     def of(features: Features, examples: Examples) -> Rows:
-        return Rows(features.to_matrix(), features.categorical, examples.values.astype(np.float64))
+        return Rows(features.to_matrix(), features.native, examples.values.astype(np.float64), examples.time)
 
     def matrix(self, head: int) -> Matrix:
         """What head number `head` learns from: its own column of a multilabel task, else the labels."""
-        return Matrix(self.values, self.labels[:, head] if self.labels.ndim == 2 else self.labels, self.categorical)
+        labels = self.labels[:, head] if self.labels.ndim == 2 else self.labels
+        return Matrix(self.values, labels, self.categorical, time=self.time)
 
     def take(self, rows: NDArray[np.int64]) -> Rows:
-        return Rows(self.values[rows], self.categorical, self.labels[rows])
+        return Rows(self.values[rows], self.categorical, self.labels[rows], self.time[rows])
 
     def then(self, more: Rows) -> Rows:
         return Rows(
-            np.concatenate([self.values, more.values]), self.categorical, np.concatenate([self.labels, more.labels])
+            np.concatenate([self.values, more.values]),
+            self.categorical,
+            np.concatenate([self.labels, more.labels]),
+            np.concatenate([self.time, more.time]),
         )
+
+
+def shown_rows(rows: Sequence[Rows]) -> dict[Way, Rows]:
+    """Training rows by the way they are shown, from fresh ones and, where later questions are stale, stale ones."""
+    if len(rows) == 1:
+        return {"fresh": rows[0]}
+    fresh, old = rows
+    return {"fresh": fresh, "stale": old, "mixed": fresh.then(old)}
 
 
 class Rehearsal(NamedTuple):
@@ -233,15 +244,29 @@ class Rehearsal(NamedTuple):
 
 @dataclass(frozen=True)
 class Head:
-    """A goal and the forests grown for it."""
+    """A goal and the forests grown for it, by the way in which training questions were shown to them."""
 
     target: Target
-    bag: Bag
+    bags: Mapping[Way, Bag]
+
+    def of(self, ways: Sequence[Way]) -> Head:
+        return replace(self, bags={way: self.bags[way] for way in ways})
+
+    def margins(self, values: Real) -> NDArray[np.float64]:
+        return np.asarray(np.mean([bag.margins(values) for bag in self.bags.values()], axis=0))
+
+    def contributions(self, values: Real) -> NDArray[np.float64]:
+        return np.asarray(np.mean([bag.contributions(values) for bag in self.bags.values()], axis=0))
+
+    def answers(self, values: Real) -> NDArray[np.float64]:
+        """(n, outputs) numbers in the unit of the labels, or margins of classes."""
+        margins = self.margins(values)
+        return unrooted(margins) if self.target.objective == "root" else margins
 
 
 @dataclass(frozen=True)
 class Contributions:
-    """What each feature adds to each answer, before the link (log odds for probabilities).
+    """What each feature adds to each answer, before the link (log odds for probabilities, square roots for `root`).
 
     Attributes:
         names: The f features.
@@ -281,18 +306,18 @@ class FittedTrees:
         if not self.method.quantiles:
             raise InputError("these boosted trees were fitted without quantiles; set quantiles: [0.1, 0.5, 0.9], say")
         values = self._features(questions).to_matrix()
-        return np.sort(np.concatenate([head.bag.margins(values) for head in self.heads], axis=1), axis=1)
+        return np.sort(np.concatenate([head.margins(values) for head in self.heads], axis=1), axis=1)
 
     def contributions(self, questions: Examples) -> Contributions:
         """SHAP values by the library's own exact algorithm for trees."""
         features = self._features(questions)
-        found = np.concatenate([head.bag.contributions(features.to_matrix()) for head in self.heads], axis=1)
+        found = np.concatenate([head.contributions(features.to_matrix()) for head in self.heads], axis=1)
         return Contributions(tuple(features.names), found[:, :, :-1], found[:, :, -1])
 
     def margins(self, questions: Examples) -> NDArray[np.float64]:
-        """(n, outputs) answers before the link: what contributions add up to."""
+        """(n, outputs) answers before the link, one column for each goal: what contributions add up to."""
         values = self._features(questions).to_matrix()
-        return np.concatenate([head.bag.margins(values) for head in self.heads], axis=1)
+        return np.concatenate([head.margins(values) for head in self.heads], axis=1)
 
     def _features(self, questions: Examples) -> Features:
         with phase("features"):
@@ -310,22 +335,24 @@ def targets(method: BoostedTrees, examples: Examples) -> list[Target]:
         return [Target("binary")]
     if method.quantiles:
         return [Target("quantile", quantile=level) for level in sorted(method.quantiles)]
-    return [Target("squared" if method.error == "squared" else "absolute")]
+    return [Target(error) for error in ERRORS[method.error]]
 
 
 def answers(questions: Examples, heads: Sequence[Head], values: Real) -> NDArray[np.float64]:
     """Predictions in the shape the task asks for."""
     kind = questions.task.type
-    margins = np.concatenate([head.bag.margins(values) for head in heads], axis=1)
+    found = np.concatenate([head.answers(values) for head in heads], axis=1)
     if kind is TaskType.BINARY:
-        return _sigmoid(margins[:, 0])
+        return _sigmoid(found[:, 0])
     if kind is TaskType.MULTILABEL:
-        return _sigmoid(margins)
+        return _sigmoid(found)
     if kind is TaskType.MULTICLASS:
-        powers = np.exp(margins - margins.max(axis=1, keepdims=True))
+        powers = np.exp(found - found.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    if heads[0].target.objective != "quantile":
+        return np.asarray(found.mean(axis=1))
     central = int(np.argmin([abs(head.target.quantile - 0.5) for head in heads]))
-    return np.asarray(margins[:, central])
+    return np.asarray(found[:, central])
 
 
 def _sigmoid(margins: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,9 +8,10 @@ Deterministic for a given seed and number of threads.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -20,8 +21,17 @@ from relbench_harness.errors import InputError, nearest
 from relbench_harness.protocol.method import Budget
 
 Library = Literal["xgboost", "lightgbm"]
-Objective = Literal["binary", "multiclass", "squared", "absolute", "quantile", "rank"]
+Objective = Literal["binary", "multiclass", "squared", "absolute", "root", "quantile", "rank"]
 Real = NDArray[np.float32] | NDArray[np.float64]
+
+USUAL = 4.0
+"""How far growing usually goes: rounds × learning rate."""
+DOUBT = 2000
+"""With so many questions validation and what is usual have equal say in the number of rounds."""
+TOGETHER = 10
+"""Questions of one time are worth at most the root of their number times this."""
+ENOUGH = 200
+"""So many questions of one time tell what they have in common."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +43,51 @@ class Matrix:
         labels: (n,) numbers, class indices or relevances.
         categorical: (f,) which columns hold codes.
         groups: Ranking only: sizes of runs of rows that belong to one question.
+        time: (n,) when each row's question was asked, None where nothing is to depend on it.
     """
 
     values: Real
     labels: NDArray[np.float64]
     categorical: NDArray[np.bool_]
     groups: NDArray[np.int64] | None = None
+    time: NDArray[np.int64] | None = None
+
+    @property
+    def weight(self) -> float:
+        """How many independent questions this is worth: those of one time rise and fall together."""
+        questions = len(self.labels) if self.groups is None else len(self.groups)
+        times = 1 if self.time is None else len(np.unique(self.time))
+        return min(questions, TOGETHER * math.sqrt(questions * times))
 
     def take(self, rows: NDArray[np.int64]) -> Matrix:
         """The rows chosen, in that order (not for ranking: groups would break)."""
-        return Matrix(self.values[rows], self.labels[rows], self.categorical)
+        time = None if self.time is None else self.time[rows]
+        return Matrix(self.values[rows], self.labels[rows], self.categorical, time=time)
+
+    def rooted(self) -> Matrix:
+        return replace(self, labels=rooted(self.labels))
+
+    def levelled(self) -> Matrix:
+        """The same with all labels of a time moved to the common mean, where the time has `ENOUGH` questions to tell its own.
+
+        What all questions of a time share, a season say, is no matter of the entities asked about. With few times, trees
+        would pin it on whatever column happens to tell these apart.
+        """
+        if self.time is None:
+            return self
+        _, at, count = np.unique(self.time, return_inverse=True, return_counts=True)
+        mean = np.bincount(at, self.labels) / count
+        shared = np.where(count >= ENOUGH, mean - self.labels.mean(), 0.0)
+        return replace(self, labels=self.labels - shared[at])
+
+
+def rooted(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Square roots that keep the sign."""
+    return np.asarray(np.sign(values) * np.sqrt(np.abs(values)))
+
+
+def unrooted(roots: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.sign(roots) * roots**2)
 
 
 @dataclass(frozen=True)
@@ -50,6 +95,8 @@ class Target:
     """What the trees are grown for.
 
     Attributes:
+        objective: `root` is squared error of signed square roots: for the middle of skewed quantities, as absolute error,
+            but with gradients that tell far from near.
         classes: Number of classes, multiclass only.
         quantile: Which quantile, quantile only.
         cutoff: How many items count, rank only.
@@ -73,8 +120,8 @@ class Growth:
         row_fraction: Share of the rows each tree sees.
         min_rows: Rows (LightGBM) or sum of second derivatives (XGBoost) a leaf needs.
         l2: Ridge penalty on leaf values.
-        patience: Rounds without gain on validation before growing stops; of those grown, the best are kept by the
-            validation curve smoothed over 1 / learning_rate rounds, since single rounds of a small validation are noise.
+        patience: Rounds without gain on validation before growing stops; how many of those grown are kept, `best_round`
+            says.
     """
 
     library: Library = "xgboost"
@@ -97,6 +144,9 @@ class Growth:
     def grow(self, target: Target, train: Matrix, valid: Matrix | None, rounds: int, seed: int, budget: Budget) -> Forest:
         """A forest of at most `rounds` rounds, fewer if `valid` says so."""
         grow = _grow_xgboost if self.library == "xgboost" else _grow_lightgbm
+        if target.objective == "root":
+            target, train = replace(target, objective="squared"), train.rooted().levelled()
+            valid = None if valid is None else valid.rooted()
         return grow(self, target, train, valid, rounds, seed, budget)
 
 
@@ -121,7 +171,7 @@ class Forest(Protocol):
 
 # -- XGBoost ----------------------------------------------------------------------------------------------------------
 
-_XGBOOST: Mapping[Objective, tuple[str, str]] = {
+_XGBOOST: Mapping[str, tuple[str, str]] = {
     "binary": ("binary:logistic", "auc"),
     "multiclass": ("multi:softprob", "mlogloss"),
     "squared": ("reg:squarederror", "mae"),
@@ -176,6 +226,7 @@ def _grow_xgboost(
         }
     data = _dmatrix(train, budget)
     watched = [] if valid is None else [(_dmatrix(valid, budget), "valid")]
+    watching = 0.0 if valid is None else valid.weight
     curves: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
         parameters,
@@ -188,7 +239,7 @@ def _grow_xgboost(
     )
     if watched:
         (name, curve), *_ = curves["valid"].items()
-        booster = booster[: best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate)]
+        booster = booster[: best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate, watching)]
     return _XGBoostForest(booster, booster.num_boosted_rounds(), budget, train.categorical)
 
 
@@ -234,7 +285,7 @@ class _XGBoostForest:
 
 # -- LightGBM ---------------------------------------------------------------------------------------------------------
 
-_LIGHTGBM: Mapping[Objective, tuple[str, str]] = {
+_LIGHTGBM: Mapping[str, tuple[str, str]] = {
     "binary": ("binary", "auc"),
     "multiclass": ("multiclass", "multi_logloss"),
     "squared": ("regression", "l1"),
@@ -289,7 +340,8 @@ def _grow_lightgbm(
     kept = booster.current_iteration()
     if watched:
         (name, curve), *_ = curves["valid"].items()
-        kept = best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate)
+        assert valid is not None
+        kept = best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate, valid.weight)
     return _LightGBMForest(booster, kept, budget, target.classes)
 
 
@@ -329,15 +381,22 @@ class _LightGBMForest:
         return np.asarray(self.booster.feature_importance("gain"), dtype=np.float64)
 
 
-def best_round(curve: Sequence[float], more_is_better: bool, learning_rate: float) -> int:
-    """How many rounds to keep: the best of `curve` averaged over 1 / learning_rate rounds, at least half as many."""
+def best_round(curve: Sequence[float], more_is_better: bool, learning_rate: float, questions: float) -> int:
+    """How many rounds to keep: between what validation likes best and what is usual, nearer to the former the more it asks.
+
+    The best of `curve` is taken of its mean over 1 / learning_rate rounds (at least half as many are kept). On a few hundred
+    questions even that is mostly noise, while `USUAL` / learning_rate rounds were never far from the best on small tasks.
+    """
     width = int(np.clip(round(1 / learning_rate), 1, 50))
     values = np.asarray(curve) if more_is_better else -np.asarray(curve)
     half = width // 2
     sums = np.concatenate([[0.0], np.cumsum(values)])
     centre = np.arange(min(half, len(values) - 1), len(values))
     begin, end = np.maximum(centre - half, 0), np.minimum(centre + half + 1, len(values))
-    return int(centre[np.argmax((sums[end] - sums[begin]) / (end - begin))]) + 1
+    liked = int(centre[np.argmax((sums[end] - sums[begin]) / (end - begin))]) + 1
+    trust = questions / (questions + DOUBT)
+    kept = math.exp(trust * math.log(liked) + (1 - trust) * math.log(USUAL / learning_rate))
+    return int(np.clip(round(kept), 1, len(values)))
 
 
 def _metric(first: str, fallback: str, valid: Matrix | None) -> str:
@@ -397,16 +456,14 @@ def grow_bag(
     valid: Matrix | None,
     rounds: tuple[int, ...],
     budget: Budget,
-    skip: int = 0,
 ) -> Bag:
-    """One forest per entry of `rounds`, each with a seed of its own drawn from the budget's; the first `skip` left out."""
+    """One forest per entry of `rounds`, each with a seed of its own drawn from the budget's."""
     if train.values.shape[1] == 0 or (target.objective != "rank" and len(np.unique(train.labels)) < 2):
         return Bag((ConstantForest(_constant(target, train.labels)),))
     return Bag(
         tuple(
             growth.grow(target, train, valid, most, 1000 * budget.seed + number, budget)
             for number, most in enumerate(rounds)
-            if number >= skip
         )
     )
 
@@ -421,6 +478,8 @@ def _constant(target: Target, labels: NDArray[np.float64]) -> tuple[float, ...]:
         return tuple(float(x) for x in np.log(counts / counts.sum()))
     if target.objective == "squared":
         return (float(labels.mean()),)
+    if target.objective == "root":
+        return (float(rooted(labels).mean()),)
     if target.objective == "rank":
         return (0.0,)
     return (float(np.quantile(labels, target.quantile)),)

@@ -54,7 +54,7 @@ class Pairs:
             self,
             values=np.concatenate([self.values, features.to_matrix()], axis=1),
             names=(*self.names, *features.names),
-            categorical=np.concatenate([self.categorical, features.categorical]),
+            categorical=np.concatenate([self.categorical, features.native]),
         )
 
 

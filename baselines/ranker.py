@@ -133,7 +133,7 @@ class FittedQueryCandidates:
 
     def pairs(self, questions: Examples) -> Pairs:
         question, item, features = self.query.pairs(questions)
-        return Pairs(question, item, features.to_matrix(), tuple(features.names), features.categorical)
+        return Pairs(question, item, features.to_matrix(), tuple(features.names), features.native)
 
 
 def relevant(pairs: Pairs, truth: Ragged) -> NDArray[np.bool_]:

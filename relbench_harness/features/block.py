@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from relbench_harness.protocol.method import Examples
 
+FEW = 12
+
 
 @dataclass(frozen=True)
 class Column:
@@ -71,6 +73,16 @@ class Features:
     def categorical(self) -> NDArray[np.bool_]:
         """(columns,) which columns are categorical."""
         return np.asarray([column.vocabulary is not None for column in self.columns], dtype=bool)
+
+    @property
+    def native(self) -> NDArray[np.bool_]:
+        """(columns,) categorical columns with so few categories that trees may split them at will.
+
+        With more, a tree that may choose any subset of categories learns names by heart. Codes follow frequency, so that as
+        numbers they still tell common categories from rare ones.
+        """
+        few = [column.vocabulary is not None and len(column.vocabulary) <= FEW for column in self.columns]
+        return np.asarray(few, dtype=bool)
 
     def concat(self, other: Features) -> Features:
         """Both sets of columns, side by side; a name that both have gets a number in the second."""

@@ -23,6 +23,7 @@ from relbench_harness.features.block import Column
 
 DAY = 86_400_000_000_000
 """Nanoseconds of a day."""
+HOUR = DAY // 24
 MISSING = np.iinfo(np.int64).min
 """What `instants` returns for a null."""
 
@@ -138,12 +139,17 @@ def gathered(values: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np
 
 
 def calendar(values: NDArray[np.int64], rows: NDArray[np.int64], at: NDArray[np.int64], name: str) -> Iterator[Column]:
-    """Parts of a date and its age in days at `at` (negative where the date is still to come)."""
+    """Parts of a date and its age in days at `at` (negative where the date is still to come).
+
+    The year is left out: later questions meet years that training never saw, and the age says the same without drift.
+    """
     moment = np.where(rows >= 0, values[rows] if len(values) else MISSING, MISSING)
     filled = moment != MISSING
     age = np.where(filled, (at.astype(np.float64) - moment.astype(np.float64)) / DAY, np.nan)
     yield Column(f"{name}.age", age)
-    for part, numbers_ in date_parts(moment).items():
+    parts = date_parts(moment)
+    del parts["year"]
+    for part, numbers_ in parts.items():
         yield Column(f"{name}.{part}", np.where(filled, numbers_, np.nan))
 
 

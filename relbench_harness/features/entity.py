@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.table import Table
 from relbench_harness.features.block import Column, Features
-from relbench_harness.features.encode import DAY, Encoder, date_parts, fit_encoders
+from relbench_harness.features.encode import DAY, HOUR, Encoder, date_parts, fit_encoders
 from relbench_harness.protocol.method import Examples
 
 
@@ -93,21 +93,56 @@ def visible_parents(
 
 @dataclass(frozen=True)
 class Calendar:
-    """The question's time: month, day of the month, weekday, hour, and how stale the database is (days).
+    """The question's time (month, day of the month, weekday, hour) and how stale the database is (days).
+
+    A part of the calendar is a feature only if training saw its values come back. Where questions are asked at six times,
+    the weekday tells which of the six it was, and what is learned of it never happens again.
 
     Attributes:
-        year: Whether the year is a feature too; trees cannot extrapolate it.
+        returns: In how many years each month, months each day, weeks each weekday, days each hour must have been met, on
+            average.
     """
 
-    year: bool = False
+    returns: int = 3
 
-    def fit(self, train: Examples) -> Calendar:
-        return self
+    def fit(self, train: Examples) -> FittedCalendar:
+        time = np.unique(train.time)
+        parts, periods = _calendar_parts(time), _periods(time)
+        return FittedCalendar(tuple(p for p in parts if _recurs(parts[p], periods[p], self.returns)))
+
+
+@dataclass(frozen=True)
+class FittedCalendar:
+    """The parts of the calendar that came back."""
+
+    parts: tuple[str, ...]
 
     def compute(self, examples: Examples) -> Features:
-        parts = date_parts(examples.time)
-        if not self.year:
-            del parts["year"]
-        parts["hour"] = (examples.time // 3_600_000_000_000 % 24).astype(np.float64)
-        parts["staleness"] = (examples.time - examples.cutoff) / DAY
-        return Features(len(examples), tuple(Column(f"question.{part}", values) for part, values in parts.items()))
+        found = _calendar_parts(examples.time)
+        columns = [Column(f"question.{part}", found[part]) for part in self.parts]
+        columns.append(Column("question.staleness", (examples.time - examples.cutoff) / DAY))
+        return Features(len(examples), tuple(columns))
+
+
+def _calendar_parts(time: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    parts = date_parts(time)
+    del parts["year"]
+    return parts | {"hour": (time // HOUR % 24).astype(np.float64)}
+
+
+def _periods(time: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """The period within which each part of the calendar runs through its values once, numbered."""
+    parts = date_parts(time)
+    days = (time // DAY).astype(np.float64)
+    return {
+        "month": parts["year"],
+        "day": 12 * parts["year"] + parts["month"],
+        "weekday": days - parts["weekday"],
+        "hour": days,
+    }
+
+
+def _recurs(values: NDArray[np.float64], periods: NDArray[np.float64], returns: int) -> bool:
+    """Whether there is more than one value, and each was met in at least `returns` periods on average."""
+    different = len(np.unique(values))
+    return different > 1 and len(np.unique(np.stack([values, periods]), axis=1).T) >= returns * different

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from relbench_harness.baselines.boosted_trees import BoostedTrees, FittedTrees
-from relbench_harness.baselines.boosting import best_round
+from relbench_harness.baselines.boosting import Growth, Matrix, Target, best_round, rooted, unrooted
 from relbench_harness.baselines.quality import quality
 from relbench_harness.baselines.selection import identity
-from relbench_harness.baselines.staleness import aged, gaps, origins
+from relbench_harness.baselines.staleness import WAYS, gaps, origins, stale
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
@@ -109,7 +109,7 @@ def test_refit_keeps_rounds_and_learns_from_more(shop: Shop) -> None:
     model = fitted(shop, TaskType.REGRESSION, SMALL)
     more = shop.examples(TaskType.REGRESSION, (*TRAIN, *VALID), 220)
     again = model.refit(more)
-    assert [h.bag.rounds for h in again.heads] == [h.bag.rounds for h in model.heads]
+    assert [h.bags["fresh"].rounds for h in again.heads] == [h.bags["fresh"].rounds for h in model.heads]
     test = shop.examples(TaskType.REGRESSION, TEST, 220)
     assert (again.predict(test) != model.predict(test)).any()
     assert quality(test, again.predict(test)) > -1.6
@@ -150,10 +150,9 @@ def test_stale_questions_see_as_little_as_later_ones(shop: Shop) -> None:
     train, valid = stale_world(shop)
     ages = gaps(valid)
     assert sorted(ages // DAY) == [0, 20]
-    old = aged(train, ages, "stale", seed=0)
+    old = stale(train, ages, seed=0)
     assert set((old.time - old.cutoff) // DAY) == {0, 20}
-    assert len(aged(train, ages, "mixed", seed=0)) == 2 * len(train)
-    assert aged(train, ages, "fresh", seed=0) is train
+    assert (old.cutoff <= train.cutoff).all() and (old.time == train.time).all()
 
 
 def test_rehearsals_stay_inside_the_training_data(shop: Shop) -> None:
@@ -167,12 +166,13 @@ def test_rehearsals_stay_inside_the_training_data(shop: Shop) -> None:
         assert asked.time.max() < 200 * DAY
 
 
-@pytest.mark.parametrize("way", ["auto", "fresh", "stale", "mixed"])
+@pytest.mark.parametrize("way", ["auto", *WAYS])
 def test_every_way_answers(shop: Shop, way: str) -> None:
     train, valid = stale_world(shop)
     model = replace(SMALL, rounds=20, staleness=way).fit(train, valid, BUDGET)
     assert isinstance(model, FittedTrees)
-    assert model.staleness in ("fresh", "stale", "mixed")
+    assert model.staleness == way or (way == "auto" and model.staleness in WAYS)
+    assert set(model.heads[0].bags) == set(WAYS[model.staleness])
     assert quality(valid, model.predict(valid)) > -2.5
 
 
@@ -194,9 +194,47 @@ def test_bad_settings_are_named(change: dict[str, object], message: str) -> None
 
 def test_a_lucky_first_round_is_not_kept() -> None:
     curve = np.concatenate([[0.9], np.linspace(0.6, 0.8, 60), np.linspace(0.8, 0.7, 60)])
-    assert abs(best_round(curve.tolist(), True, 0.1) - 61) < 5
-    assert abs(best_round((-curve).tolist(), False, 0.1) - 61) < 5
-    assert best_round([0.5], True, 0.03) == 1
+    assert abs(best_round(curve.tolist(), True, 0.1, 10**6) - 61) < 5
+    assert abs(best_round((-curve).tolist(), False, 0.1, 10**6) - 61) < 5
+    assert best_round([0.5], True, 0.03, 10**6) == 1
+
+
+def test_a_small_validation_hardly_moves_the_number_of_rounds() -> None:
+    curve = np.linspace(0.6, 0.8, 1000).tolist()
+    few, more, many = (best_round(curve, True, 0.05, questions) for questions in (50, 2000, 10**6))
+    assert 80 <= few < 90 < more < 400 < 900 < many
+
+
+def test_what_a_time_shares_is_not_learned_and_few_times_are_not_trusted() -> None:
+    time = np.repeat([1, 2, 3], [300, 300, 50])
+    labels = np.repeat([1.0, 3.0, 9.0], [300, 300, 50]) + np.tile([-0.5, 0.5], 325)
+    rows = Matrix(np.zeros((650, 1), np.float32), labels, np.zeros(1, bool), time=time)
+    level = rows.levelled().labels
+    np.testing.assert_allclose([level[:300].mean(), level[300:600].mean()], labels.mean())
+    np.testing.assert_array_equal(level[600:], labels[600:])
+    assert rows.weight < rows.take(np.arange(0, 650, 2)).weight * 2
+    assert replace(rows, time=np.arange(650)).weight == 650
+    assert replace(rows, time=None).weight == pytest.approx(10 * 650**0.5)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_skewed_labels_are_answered_by_their_middle(library: str) -> None:
+    """Half of the labels are zero, some are huge: the mean is a bad answer, and which column tells is learned all the same."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(3000, 4)).astype(np.float32)
+    size = np.exp(2 * values[:, 0] + rng.normal(size=3000))
+    labels = np.where(values[:, 1] > 0, size, 0.0)
+    rows, growth = Matrix(values, labels, np.zeros(4, bool)), Growth(library=library, learning_rate=0.1)
+    found = {
+        objective: growth.grow(Target(objective), rows.take(np.arange(2000)), None, 100, 0, BUDGET).margins(values[2000:])[
+            :, 0
+        ]
+        for objective in ("root", "squared")
+    }
+    found["root"] = unrooted(found["root"])
+    error = {objective: np.abs(answer - labels[2000:]).mean() for objective, answer in found.items()}
+    assert error["root"] < 0.85 * error["squared"]
+    np.testing.assert_allclose(unrooted(rooted(np.array([-4.0, 0, 9]))), [-4, 0, 9])
 
 
 def test_equal_questions_about_other_rows_are_not_taken_for_known(shop: Shop) -> None:

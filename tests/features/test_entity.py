@@ -70,7 +70,7 @@ def test_every_type_of_column_is_read_or_left_out(database_of: Callable[..., Dat
     assert found["truth"].values[0] == 1 and found["money"].values[0] == 1.5
     assert found["list"].values[0] == 2 and found["wait"].values[0] == 5
     assert found["day.weekday"].values[0] == 5 and found["day.age"].values[0] == 0
-    assert np.isnan(found["far.year"].values[0]) and np.isnan(found["order by \"'"].values[0])
+    assert np.isnan(found["far.age"].values[0]) and np.isnan(found["order by \"'"].values[0])
     assert found["word"].vocabulary == ("x",)
     assert np.isnan(found.to_matrix()[1]).all()
     assert not {"none", "bytes"} & set(found.names)
@@ -97,3 +97,17 @@ def test_context_follows_the_latest_visible_row(shop: Database, questions: Ask) 
     asked = questions(shop, "orders", [0, 1, 4], [2, 3, 9])
     found = ParentContext().fit(asked).compute(asked)
     assert found["own customer: orders[customer] rows"].values.tolist() == [1, 3, 0]
+
+
+def test_the_calendar_tells_only_what_comes_back(shop: Database, questions: Ask) -> None:
+    """Six quarterly times: weekday and month name one of them each; years of weekly times: every part but the hour."""
+    few = questions(shop, "customers", [0] * 6, range(100, 640, 90), fit_day=640)
+    assert Calendar().fit(few).compute(few).names == ["question.staleness"]
+    days = range(0, 4000, 3)
+    many = questions(shop, "customers", [0] * len(days), days, fit_day=4000)
+    assert Calendar().fit(many).compute(many).names == [
+        "question.month",
+        "question.day",
+        "question.weekday",
+        "question.staleness",
+    ]
