@@ -90,7 +90,7 @@ def _as_rows(value: object, questions: Examples) -> NDArray[np.float64]:
     if questions.task.type is TaskType.MULTICLASS:
         # an unknown class, −1, votes for none
         return np.eye(len(questions.classes) + 1)[labels.astype(np.int64)][:, :-1]
-    return labels.astype(np.float64).reshape(len(labels), -1)
+    return labels.astype(np.float64).reshape(len(labels), questions.width or 1)
 
 
 def _recent_items(
