@@ -25,8 +25,9 @@ from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .exchanges import Interactions
+from .histories import ALWAYS
 from .reader import Batch, Reader, Reading
-from .relational import Headed, Relational, prepare
+from .relational import Headed, Relational, judged, prepare
 from .rows import ForeignKey, RowEncoder
 from .training import History, autocast, device_of, draw, learn
 
@@ -68,6 +69,7 @@ class Questions:
         records, folds: Of the candidates and their parents; `item_place` finds the candidates among them.
         group: (questions,) which of the distinct cut-offs is each question's.
         popularity: (cut-offs, c, features).
+        hidden: (cut-offs, c) which candidates were not there yet: no answer, and no lesson either.
         question, place, pairs: (pairs,), (pairs,), (pairs, features): past items, as places among the candidates.
         true_question, true_place: (positives,).
     """
@@ -79,6 +81,7 @@ class Questions:
     item_place: Tensor
     group: Tensor
     popularity: Tensor
+    hidden: Tensor
     question: Tensor
     place: Tensor
     pairs: Tensor
@@ -94,12 +97,16 @@ class ItemReading:
         self.interactions = Interactions(train, reading.database)
         assert train.task.item_table is not None
         self.table = train.task.item_table
-        self.count = len(reading.database[self.table])
+        items = reading.database[self.table]
+        self.count = len(items)
+        self.times = np.full(self.count, ALWAYS) if items.times is None else items.times
 
     def batch(self, questions: Examples, seed: list[int] | None = None, most: int | None = None) -> Questions:
         """The batch of `questions` against `most` items (the true and the past ones among them) or all."""
         pairs = self.interactions.pairs(questions.entity, questions.cutoff)
         truth, owner = self._truth(questions)
+        there = self.times[truth] < questions.cutoff[owner]
+        truth, owner = truth[there], owner[there]
         chosen = np.arange(self.count)
         if most is not None and self.count > most:
             drawn = np.random.default_rng(seed).choice(self.count, most, replace=False)
@@ -116,6 +123,7 @@ class ItemReading:
             item_place=torch.from_numpy(np.searchsorted(ordered[self.table], chosen)),
             group=torch.from_numpy(group),
             popularity=torch.from_numpy(popularity),
+            hidden=torch.from_numpy(self.times[chosen] >= cutoffs[:, None]),
             question=torch.from_numpy(pairs.question),
             place=torch.from_numpy(np.searchsorted(chosen, pairs.item)),
             pairs=torch.from_numpy(pairs.features),
@@ -174,7 +182,7 @@ class ItemScores(nn.Module):
             met = self.judge(met)[:, 0].to(scores.dtype)
             place = batch.question * scores.shape[1] + batch.place
             scores = scores.reshape(-1).index_add(0, place, met).view_as(scores)
-        found: Tensor = scores
+        found: Tensor = scores.masked_fill(batch.hidden.index_select(0, batch.group), -torch.inf)
         return found
 
 
@@ -215,6 +223,7 @@ def fit_items(
     fitted = FittedItems(method, parts, setting.reader, network, train, budget, History())
     judge = None
     if valid is not None:
+        valid = judged(valid)
         known = list(fitted.read(valid))
         metric = PRIMARY[valid.task.type].name
 
@@ -262,13 +271,14 @@ class FittedItems:
         return Loader(lambda part: items.batch(asked.take(part)), parts, device=device_of(self.budget))
 
     def answers(self, batches: Iterable[Questions], k: int) -> NDArray[np.int64]:
-        """(n, k) the best items; −1 where there are fewer than k."""
+        """(n, k) the best items there are; −1 where they are fewer than k."""
         device = next(self.network.parameters()).device
         self.network.eval()
         best = []
         with torch.no_grad(), autocast(device):
             for batch in batches:
                 scores = self.network(batch).float()
-                top = scores.topk(min(k, scores.shape[1]), dim=1).indices.cpu().numpy()
-                best.append(np.pad(top, ((0, 0), (0, k - top.shape[1])), constant_values=-1))
+                top = scores.topk(min(k, scores.shape[1]), dim=1)
+                items = torch.where(top.values.isfinite(), top.indices, -1).cpu().numpy()
+                best.append(np.pad(items, ((0, 0), (0, k - items.shape[1])), constant_values=-1))
         return np.concatenate(best)

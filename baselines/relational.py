@@ -28,6 +28,8 @@ from .histories import Histories
 from .reader import Batch, Reader, Reading
 from .training import History, Schedule, autocast, device_of, draw, learn
 
+JUDGED = 20_000
+"""More validation questions than this are sampled: their batches are kept, and read after every epoch."""
 STALE = 0.5
 """Share of the training questions that are asked with an old view where later questions have one."""
 
@@ -172,6 +174,7 @@ def fit(
     fitted = Fitted(method, reader, network, answer, budget, staleness, History())
     judge = None
     if valid is not None:
+        valid = judged(valid)
         known = list(in_order(reader.open(valid), valid, schedule.batch, device))
         scale = float(np.std(train.values, ddof=1)) if len(train) > 1 else 1.0
         metric = PRIMARY[valid.task.type]
@@ -203,6 +206,13 @@ def aged(questions: Examples, staleness: NDArray[np.int64] | None, seed: list[in
     random = np.random.default_rng(seed)
     drawn = random.choice(staleness, len(questions)) * (random.random(len(questions)) < STALE)
     return replace(questions, cutoff=np.minimum(questions.cutoff, questions.time - drawn))
+
+
+def judged(valid: Examples) -> Examples:
+    """The validation questions by which learning is stopped: all, or where there are many an even part of them."""
+    if len(valid) <= JUDGED:
+        return valid
+    return valid.take(np.linspace(0, len(valid) - 1, JUDGED).astype(np.int64))
 
 
 def in_order(reading: Reading, questions: Examples, size: int, device: torch.device) -> Loader[Batch]:

@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from sklearn.metrics import roc_auc_score
 
+from relbench_harness.data.database import Database
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget
 
 sys.path.insert(0, str(Path(__file__).parent))
-from small_shop import DAY, USERS, asked, scrambled, shop
+from small_shop import DAY, ITEMS, USERS, asked, scrambled, shop
 
 TINY = RelationalGNN(channels=8, fans=(4, 2), epochs=2, steps=3, batch=64)
 ONE = Budget(threads=1, device="cpu")
@@ -67,3 +69,21 @@ def test_unknown_layers_and_parts_are_refused() -> None:
         RelationalGNN(layer="sge")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no parts"):
         RelationalGNN(parts="both")  # type: ignore[arg-type]
+
+
+def test_items_that_are_not_there_yet_are_not_recommended() -> None:
+    database = shop()
+    items = database["items"]
+    known_since = np.sort(np.arange(ITEMS) % 3) * 60 * DAY
+    rows = items.rows.append_column("since", pa.array(known_since).cast(pa.timestamp("ns")))
+    timed = Database([*(t for t in database.values() if t.name != "items"), replace(items, rows=rows, time="since")])
+    train, later = (asked(timed, TaskType.RECOMMENDATION, days) for days in (TRAIN, LATER))
+    early = asked(timed, TaskType.RECOMMENDATION, range(50, 171, 10))
+    fitted = TINY.fit(train, later, ONE)
+    answers = fitted.predict(replace(early, labels=None)).astype(np.int64)
+    named = answers >= 0
+    assert (known_since[answers.clip(0)] < early.cutoff[:, None])[named].all()
+    assert named.all()
+    first = asked(timed, TaskType.RECOMMENDATION, range(0, 171, 170))
+    told = fitted.predict(replace(first, labels=None)).astype(np.int64)
+    assert (told[first.time == 0] == -1).all()

@@ -82,13 +82,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 CASES = [
-    pytest.param(
-        method,
-        task,
-        marks=[pytest.mark.xfail(strict=True, reason="products that are launched later are among the candidates")]
-        if (method, task) == ("gnn", "customer-products")
-        else [],
-    )
+    (method, task)
     for method in SMALL
     for task in ("customer-churn", "customer-fraud", "customer-products", "customer-spend", "product-category")
     if method != "lightgbm_dfs" or task in ("customer-churn", "product-category")
