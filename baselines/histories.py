@@ -170,10 +170,6 @@ class Histories:
         self.scale = np.where(varies, raw.std(0), np.inf)
         self.edges = np.quantile((raw - self.middle) / self.scale, np.linspace(0, 1, BINS + 1), axis=0)
 
-    @property
-    def width(self) -> int:
-        return len(self.middle)
-
     def open(self, questions: Examples) -> OpenHistories:
         """The histories of the database that `questions` are about, or any at no later cut-offs."""
         opened, self._opened = self._opened, None

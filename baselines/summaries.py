@@ -130,10 +130,8 @@ class History:
         """(n, len(LAST), columns) means over each parent's last rows before its cut-off, NaN where there is no value."""
         low = self.start[parent]
         past = before(self.available, low, self.start[parent + 1], cutoff)
-        firsts = [np.maximum(low, past - last) for last in LAST]
-        counts = np.stack([self._count(first, past, parent) for first in firsts], axis=1)
-        totals = np.stack([self.totals[past + parent] - self.totals[first + parent] for first in firsts], axis=1)
-        return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
+        tallies = [self._tally(np.maximum(low, past - last), past, parent) for last in LAST]
+        return np.stack([np.where(count > 0, total / np.maximum(count, 1), np.nan) for count, total in tallies], axis=1)
 
     def _age(self, row: NDArray[np.int64], there: NDArray[np.bool_], cutoff: NDArray[np.int64]) -> Floats:
         """Logarithm of the days since each event; −1 where there is none."""
@@ -142,15 +140,15 @@ class History:
         return age
 
     def _mean(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
-        total = self.totals[past + opened] - self.totals[first + opened]
-        return np.asarray(np.arcsinh(total / np.maximum(self._count(first, past, opened), 1)))
+        count, total = self._tally(first, past, opened)
+        return np.asarray(np.arcsinh(total / np.maximum(count, 1)))
 
-    def _count(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
-        """(n, columns) how many values are there."""
+    def _tally(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """(n, columns) how many values are there, and their sums."""
         count = np.repeat((past - first)[:, None].astype(np.float64), self.totals.shape[1], axis=1)
         for column, running in self.missing.items():
             count[:, column] -= running[past + opened] - running[first + opened]
-        return count
+        return count, self.totals[past + opened] - self.totals[first + opened]
 
     def _sum(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
         return np.asarray(np.arcsinh(self.totals[past + opened] - self.totals[first + opened]))
