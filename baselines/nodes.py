@@ -11,7 +11,7 @@ from .rows import RowEncoder, module_name
 
 def node_states(batch: Batch, encoder: RowEncoder, ages: nn.ModuleDict) -> dict[str, Tensor]:
     """Table → (nodes, channels) before any node hears of another; a node whose parents are not yet visible stands alone."""
-    own, full = encoder(batch.records, batch.folds)
+    own, full = encoder(batch.content)
     states = {}
     for table, row in batch.row.items():
         state = full[table].index_select(0, row)

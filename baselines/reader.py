@@ -24,9 +24,10 @@ from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
 from relbench_harness.timing import phase
 
+from .asof import as_of_keys, latest_before
 from .drift import steady
 from .histories import SAMPLE, Histories
-from .rows import Ancestry, ForeignKey
+from .rows import GAPS, Ancestry, Content, RowEncoder, Rows
 
 DAY = 86_400e9
 AGES = 7
@@ -49,8 +50,7 @@ class Batch:
     """What a relational network reads.
 
     Attributes:
-        records: Table → (distinct rows, words), packed.
-        folds: Foreign key → place of each distinct row's older parent, −1 for none.
+        content: The distinct rows.
         row: Table → (nodes,) place of each node's row among the distinct ones.
         age: Table → (nodes, AGES), for tables with a time.
         bare: Table → (nodes, 1) whether the row is no older than the cut-off, so that its parents may be hidden; absent
@@ -62,8 +62,7 @@ class Batch:
         labels: (questions, …), None where unknown.
     """
 
-    records: dict[str, Tensor]
-    folds: dict[ForeignKey, Tensor]
+    content: Content
     row: dict[str, Tensor]
     age: dict[str, Tensor]
     bare: dict[str, Tensor]
@@ -98,6 +97,7 @@ class Reader:
             self.steady = {name: _steady(self.encoders, known, name) for name in known}
             ancestry = Ancestry(known)
             self.late, self.parents = ancestry.late(known), ancestry.parent
+            self.beside = as_of_keys(known, train.task.entity_table)
             self.span = float(max(_span(known), DAY))
             self.histories = Histories(train, asked)
 
@@ -105,6 +105,10 @@ class Reader:
         """The database of `questions` ready to be sampled, for them or any at no later cut-offs."""
         with phase("graph"):
             return Reading(self, questions)
+
+    def row_encoder(self, channels: int) -> RowEncoder:
+        beside = {key.name: key.beside for key in self.beside}
+        return RowEncoder(self.encoders.layouts, self.steady, self.parents, beside, channels, self.generations)
 
     def fanouts(self, graph: Graph) -> list[dict[Step, int]]:
         """Steps taken at each hop.
@@ -162,15 +166,13 @@ class Reading:
         around = self.sampler.sample(self.reader.task.entity_table, questions.entity, questions.cutoff, seed)
         nodes = {name: n for name, n in around.nodes.items() if len(n)}
         distinct = {name: n.distinct for name, n in nodes.items()}
-        rows = self.ancestry.close({name: d[0] for name, d in distinct.items()}, self.reader.generations)
+        rows, content = self.content({name: d[0] for name, d in distinct.items()})
         row = {}
         for name, (few, index) in distinct.items():
             place = np.searchsorted(rows[name], few)
             row[name] = torch.from_numpy(place[index])
-        records, folds = self.rows(rows)
         return Batch(
-            records=records,
-            folds=folds,
+            content=content,
             row=row,
             age=self._ages(around),
             bare=_bare(around),
@@ -185,10 +187,23 @@ class Reading:
             table=around.table,
         )
 
-    def rows(self, rows: Mapping[str, NDArray[np.int64]]) -> tuple[dict[str, Tensor], dict[ForeignKey, Tensor]]:
-        """What a `RowEncoder` reads: the packed records of `rows` (closed under parents), and the places of their parents."""
+    def content(self, asked: Mapping[str, Rows]) -> tuple[dict[str, Rows], Content]:
+        """Table → the rows that are read to say what those of `asked` (ascending, by table) are, and what they hold."""
+        keys = [key for key in self.reader.beside if key.table in asked]
+        found = {key: latest_before(self.graph, key, asked[key.table]) for key in keys}
+        more = [(key.beside, other) for key, (other, _) in found.items()]
+        rows = self.ancestry.close(asked, self.reader.generations, more)
+        beside, gaps = {}, {}
+        for key, (other, days) in found.items():
+            if not (other >= 0).any():
+                continue
+            at = np.searchsorted(rows[key.table], asked[key.table])
+            place, gap = np.full(len(rows[key.table]), -1), np.zeros((len(rows[key.table]), GAPS), np.float32)
+            place[at] = np.where(other >= 0, np.searchsorted(rows[key.beside], other), -1)
+            gap[at] = np.stack([np.ones(len(days)), np.log1p(days) / 5, np.exp(-days)], axis=1) * (other >= 0)[:, None]
+            beside[key.name], gaps[key.name] = torch.from_numpy(place), torch.from_numpy(gap)
         folds = {key: torch.from_numpy(place) for key, place in self.ancestry.folds(rows).items()}
-        return {name: self.attributes.take(name, r) for name, r in rows.items()}, folds
+        return rows, Content({name: self.attributes.take(name, r) for name, r in rows.items()}, folds, beside, gaps)
 
     def _ages(self, around: Neighbourhood) -> dict[str, Tensor]:
         span = self.reader.span / DAY

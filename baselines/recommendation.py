@@ -28,7 +28,7 @@ from .exchanges import Interactions
 from .histories import ALWAYS
 from .reader import Batch, Reader, Reading
 from .relational import Headed, Relational, judged, prepare
-from .rows import ForeignKey, RowEncoder
+from .rows import Content, RowEncoder
 from .training import History, autocast, device_of, draw, learn
 
 Parts = Literal["hybrid", "two_tower", "id_aware"]
@@ -66,7 +66,7 @@ class Questions:
     Attributes:
         around: The questions' neighbourhoods.
         candidates: (c,) items scored.
-        records, folds: Of the candidates and their parents; `item_place` finds the candidates among them.
+        content: Of the candidates and their parents; `item_place` finds the candidates among them.
         group: (questions,) which of the distinct cut-offs is each question's.
         popularity: (cut-offs, c, features).
         hidden: (cut-offs, c) which candidates were not there yet: no answer, and no lesson either.
@@ -76,8 +76,7 @@ class Questions:
 
     around: Batch
     candidates: Tensor
-    records: dict[str, Tensor]
-    folds: dict[ForeignKey, Tensor]
+    content: Content
     item_place: Tensor
     group: Tensor
     popularity: Tensor
@@ -113,13 +112,11 @@ class ItemReading:
             chosen = np.unique(np.concatenate([drawn, truth, pairs.item]))
         cutoffs, group = np.unique(questions.cutoff, return_inverse=True)
         popularity = np.stack([self.interactions.item_features(int(c))[chosen] for c in cutoffs])
-        ordered = self.reading.ancestry.close({self.table: chosen}, self.reading.reader.generations)
-        records, folds = self.reading.rows(ordered)
+        ordered, content = self.reading.content({self.table: chosen})
         return Questions(
             around=self.reading.batch(questions),
             candidates=torch.from_numpy(chosen),
-            records=records,
-            folds=folds,
+            content=content,
             item_place=torch.from_numpy(np.searchsorted(ordered[self.table], chosen)),
             group=torch.from_numpy(group),
             popularity=torch.from_numpy(popularity),
@@ -169,7 +166,7 @@ class ItemScores(nn.Module):
         view = self.view.embed(batch.around)
         fresh = batch.candidates >= self.own.num_embeddings
         own = self.own(batch.candidates.masked_fill(fresh, 0)).masked_fill(fresh[:, None], 0.0)
-        attributes = self.encoder(batch.records, batch.folds)[1][self.table].index_select(0, batch.item_place)
+        attributes = self.encoder(batch.content)[1][self.table].index_select(0, batch.item_place)
         lately = self.popular(batch.popularity)
         scores = self.rise(lately)[..., 0].index_select(0, batch.group)
         item = attributes + (own * (torch.rand(len(own), 1, device=own.device) > FORGET) if self.training else own)
@@ -203,13 +200,7 @@ def fit_items(
     channels = method.channels
     trunk = method.trunk(setting.reader, setting.reading)
     view = Headed(trunk, channels, setting.reader.histories, None, method.dropout)
-    encoder = RowEncoder(
-        setting.reader.encoders.layouts,
-        setting.reader.steady,
-        setting.reader.parents,
-        channels,
-        setting.reader.generations,
-    )
+    encoder = setting.reader.row_encoder(channels)
     widths = (items.interactions.item_width, items.interactions.pair_width)
     network = ItemScores(view, encoder, items.table, items.count, widths, channels, parts).to(setting.device)
     schedule = replace(method.schedule, epochs=epochs or method.epochs)

@@ -21,7 +21,7 @@ from relbench_harness.graph.structure import Step
 from .nodes import node_states
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
 from .recommendation import Recommending
-from .rows import RowEncoder, module_name
+from .rows import module_name
 
 Layer = Literal["sage", "gat"]
 HEADS = 4
@@ -61,6 +61,27 @@ def _quiet(layers: dict[tuple[str, str, str], nn.Module]) -> nn.Module:
         return joined
 
 
+class Extremes(nn.Module):
+    """What a mean over children hides: the latest of them, and the greatest of each channel (any rather than how many).
+
+    Several ways of pooling side by side tell multisets apart that one cannot (Corso et al., 2020).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.latest = nn.Linear(channels, channels, bias=False)
+        self.greatest = nn.Linear(channels, channels, bias=False)
+
+    def forward(self, nodes: Tensor, edges: EdgeBatch) -> Tensor:
+        """(sources, channels) from the targets' states, which are not negative; 0 for a source without any."""
+        counts = edges.ends.diff()
+        each = nodes.index_select(0, edges.target)
+        greatest = torch.segment_reduce(each, "max", lengths=counts, axis=0, initial=0.0)
+        last = each.index_select(0, (edges.ends[1:] - 1).clamp(min=0)) * (counts > 0)[:, None]
+        told: Tensor = self.latest(last) + self.greatest(greatest)
+        return told
+
+
 class GraphNetwork(nn.Module):
     """Messages from the outermost hop inwards to the questions' entities."""
 
@@ -68,9 +89,13 @@ class GraphNetwork(nn.Module):
         super().__init__()
         self.channels, self.layer = channels, layer
         layouts = reader.encoders.layouts
-        self.encoder = RowEncoder(layouts, reader.steady, reader.parents, channels, reader.generations)
+        self.encoder = reader.row_encoder(channels)
         self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
         self.hops = nn.ModuleList(_quiet({self._type(step): convolution(layer, channels) for step in hop}) for hop in steps)
+        self.extremes = nn.ModuleList(
+            nn.ModuleDict({module_name(*self._type(step)): Extremes(channels) for step in hop if not step.up})
+            for hop in steps
+        )
         self.forget = nn.Dropout(dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in steps)
 
@@ -93,9 +118,15 @@ class GraphNetwork(nn.Module):
 
     def _pass(self, nodes: dict[str, Tensor], edges: list[EdgeBatch], hop: int) -> dict[str, Tensor]:
         reached = {e.step.source: (e.first, e.first + len(e.ends) - 1) for e in edges if len(e.ends) > 1}
-        asking = {f"{table} asking": nodes[table][a:b] for table, (a, b) in reached.items()}
+        own = {f"{table} asking": nodes[table][a:b] for table, (a, b) in reached.items()}
         links = {self._type(e.step): self._link(e, len(nodes[e.step.target])) for e in edges if len(e.target)}
-        found = self.hops[hop - 1]({**nodes, **asking}, links) if links else {}
+        found = self.hops[hop - 1]({**nodes, **own}, links) if links else {}
+        extremes = self.extremes[hop - 1]
+        for e in edges:
+            if not e.step.up and len(e.target):
+                told = extremes[module_name(*self._type(e.step))](nodes[e.step.target], e)
+                asking = f"{e.step.source} asking"
+                found[asking] = found[asking] + told
         for table, (a, b) in reached.items():
             before = nodes[table]
             # nodes without neighbours are normed like all others, so that no answer depends on its batch

@@ -19,7 +19,7 @@ from relbench_harness.graph.structure import Step
 from .nodes import node_states
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
 from .recommendation import Recommending
-from .rows import RowEncoder, module_name
+from .rows import module_name
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TokenNetwork(nn.Module):
         channels = shape.channels
         self.most = shape.tokens
         layouts = reader.encoders.layouts
-        self.encoder = RowEncoder(layouts, reader.steady, reader.parents, channels, reader.generations)
+        self.encoder = reader.row_encoder(channels)
         self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
         self.keys = {(hop, step): place for place, (hop, step) in enumerate(_steps(steps), 1)}
         self.reached = nn.Embedding(1 + len(self.keys), channels)

@@ -6,7 +6,8 @@ The parents of a row are older than it almost always, and then what a row and it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +21,25 @@ from relbench_harness.graph.store import spacious
 Rows = NDArray[np.int64]
 ForeignKey = tuple[str, str]
 """(child table, column)."""
+GAPS = 3
+"""How many numbers describe how much older a row is than the one that finds it by an as-of key."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a `RowEncoder` reads.
+
+    Attributes:
+        records: Table → (distinct rows, words), packed.
+        folds: Foreign key → place of each distinct row's older parent, −1 for none.
+        beside: As-of key → the same of what it finds; −1 as well for rows that are only there as parents.
+        gaps: As-of key → (distinct rows, GAPS), how much older that is; 0 where there is none.
+    """
+
+    records: dict[str, Tensor]
+    folds: dict[ForeignKey, Tensor]
+    beside: dict[ForeignKey, Tensor]
+    gaps: dict[ForeignKey, Tensor]
 
 
 class Ancestry:
@@ -27,14 +47,21 @@ class Ancestry:
 
     def __init__(self, database: Database) -> None:
         self.parent = {(name, c): p for name, table in database.items() for c, p in table.references.items()}
-        self._older = {key: _older(database, *key) for key in self.parent}
+        self._older = {key: older(database, *key) for key in self.parent}
 
-    def close(self, rows: Mapping[str, Rows], generations: int) -> dict[str, Rows]:
-        """`rows` (ascending, by table) and their older parents, grandparents, … up to `generations` away."""
+    def close(self, rows: Mapping[str, Rows], generations: int, beside: Iterable[tuple[str, Rows]] = ()) -> dict[str, Rows]:
+        """`rows` (ascending, by table) and their older parents, grandparents, … up to `generations` away.
+
+        Args:
+            beside: Tables and rows of them (−1 for none) that belong to the first generation as well.
+        """
         held = {name: np.asarray(r, np.int64) for name, r in rows.items() if len(r)}
-        fresh = held
+        fresh, also = held, list(beside)
         for _ in range(generations):
             found: dict[str, list[Rows]] = {}
+            for name, more in also:
+                found.setdefault(name, []).append(more[more >= 0])
+            also = []
             for (child, column), parent in self.parent.items():
                 if child in fresh:
                     named = self._older[child, column][fresh[child]].astype(np.int64)
@@ -67,7 +94,7 @@ class Ancestry:
         }
 
 
-def _older(database: Database, child: str, column: str) -> NDArray[np.integer]:
+def older(database: Database, child: str, column: str) -> NDArray[np.integer]:
     """(rows of `child`,) the parent that `column` names where it is static or no younger than the row, else −1."""
     table = database[child]
     named, parent = table.parents(column), database[table.references[column]]
@@ -123,13 +150,18 @@ class TableEncoder(nn.Module):
 
 
 class RowEncoder(nn.Module):
-    """Every row of a batch as a vector: its attributes, and `generations` times those of its parents."""
+    """Every row of a batch as a vector: its attributes, and `generations` times those of its parents.
+
+    What as-of keys find is read with its own parents, one generation less, by the rows that were sampled and not by those
+    that are there as parents.
+    """
 
     def __init__(
         self,
         layouts: Mapping[str, Layout],
         steady: Mapping[str, NDArray[np.bool_]],
         parents: Mapping[ForeignKey, str],
+        beside: Mapping[ForeignKey, str],
         channels: int,
         generations: int,
     ) -> None:
@@ -137,22 +169,26 @@ class RowEncoder(nn.Module):
         self.tables = nn.ModuleDict(
             {module_name(t): TableEncoder(layout, channels, steady[t]) for t, layout in layouts.items()}
         )
-        self.parents = dict(parents)
+        self.read_from = {**parents, **beside}
         self.generations = generations
-        self.weights = nn.ModuleDict({module_name(*key): nn.Linear(channels, channels, bias=False) for key in parents})
+        self.weights = nn.ModuleDict(
+            {module_name(*key): nn.Linear(channels, channels, bias=False) for key in self.read_from}
+        )
+        self.gaps = nn.ModuleDict({module_name(*key): nn.Linear(GAPS, channels, bias=False) for key in beside})
 
-    def forward(
-        self, records: Mapping[str, Tensor], folds: Mapping[ForeignKey, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def forward(self, content: Content) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Table → (rows, channels) without parents and with them."""
-        own = {table: self.tables[module_name(table)](packed) for table, packed in records.items()}
+        own = {table: self.tables[module_name(table)](packed) for table, packed in content.records.items()}
         state = own
-        for _ in range(self.generations):
+        for generation in range(1, self.generations + 1):
+            last = generation == self.generations
             added: dict[str, Tensor] = {}
-            for key, place in folds.items():
-                above = self.weights[module_name(*key)](state[self.parents[key]])
+            for key, place in {**content.folds, **(content.beside if last else {})}.items():
+                above = self.weights[module_name(*key)](state[self.read_from[key]])
                 padded = torch.cat([above, above.new_zeros(1, above.shape[1])])
                 found = padded.index_select(0, torch.where(place < 0, len(above), place))
+                if key in content.beside:
+                    found = found + self.gaps[module_name(*key)](content.gaps[key])
                 added[key[0]] = added[key[0]] + found if key[0] in added else found
             state = {t: torch.relu(own[t] + added[t]) if t in added else own[t] for t in own}
         return own, state
