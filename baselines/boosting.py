@@ -25,11 +25,14 @@ Objective = Literal["binary", "multiclass", "squared", "absolute", "root", "quan
 Real = NDArray[np.float32] | NDArray[np.float64]
 
 USUAL = 4.0
-"""How far growing usually goes: rounds × learning rate."""
-DOUBT = 2000
-"""With so many questions validation and what is usual have equal say in the number of rounds."""
+"""How far growing usually goes where questions are many: rounds × learning rate."""
+MANY = 3000
+"""With fewer training questions than this, growing usually ends in proportion earlier."""
+SURE = 0.3
+"""Deviation of the logarithm of the best number of rounds about that of the usual one."""
 TOGETHER = 10
 """Questions of one time are worth at most the root of their number times this."""
+GREATER_IS_BETTER = ("auc", "ndcg")
 ENOUGH = 200
 """So many questions of one time tell what they have in common."""
 
@@ -239,7 +242,8 @@ def _grow_xgboost(
     )
     if watched:
         (name, curve), *_ = curves["valid"].items()
-        booster = booster[: best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate, watching)]
+        usual = usual_rounds(train, growth.learning_rate)
+        booster = booster[: best_round(curve, name, growth.learning_rate, watching, usual)]
     return _XGBoostForest(booster, booster.num_boosted_rounds(), budget, train.categorical)
 
 
@@ -341,7 +345,7 @@ def _grow_lightgbm(
     if watched:
         (name, curve), *_ = curves["valid"].items()
         assert valid is not None
-        kept = best_round(curve, name.startswith(("auc", "ndcg")), growth.learning_rate, valid.weight)
+        kept = best_round(curve, name, growth.learning_rate, valid.weight, usual_rounds(train, growth.learning_rate))
     return _LightGBMForest(booster, kept, budget, target.classes)
 
 
@@ -381,22 +385,38 @@ class _LightGBMForest:
         return np.asarray(self.booster.feature_importance("gain"), dtype=np.float64)
 
 
-def best_round(curve: Sequence[float], more_is_better: bool, learning_rate: float, questions: float) -> int:
-    """How many rounds to keep: between what validation likes best and what is usual, nearer to the former the more it asks.
+def usual_rounds(train: Matrix, learning_rate: float) -> float:
+    """How many rounds are usual for so many training questions."""
+    return max(1.0, USUAL / learning_rate * min(1.0, train.weight / MANY))
 
-    The best of `curve` is taken of its mean over 1 / learning_rate rounds (at least half as many are kept). On a few hundred
-    questions even that is mostly noise, while `USUAL` / learning_rate rounds were never far from the best on small tasks.
+
+def best_round(curve: Sequence[float], metric: str, learning_rate: float, questions: float, usual: float) -> int:
+    """The most likely number of rounds, given what is usual and what validation says.
+
+    A few hundred validation questions prefer one number to another by chance, unless they prefer it by much. So their
+    evidence, in nats, stands beside a normal distribution of the logarithm of the number about that of the usual one.
+    `questions` times the rise of a loss, or half the fall of a score that is better when greater, counts as evidence; errors
+    without a natural unit count by their logarithm (a Laplace distribution's). The curve is averaged over 1 / learning_rate
+    rounds, at least half as many are kept.
+
+    Args:
+        curve: `metric` on validation after each round.
+        questions: How many independent questions validation is worth.
     """
     width = int(np.clip(round(1 / learning_rate), 1, 50))
-    values = np.asarray(curve) if more_is_better else -np.asarray(curve)
     half = width // 2
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    centre = np.arange(min(half, len(values) - 1), len(values))
-    begin, end = np.maximum(centre - half, 0), np.minimum(centre + half + 1, len(values))
-    liked = int(centre[np.argmax((sums[end] - sums[begin]) / (end - begin))]) + 1
-    trust = questions / (questions + DOUBT)
-    kept = math.exp(trust * math.log(liked) + (1 - trust) * math.log(USUAL / learning_rate))
-    return int(np.clip(round(kept), 1, len(values)))
+    sums = np.concatenate([[0.0], np.cumsum(curve)])
+    centre = np.arange(min(half, len(curve) - 1), len(curve))
+    begin, end = np.maximum(centre - half, 0), np.minimum(centre + half + 1, len(curve))
+    value, rounds = (sums[end] - sums[begin]) / (end - begin), centre + 1
+    if metric.startswith(GREATER_IS_BETTER):
+        evidence = 0.5 * value
+    elif "logloss" in metric:
+        evidence = -value
+    else:
+        evidence = -np.log(np.maximum(value, np.finfo(np.float64).tiny))
+    prior = -0.5 * (np.log(rounds / usual) / SURE) ** 2
+    return int(rounds[np.argmax(questions * evidence + prior)])
 
 
 def _metric(first: str, fallback: str, valid: Matrix | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from relbench_harness.baselines.boosted_trees import BoostedTrees, FittedTrees
-from relbench_harness.baselines.boosting import Growth, Matrix, Target, best_round, rooted, unrooted
+from relbench_harness.baselines.boosting import Growth, Matrix, Target, best_round, rooted, unrooted, usual_rounds
 from relbench_harness.baselines.quality import quality
 from relbench_harness.baselines.selection import identity
 from relbench_harness.baselines.staleness import WAYS, gaps, origins, stale
@@ -194,15 +194,22 @@ def test_bad_settings_are_named(change: dict[str, object], message: str) -> None
 
 def test_a_lucky_first_round_is_not_kept() -> None:
     curve = np.concatenate([[0.9], np.linspace(0.6, 0.8, 60), np.linspace(0.8, 0.7, 60)])
-    assert abs(best_round(curve.tolist(), True, 0.1, 10**6) - 61) < 5
-    assert abs(best_round((-curve).tolist(), False, 0.1, 10**6) - 61) < 5
-    assert best_round([0.5], True, 0.03, 10**6) == 1
+    assert abs(best_round(curve.tolist(), "auc", 0.1, 10**6, 40) - 61) < 5
+    assert abs(best_round((1 - curve).tolist(), "mae", 0.1, 10**6, 40) - 61) < 5
+    assert abs(best_round((1 - curve).tolist(), "binary_logloss", 0.1, 10**6, 40) - 61) < 5
+    assert best_round([0.5], "auc", 0.03, 10**6, 40) == 1
 
 
 def test_a_small_validation_hardly_moves_the_number_of_rounds() -> None:
     curve = np.linspace(0.6, 0.8, 1000).tolist()
-    few, more, many = (best_round(curve, True, 0.05, questions) for questions in (50, 2000, 10**6))
-    assert 80 <= few < 90 < more < 400 < 900 < many
+    few, more, many = (best_round(curve, "auc", 0.05, questions, 80) for questions in (50, 300, 10**6))
+    assert 80 <= few < 90 < more < 150 and many > 900
+
+
+def test_few_training_questions_usually_end_growing_early() -> None:
+    rows = Matrix(np.zeros((6000, 1), np.float32), np.zeros(6000), np.zeros(1, bool), time=np.arange(6000))
+    assert usual_rounds(rows, 0.05) == 80
+    assert usual_rounds(rows.take(np.arange(750)), 0.05) == 20
 
 
 def test_what_a_time_shares_is_not_learned_and_few_times_are_not_trusted() -> None:
