@@ -92,9 +92,13 @@ class GraphNetwork(nn.Module):
         self.encoder = reader.row_encoder(channels)
         self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
         self.hops = nn.ModuleList(_quiet({self._type(step): convolution(layer, channels) for step in hop}) for hop in steps)
-        self.extremes = nn.ModuleList(
-            nn.ModuleDict({module_name(*self._type(step)): Extremes(channels) for step in hop if not step.up})
-            for hop in steps
+        self.extremes = nn.ModuleDict(
+            {
+                f"{hop} {self._name(step)}": Extremes(channels)
+                for hop, taken in enumerate(steps, 1)
+                for step in taken
+                if not step.up
+            }
         )
         self.forget = nn.Dropout(dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in steps)
@@ -103,6 +107,9 @@ class GraphNetwork(nn.Module):
     def _type(step: Step) -> tuple[str, str, str]:
         """PyG's edge type, messages going from the neighbour to the node that sampled it."""
         return step.target, f"{step.child}.{step.column}.{'down' if step.up else 'up'}", f"{step.source} asking"
+
+    def _name(self, step: Step) -> str:
+        return module_name(*self._type(step))
 
     def nodes(self, batch: Batch) -> dict[str, Tensor]:
         """Table → (nodes, channels) before any message: the row with its parents, and its age."""
@@ -121,12 +128,10 @@ class GraphNetwork(nn.Module):
         own = {f"{table} asking": nodes[table][a:b] for table, (a, b) in reached.items()}
         links = {self._type(e.step): self._link(e, len(nodes[e.step.target])) for e in edges if len(e.target)}
         found = self.hops[hop - 1]({**nodes, **own}, links) if links else {}
-        extremes = self.extremes[hop - 1]
         for e in edges:
             if not e.step.up and len(e.target):
-                told = extremes[module_name(*self._type(e.step))](nodes[e.step.target], e)
                 asking = f"{e.step.source} asking"
-                found[asking] = found[asking] + told
+                found[asking] = found[asking] + self.extremes[f"{hop} {self._name(e.step)}"](nodes[e.step.target], e)
         for table, (a, b) in reached.items():
             before = nodes[table]
             # nodes without neighbours are normed like all others, so that no answer depends on its batch
