@@ -1,0 +1,125 @@
+"""As-of keys: they find the latest earlier row under the same parent, and a network learns through them what no key tells."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from relbench_harness.baselines import reader
+from relbench_harness.baselines.asof import AsOf, as_of_keys, latest_before
+from relbench_harness.baselines.relational_gnn import RelationalGNN
+from sklearn.metrics import roc_auc_score
+
+from relbench_harness.data.database import Database
+from relbench_harness.data.table import Table
+from relbench_harness.data.task import TaskType
+from relbench_harness.graph.structure import Graph
+from relbench_harness.protocol.method import Budget, Examples
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_shop import DAY, asked, shop
+
+USERS, STORES, STAFF, VISITS, SHIFTS = 80, 5, 20, 1500, 1000
+KEY = AsOf("visits", "store", "shifts", "store")
+
+
+def timed(name: str, columns: dict[str, object], references: dict[str, str]) -> Table:
+    columns = {**columns, "at": pa.array(columns["at"]).cast(pa.timestamp("ns"))}
+    return Table(name, pa.table(columns), time="at", references=MappingProxyType(references))
+
+
+def visited(visits: tuple[list[int], list[int]], shifts: tuple[list[int], list[int]], stores: int) -> Database:
+    """Visits and shifts given as (times, stores), −1 for no store."""
+    tables = [
+        timed(name, {"at": at, "store": pa.array(store, mask=np.array(store, np.int64) < 0)}, {"store": "stores"})
+        for name, (at, store) in (("visits", visits), ("shifts", shifts))
+    ]
+    return Database([Table("stores", pa.table({"store": np.arange(stores)}), key="store"), *tables])
+
+
+rows = st.lists(st.tuples(st.integers(0, 9), st.integers(-1, 2)), min_size=1, max_size=30).map(
+    lambda pairs: tuple(map(list, zip(*sorted(pairs, key=lambda pair: pair[0]), strict=True)))
+)
+
+
+@settings(deadline=None)
+@given(rows, rows)
+def test_the_latest_strictly_older_row_of_the_same_parent_is_found(
+    visits: tuple[list[int], list[int]], shifts: tuple[list[int], list[int]]
+) -> None:
+    graph = Graph.from_database(visited(visits, shifts, 3))
+    found, days = latest_before(graph, KEY, np.arange(len(visits[0])))
+    for row, (at, store) in enumerate(zip(*visits, strict=True)):
+        before = [i for i, (start, of) in enumerate(zip(*shifts, strict=True)) if of == store >= 0 and start < at]
+        assert found[row] == (before[-1] if before else -1)
+        assert days[row] == pytest.approx((at - shifts[0][before[-1]]) / DAY if before else 0)
+
+
+def test_only_tables_with_a_time_and_parents_other_than_the_entity_have_such_keys() -> None:
+    assert set(as_of_keys(visited(([1], [0]), ([1], [0]), 1), "users")) == {KEY, AsOf("shifts", "store", "visits", "store")}
+    assert not as_of_keys(visited(([1], [0]), ([1], [0]), 1), "stores")
+    assert not as_of_keys(shop(), "users")
+
+
+def world() -> Database:
+    rng = np.random.default_rng(0)
+    tables = [
+        Table("users", pa.table({"user": np.arange(USERS)}), key="user"),
+        Table("stores", pa.table({"store": np.arange(STORES)}), key="store"),
+        Table("staff", pa.table({"staff": np.arange(STAFF), "rude": np.arange(STAFF) % 2 == 0}), key="staff"),
+    ]
+    visits = {
+        "at": np.sort(rng.integers(0, 200 * DAY, VISITS)),
+        "user": rng.integers(0, USERS, VISITS),
+        "store": rng.integers(0, STORES, VISITS),
+    }
+    shifts = {
+        "at": np.sort(rng.integers(0, 200 * DAY, SHIFTS)),
+        "store": rng.integers(0, STORES, SHIFTS),
+        "staff": rng.integers(0, STAFF, SHIFTS),
+    }
+    tables.append(timed("visits", visits, {"user": "users", "store": "stores"}))
+    tables.append(timed("shifts", shifts, {"store": "stores", "staff": "staff"}))
+    return Database(tables)
+
+
+def asked_whether_rude(database: Database, days: range) -> Examples:
+    """Was someone rude on duty, the last to begin, in the store of the user's latest visit when it took place?"""
+    questions = asked(shop(), TaskType.BINARY, days)
+    user = np.tile(np.arange(USERS), len(days))
+    time = np.repeat(np.array(days) * DAY, USERS)
+    visits, shifts = database["visits"], database["shifts"]
+    assert visits.times is not None and shifts.times is not None
+    labels = np.zeros(len(user))
+    for i, (who, when) in enumerate(zip(user, time, strict=True)):
+        own = np.flatnonzero((visits.parents("user") == who) & (visits.times < when))
+        if len(own):
+            same = shifts.parents("store") == visits.parents("store")[own[-1]]
+            duty = np.flatnonzero(same & (shifts.times < visits.times[own[-1]]))
+            labels[i] = float(len(duty) > 0 and shifts.parents("staff")[duty[-1]] % 2 == 0)
+    end = int(time.max())
+    return replace(questions, database=database, entity=user, time=time, cutoff=time, labels=labels, fit_end=end)
+
+
+def test_a_join_on_time_is_learned_and_no_answer_depends_on_the_other_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = world()
+    train, valid, later = (
+        asked_whether_rude(database, d) for d in (range(30, 150, 3), range(155, 171, 5), range(175, 200, 5))
+    )
+    method = RelationalGNN(channels=24, fans=(4, 2), epochs=12, steps=30, batch=128, rate=0.01)
+    budget = Budget(threads=1, device="cpu")
+    fitted = method.fit(train, valid, budget)
+    told = fitted.predict(replace(later, labels=None))
+    found = roc_auc_score(later.values, told)
+    few = np.arange(0, len(later), 7)
+    np.testing.assert_allclose(fitted.predict(replace(later.take(few), labels=None)), told[few], atol=1e-4)
+    monkeypatch.setattr(reader, "as_of_keys", lambda *_: ())
+    without = method.fit(train, valid, budget).predict(replace(later, labels=None))
+    assert found > max(0.85, roc_auc_score(later.values, without) + 0.2)
