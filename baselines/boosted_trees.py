@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.features.block import Block, Features, FittedBlock, Together, compute_many
+from relbench_harness.features.block import Block, Features, FittedBlock, Together, compute_many, within
 from relbench_harness.features.handwritten import SqlFeatures
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.timing import phase
@@ -118,7 +118,7 @@ class BoostedTrees(Growth):
         the columns and one over all questions for those alone.
         """
         with phase("features"):
-            fitted = Together(tuple(self.features)).fit(stages[0])
+            fitted = Together(tuple(within(block, budget.memory_mb) for block in self.features)).fit(stages[0])
             one_pass = len(stages[0]) <= ONE_PASS
             looked = list(stages) if one_pass else [sampled(stage, ROWS, budget.seed) for stage in stages[:shows]]
             parts = [compute_many(block, looked) for block in fitted.blocks]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.table import Table
-from relbench_harness.features.block import Block, Features, FittedBlock
+from relbench_harness.features.block import Block, Features, FittedBlock, within
 from relbench_harness.protocol.method import Budget, Examples
 
 from .boosting import Growth, Matrix, Target
@@ -78,6 +78,9 @@ class Remembered:
 
     block: Block
     known: dict[bytes, Features | FittedBlock] = field(default_factory=dict, compare=False, repr=False)
+
+    def within(self, memory_mb: int) -> Remembered:
+        return replace(self, block=within(self.block, memory_mb))
 
     def fit(self, train: Examples) -> FittedBlock:
         key = identity(train, b"fit")

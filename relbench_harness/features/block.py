@@ -144,6 +144,18 @@ class Block(Protocol):
         ...
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """A block that can be told how much memory its method may use."""
+
+    def within(self, memory_mb: int) -> Block: ...
+
+
+def within(block: Block, memory_mb: int | None) -> Block:
+    """`block`, told of the memory that its method should stay within, if there is a limit and it can be told."""
+    return block.within(memory_mb) if memory_mb is not None and isinstance(block, Bounded) else block
+
+
 @dataclass(frozen=True)
 class Together:
     """Several blocks side by side."""

@@ -50,6 +50,10 @@ class DeepFeatureSynthesis:
     threads: int | None = 1
     memory_mb: int | None = None
 
+    def within(self, memory_mb: int) -> DeepFeatureSynthesis:
+        """Half of the memory is the engine's, unless it has a limit of its own; results take the rest."""
+        return self if self.memory_mb is not None else replace(self, memory_mb=memory_mb // 2)
+
     def fit(self, train: Examples) -> FittedSynthesis:
         if self.engine not in ENGINES:
             raise InputError(f"no feature engine {self.engine!r}; {nearest(self.engine, ENGINES)}")

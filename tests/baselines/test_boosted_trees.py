@@ -11,12 +11,14 @@ import pytest
 from relbench_harness.baselines.boosted_trees import BoostedTrees, FittedTrees
 from relbench_harness.baselines.boosting import Growth, Matrix, Target, best_round, rooted, unrooted, usual_rounds
 from relbench_harness.baselines.quality import quality
-from relbench_harness.baselines.selection import identity
+from relbench_harness.baselines.selection import Remembered, identity
 from relbench_harness.baselines.staleness import WAYS, gaps, origins, stale
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.features.block import Block, within
 from relbench_harness.features.entity import EntityColumns
+from relbench_harness.features.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.windows import Windows
 from relbench_harness.protocol.method import Budget, Examples
 
@@ -254,3 +256,27 @@ def test_equal_questions_about_other_rows_are_not_taken_for_known(shop: Shop) ->
     assert identity(test) == identity(replace(test, labels=None))
     assert identity(test) != identity(replace(test, database=changed))
     assert identity(test) != identity(replace(test, cutoff=test.cutoff - 1))
+
+
+def test_a_block_told_of_the_memory_keeps_a_limit_of_its_own() -> None:
+    given = (DeepFeatureSynthesis(), DeepFeatureSynthesis(memory_mb=7), Remembered(DeepFeatureSynthesis()), EntityColumns())
+    told = [within(block, 1000) for block in given]
+    assert told == [
+        DeepFeatureSynthesis(memory_mb=500),
+        given[1],
+        Remembered(DeepFeatureSynthesis(memory_mb=500)),
+        given[3],
+    ]
+    assert [within(block, None) for block in given] == list(given)
+
+
+def test_features_are_told_of_the_budget_s_memory(shop: Shop) -> None:
+    told = []
+
+    class Listening(EntityColumns):
+        def within(self, memory_mb: int) -> Block:
+            told.append(memory_mb)
+            return self
+
+    fitted(shop, TaskType.BINARY, replace(SMALL, features=(Listening(),)), replace(BUDGET, memory_mb=4000))
+    assert told == [4000]
