@@ -7,7 +7,7 @@ labels of windows that had closed before its cut-off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -22,15 +22,12 @@ from relbench_harness.features.past_labels import label_numbers
 from relbench_harness.protocol.method import Examples
 
 from .drift import steady
-from .rows import older
 from .summaries import Floats, History
 
 DAY = 86_400_000_000_000
 ALWAYS = -(2**62)
 """When rows of a static table become available."""
 MOST_COLUMNS = 24
-MOST_ABOVE = 12
-"""Measures of a table's own columns, and of those of each parent that its rows name."""
 SAMPLE = 20_000
 CLOSED = 24
 """How many windows before a cut-off are looked at for labels."""
@@ -54,25 +51,13 @@ class Route:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number per row of a table: a column in units of its usual size, or whether it has a common value.
-
-    Attributes:
-        above: The foreign key to the parent whose column it is; None for the row's own.
-    """
+    """One number per row of a table: a column in units of its usual size, or whether it has a common value."""
 
     column: str
     scale: float
     value: object = None
-    above: str | None = None
 
-    def of(self, database: Database, name: str) -> Floats:
-        if self.above is None:
-            return self._read(database[name])
-        parent = older(database, name, self.above)
-        values = self._read(database[database[name].references[self.above]])
-        return np.where(parent >= 0, values[parent.clip(0)], np.nan) if len(values) else np.full(len(parent), np.nan)
-
-    def _read(self, table: Table) -> Floats:
+    def of(self, table: Table) -> Floats:
         column = table.rows.column(self.column)
         if self.value is not None:
             same = pc.equal(column, pa.scalar(self.value, column.type))
@@ -88,17 +73,8 @@ def numbers(column: pa.ChunkedArray) -> Floats:
     return values
 
 
-def measures_of(database: Database, route: Route) -> list[Measure]:
-    """What of a route's events, and of the older parents that they name, is worth averaging, judged by all rows."""
-    table = database[route.table]
-    found = _columns(table)[:MOST_COLUMNS]
-    for key, parent in table.references.items():
-        if (route.table, key) != route.down[-1] or len(route.down) > 1:
-            found += [replace(measure, above=key) for measure in _columns(database[parent])[:MOST_ABOVE]]
-    return found
-
-
-def _columns(table: Table) -> list[Measure]:
+def measures_of(table: Table) -> list[Measure]:
+    """What of a table is worth averaging, judged by its rows."""
     found: list[Measure] = []
     for name in table.attributes:
         column = table.rows.column(name)
@@ -114,7 +90,7 @@ def _columns(table: Table) -> list[Measure]:
             or pa.types.is_large_string(column.type)
         ):
             found += _common(name, column)
-    return found
+    return found[:MOST_COLUMNS]
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -170,7 +146,7 @@ class Histories:
         known = train.known
         self.train = train
         self.task, self.routes = train.task, routes_of(known, train.task.entity_table)
-        self.measures = {route: measures_of(known, route) for route in self.routes}
+        self.measures = {route.table: measures_of(known[route.table]) for route in self.routes}
         self.windows = windows_of(train)
         entity = known[train.task.entity_table]
         self.dates = [
@@ -239,8 +215,8 @@ class OpenHistories:
                 available = np.maximum(available, np.where(parent >= 0, between.times[parent.clip(0)], available))
             named = between.parents(key)
             parent = np.where(parent >= 0, named[parent.clip(0)], -1) if len(named) else parent
-        measures = self.fitted.measures[route]
-        columns = (measure.of(self.database, route.table) for measure in measures)
+        measures = self.fitted.measures[route.table]
+        columns = (measure.of(self.database[route.table]) for measure in measures)
         anchors = len(self.database[route.anchor])
         return History.column_by_column(parent, available, columns, len(measures), anchors, self.fitted.windows)
 

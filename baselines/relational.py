@@ -97,7 +97,7 @@ class Relational:
     dropout: float = 0.3
     stale: bool = True
     epochs: int = 12
-    steps: int = 50
+    steps: int = 200
     batch: int = 512
     rate: float = 0.002
     decay: float = 0.01

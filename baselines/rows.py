@@ -47,7 +47,7 @@ class Ancestry:
 
     def __init__(self, database: Database) -> None:
         self.parent = {(name, c): p for name, table in database.items() for c, p in table.references.items()}
-        self._older = {key: older(database, *key) for key in self.parent}
+        self._older = {key: _older(database, *key) for key in self.parent}
 
     def close(self, rows: Mapping[str, Rows], generations: int, beside: Iterable[tuple[str, Rows]] = ()) -> dict[str, Rows]:
         """`rows` (ascending, by table) and their older parents, grandparents, … up to `generations` away.
@@ -94,7 +94,7 @@ class Ancestry:
         }
 
 
-def older(database: Database, child: str, column: str) -> NDArray[np.integer]:
+def _older(database: Database, child: str, column: str) -> NDArray[np.integer]:
     """(rows of `child`,) the parent that `column` names where it is static or no younger than the row, else −1."""
     table = database[child]
     named, parent = table.parents(column), database[table.references[column]]
