@@ -21,7 +21,7 @@ from relbench_harness.graph.structure import Step
 from .nodes import node_states
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
 from .recommendation import Recommending
-from .rows import module_name
+from .rows import module_name, silent
 
 Layer = Literal["sage", "gat"]
 HEADS = 4
@@ -69,8 +69,7 @@ class Extremes(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.latest = nn.Linear(channels, channels, bias=False)
-        self.greatest = nn.Linear(channels, channels, bias=False)
+        self.latest, self.greatest = silent(channels, channels), silent(channels, channels)
 
     def forward(self, nodes: Tensor, edges: EdgeBatch) -> Tensor:
         """(sources, channels) from the targets' states, which are not negative; 0 for a source without any."""

@@ -171,10 +171,9 @@ class RowEncoder(nn.Module):
         )
         self.read_from = {**parents, **beside}
         self.generations = generations
-        self.weights = nn.ModuleDict(
-            {module_name(*key): nn.Linear(channels, channels, bias=False) for key in self.read_from}
-        )
-        self.gaps = nn.ModuleDict({module_name(*key): nn.Linear(GAPS, channels, bias=False) for key in beside})
+        self.weights = nn.ModuleDict({module_name(*key): nn.Linear(channels, channels, bias=False) for key in parents})
+        self.weights.update({module_name(*key): silent(channels, channels) for key in beside})
+        self.gaps = nn.ModuleDict({module_name(*key): silent(GAPS, channels) for key in beside})
 
     def forward(self, content: Content) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Table → (rows, channels) without parents and with them."""
@@ -192,6 +191,16 @@ class RowEncoder(nn.Module):
                 added[key[0]] = added[key[0]] + found if key[0] in added else found
             state = {t: torch.relu(own[t] + added[t]) if t in added else own[t] for t in own}
         return own, state
+
+
+def silent(inputs: int, outputs: int) -> nn.Linear:
+    """A linear map that starts at zero: a further source of news, to which a network that learns briefly hardly listens.
+
+    Branches that start silent leave the network as it is without them until they help (Bachlechner et al., 2021).
+    """
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
 
 
 def module_name(*parts: str) -> str:
