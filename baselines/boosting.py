@@ -46,7 +46,7 @@ class Matrix:
         labels: (n,) numbers, class indices or relevances.
         categorical: (f,) which columns hold codes.
         groups: Ranking only: sizes of runs of rows that belong to one question.
-        time: (n,) when each row's question was asked, None where nothing is to depend on it.
+        time: (n,) when each row's question was asked, None where rows of a time are no more alike than others.
     """
 
     values: Real
@@ -59,8 +59,9 @@ class Matrix:
     def weight(self) -> float:
         """How many independent questions this is worth: those of one time rise and fall together."""
         questions = len(self.labels) if self.groups is None else len(self.groups)
-        times = 1 if self.time is None else len(np.unique(self.time))
-        return min(questions, TOGETHER * math.sqrt(questions * times))
+        if self.time is None:
+            return questions
+        return min(questions, TOGETHER * math.sqrt(questions * len(np.unique(self.time))))
 
     def take(self, rows: NDArray[np.int64]) -> Matrix:
         """The rows chosen, in that order (not for ranking: groups would break)."""

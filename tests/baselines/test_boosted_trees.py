@@ -212,6 +212,8 @@ def test_few_training_questions_usually_end_growing_early() -> None:
     rows = Matrix(np.zeros((6000, 1), np.float32), np.zeros(6000), np.zeros(1, bool), time=np.arange(6000))
     assert usual_rounds(rows, 0.05) == 80
     assert usual_rounds(rows.take(np.arange(750)), 0.05) == 20
+    assert usual_rounds(replace(rows, time=np.zeros(6000, np.int64)), 0.05) < 21
+    assert usual_rounds(replace(rows, time=None), 0.05) == 80
 
 
 def test_what_a_time_shares_is_not_learned_and_few_times_are_not_trusted() -> None:
