@@ -23,6 +23,7 @@ from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .answers import Amount, Answer, answer_for
 from .bins import Bins
+from .dropout import Dropout
 from .echo import Echo
 from .histories import Histories
 from .reader import Batch, Reader, Reading
@@ -51,8 +52,8 @@ class Headed(nn.Module):
         super().__init__()
         self.trunk = trunk
         bins = Bins(histories.edges)
-        self.history = nn.Sequential(bins, nn.Dropout(dropout), nn.Linear(bins.width, channels))
-        self.mix = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Dropout(dropout), nn.Linear(channels, channels))
+        self.history = nn.Sequential(bins, Dropout(dropout), nn.Linear(bins.width, channels))
+        self.mix = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), Dropout(dropout), nn.Linear(channels, channels))
         if answer is None:
             return
         self.out = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Linear(channels, answer.width))

@@ -18,6 +18,7 @@ from torch_geometric.nn import GATv2Conv, HeteroConv, SAGEConv
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.structure import Step
 
+from .dropout import Dropout
 from .nodes import node_states
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
 from .recommendation import Recommending
@@ -99,7 +100,7 @@ class GraphNetwork(nn.Module):
                 if not step.up
             }
         )
-        self.forget = nn.Dropout(dropout)
+        self.forget = Dropout(dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in steps)
 
     @staticmethod

@@ -119,7 +119,7 @@ def learn(
     Raises:
         DivergedError: NaN loss. A GPU that runs out of memory raises `torch.OutOfMemoryError`, a recorded failure.
     """
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.rate, weight_decay=schedule.decay, fused=True)
     ramp = max(1, int(schedule.warmup * total_steps))
 
     def factor(step: int) -> float:
