@@ -7,6 +7,7 @@ visible wherever the row is, since it is strictly older.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,10 @@ from relbench_harness.graph.compiled import compiled
 from relbench_harness.graph.structure import Graph
 
 Rows = NDArray[np.int64]
+SAMPLE = 2000
+"""Rows by which a key is judged."""
+OFTEN = 0.05
+"""A key that finds something from fewer of the rows than this is not worth reading."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,27 @@ def as_of_keys(database: Database, entity: str) -> tuple[AsOf, ...]:
         for key, other in others.items()
         if other == parent != entity and beside not in (table, entity)
     )
+
+
+def telling(graph: Graph, keys: Iterable[AsOf]) -> tuple[AsOf, ...]:
+    """Those that often find a row, and mostly one alone: of many that came at once, the latest is any of them."""
+    return tuple(key for key in keys if _tells(graph, key))
+
+
+def _tells(graph: Graph, key: AsOf) -> bool:
+    if not graph.size(key.table):
+        return False
+    rows = np.unique(np.linspace(0, graph.size(key.table) - 1, SAMPLE).astype(np.int64))
+    found, _ = latest_before(graph, key, rows)
+    there = found >= 0
+    if there.mean() < OFTEN:
+        return False
+    found, parent = found[there], graph.parent_of(key.table, key.column)[rows[there]]
+    earlier = _latest(parent, found, *graph.children_of(key.beside, key.key))
+    times = graph.table_times(key.beside)
+    assert times is not None
+    tied = (earlier >= 0) & (times[earlier.clip(0)] == times[found])
+    return bool(tied.mean() < 0.5)
 
 
 def latest_before(graph: Graph, key: AsOf, rows: Rows) -> tuple[Rows, NDArray[np.float32]]:

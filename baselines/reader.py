@@ -24,7 +24,7 @@ from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
 from relbench_harness.timing import phase
 
-from .asof import as_of_keys, latest_before
+from .asof import as_of_keys, latest_before, telling
 from .drift import steady
 from .histories import SAMPLE, Histories
 from .rows import GAPS, Ancestry, Content, RowEncoder, Rows
@@ -97,14 +97,20 @@ class Reader:
             self.steady = {name: _steady(self.encoders, known, name) for name in known}
             ancestry = Ancestry(known)
             self.late, self.parents = ancestry.late(known), ancestry.parent
-            self.beside = as_of_keys(known, train.task.entity_table)
             self.span = float(max(_span(known), DAY))
             self.histories = Histories(train, asked)
+            # the graph of training is handed on to the reading of training
+            self._graph: tuple[Database, Graph] | None = (train.database, Graph.from_database(train.database))
+            self.beside = telling(self._graph[1], as_of_keys(known, train.task.entity_table))
 
     def open(self, questions: Examples) -> Reading:
         """The database of `questions` ready to be sampled, for them or any at no later cut-offs."""
         with phase("graph"):
             return Reading(self, questions)
+
+    def graph(self, database: Database) -> Graph:
+        known, self._graph = self._graph, None
+        return known[1] if known is not None and known[0] is database else Graph.from_database(database)
 
     def row_encoder(self, channels: int) -> RowEncoder:
         beside = {key.name: key.beside for key in self.beside}
@@ -149,7 +155,7 @@ class Reading:
     def __init__(self, reader: Reader, questions: Examples) -> None:
         database = questions.database
         self.reader, self.database = reader, database
-        self.graph = Graph.from_database(database)
+        self.graph = reader.graph(database)
         self.sampler = Sampler(
             self.graph,
             cast(list[Fan], reader.fanouts(self.graph)),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relbench_harness.baselines import reader
-from relbench_harness.baselines.asof import AsOf, as_of_keys, latest_before
+from relbench_harness.baselines.asof import AsOf, as_of_keys, latest_before, telling
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from sklearn.metrics import roc_auc_score
 
@@ -66,6 +66,21 @@ def test_only_tables_with_a_time_and_parents_other_than_the_entity_have_such_key
     assert set(as_of_keys(visited(([1], [0]), ([1], [0]), 1), "users")) == {KEY, AsOf("shifts", "store", "visits", "store")}
     assert not as_of_keys(visited(([1], [0]), ([1], [0]), 1), "stores")
     assert not as_of_keys(shop(), "users")
+
+
+@pytest.mark.parametrize(
+    ("shifts", "told"),
+    [
+        (([0, 2, 4, 6], [0, 0, 0, 0]), True),
+        (([0, 0, 0, 4, 4, 4], [0] * 6), False),  # three came at once
+        (([0, 0, 4, 4], [0, 1, 0, 1]), True),  # at once, but under other parents
+        (([19, 19], [0, 1]), False),  # hardly a visit comes after one
+        (([], []), False),
+    ],
+)
+def test_keys_that_seldom_find_a_row_or_find_several_are_not_read(shifts: tuple[list[int], list[int]], told: bool) -> None:
+    graph = Graph.from_database(visited((list(range(20)), [0, 1] * 10), shifts, 2))
+    assert telling(graph, (KEY,)) == ((KEY,) if told else ())
 
 
 def world() -> Database:
