@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from relbench_harness.errors import InputError
 from relbench_harness.features.block import Features
 from relbench_harness.features.encode import Encoder, fit_encoders
 from relbench_harness.features.label_history import closed_labels
@@ -97,8 +98,13 @@ class Sources:
     past_labels: bool = True
 
     def fit(self, train: Examples) -> FittedCandidates:
-        items = fit_encoders(train.known[train.task.item_table or ""])
-        return FittedSources(self, trails(train.database, train.task, self.trails), items)
+        task, found = train.task, trails(train.database, train.task, self.trails)
+        if not found:
+            raise InputError(
+                f"task {task.id}: no table's foreign keys lead to both {task.entity_table!r} and {task.item_table!r} "
+                "within two steps, so there are no interactions to rank items by"
+            )
+        return FittedSources(self, found, fit_encoders(train.known[task.item_table or ""]))
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import Task
-from relbench_harness.errors import InputError
 from relbench_harness.features.label_history import ClosedLabels
 from relbench_harness.protocol.method import Ragged
 
 Path = tuple[str, ...]
-ALWAYS = np.iinfo(np.int64).min
+ALWAYS = -(2**62)
+"""When events of static tables took place: before all others, and no difference with a time overflows."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Trail:
 
 
 def trails(database: Database, task: Task, most: int = 4) -> tuple[Trail, ...]:
-    """The trails between the task's entities and items, those of the shortest paths and most rows first."""
+    """The trails between the task's entities and items, those of the shortest paths and most rows first.
+
+    None turns back where it came from: such rows only repeat an event of their parent's.
+    """
     if task.item_table is None:
         raise TypeError("only recommendation tasks have items")
     found = [
@@ -47,13 +50,8 @@ def trails(database: Database, task: Task, most: int = 4) -> tuple[Trail, ...]:
         if name not in (task.entity_table, task.item_table)
         for to_entity in paths(database, name, task.entity_table)
         for to_item in paths(database, name, task.item_table)
-        if to_entity != to_item
+        if to_entity[0] != to_item[0]
     ]
-    if not found:
-        raise InputError(
-            f"task {task.id}: no table's foreign keys lead to both {task.entity_table!r} and {task.item_table!r} "
-            "within two steps, so there are no interactions to rank items by"
-        )
     order = sorted(found, key=lambda t: (len(t.to_entity) + len(t.to_item), -len(database[t.table]), t.table, t.to_item))
     return tuple(order[:most])
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from relbench_harness.baselines.boosted_trees import BoostedTrees
 from relbench_harness.baselines.candidates import Sources
@@ -13,6 +15,8 @@ from relbench_harness.baselines.interactions import events, trails
 from relbench_harness.baselines.quality import quality
 from relbench_harness.baselines.ranker import Ranker, relevant
 
+from relbench_harness.data.database import Database
+from relbench_harness.data.table import Table
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget, Ragged
@@ -35,6 +39,20 @@ def test_trails_and_events_are_read_off_the_schema(shop: Shop) -> None:
     assert (np.diff(found.time) >= 0).all()
     before = found.before(100 * DAY)
     assert before.time.max() < 100 * DAY <= found.time[len(before)]
+
+
+def test_a_trail_does_not_turn_back_where_it_came_from(shop: Shop) -> None:
+    """A note on an order names customer and product through that order alone, which is an event already."""
+    notes = Table(
+        "notes",
+        pa.table({"order": np.arange(5)}),
+        references=MappingProxyType({"order": "orders"}),
+        stypes=MappingProxyType({}),
+    )
+    orders = shop.database["orders"]
+    keyed = replace(orders, rows=orders.rows.append_column("order", pa.array(np.arange(len(orders)))), key="order")
+    wider = Database([*(t for t in shop.database.values() if t.name != "orders"), keyed, notes])
+    assert [trail.table for trail in trails(wider, shop.task(KIND))] == ["orders"]
 
 
 @pytest.mark.parametrize("few", [True, False])
