@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.data.task import TaskType
+from relbench_harness.features.encode import numbers
 from relbench_harness.features.label_history import closed_labels
 from relbench_harness.features.past_labels import label_numbers
 from relbench_harness.protocol.method import Examples
@@ -63,14 +64,6 @@ class Measure:
             same = pc.equal(column, pa.scalar(self.value, column.type))
             return np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False), dtype=np.float64)
         return numbers(column) / self.scale
-
-
-def numbers(column: pa.ChunkedArray) -> Floats:
-    """A numeric or boolean column as float64, NaN where it is null or infinite."""
-    kind = pa.uint8() if pa.types.is_boolean(column.type) else column.type
-    values = np.array(column.cast(kind).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
-    values[~np.isfinite(values)] = np.nan
-    return values
 
 
 def measures_of(table: Table) -> list[Measure]:

@@ -147,16 +147,14 @@ def calendar(values: NDArray[np.int64], rows: NDArray[np.int64], at: NDArray[np.
     filled = moment != MISSING
     age = np.where(filled, (at.astype(np.float64) - moment.astype(np.float64)) / DAY, np.nan)
     yield Column(f"{name}.age", age)
-    parts = date_parts(moment)
-    del parts["year"]
-    for part, numbers_ in parts.items():
+    for part, numbers_ in date_parts(moment).items():
         yield Column(f"{name}.{part}", np.where(filled, numbers_, np.nan))
 
 
 def date_parts(moment: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Year, month, day, weekday (0 is Monday) of nanoseconds since 1970."""
+    """What of a date recurs: month, day and weekday (0 is Monday) of nanoseconds since 1970."""
     dates = pd.DatetimeIndex(moment.view("datetime64[ns]"))
-    return {part: np.asarray(getattr(dates, part), dtype=np.float64) for part in ("year", "month", "day", "weekday")}
+    return {part: np.asarray(getattr(dates, part), dtype=np.float64) for part in ("month", "day", "weekday")}
 
 
 def fit_encoders(known: Table, most_categories: int = 1000, words: int = 8) -> tuple[Encoder, ...]:

@@ -125,19 +125,16 @@ class FittedCalendar:
 
 
 def _calendar_parts(time: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    parts = date_parts(time)
-    del parts["year"]
-    return parts | {"hour": (time // HOUR % 24).astype(np.float64)}
+    return date_parts(time) | {"hour": (time // HOUR % 24).astype(np.float64)}
 
 
 def _periods(time: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """The period within which each part of the calendar runs through its values once, numbered."""
-    parts = date_parts(time)
-    days = (time // DAY).astype(np.float64)
+    dates, days = time.view("datetime64[ns]"), (time // DAY).astype(np.float64)
     return {
-        "month": parts["year"],
-        "day": 12 * parts["year"] + parts["month"],
-        "weekday": days - parts["weekday"],
+        "month": dates.astype("datetime64[Y]").astype(np.float64),
+        "day": dates.astype("datetime64[M]").astype(np.float64),
+        "weekday": days - date_parts(time)["weekday"],
         "hour": days,
     }
 
