@@ -44,17 +44,30 @@ class AsOf:
         return self.table, f"{self.column} > {self.beside}.{self.key}"
 
 
-def as_of_keys(database: Database, entity: str) -> tuple[AsOf, ...]:
-    """Those of every table with a time, but for rows of the same entity, which are sampled anyway."""
+def as_of_keys(database: Database, entity: str, own_row: bool = False) -> tuple[AsOf, ...]:
+    """Those of the entity's events, its children and theirs, but for rows of the same entity, which are sampled anyway.
+
+    Args:
+        own_row: Whether the entity's own row is such an event, as in autocomplete tasks.
+    """
     timed = {name: table.references for name, table in database.items() if table.times is not None}
+    events = _below(database, entity) | ({entity} if own_row else set())
     return tuple(
         AsOf(table, column, beside, key)
         for table, references in timed.items()
         for column, parent in references.items()
         for beside, others in timed.items()
         for key, other in others.items()
-        if other == parent != entity and beside not in (table, entity)
+        if table in events and other == parent != entity and beside not in (table, entity)
     )
+
+
+def _below(database: Database, table: str) -> set[str]:
+    """Tables whose rows name one of `table`, or one of such a table, and so on."""
+    found: set[str] = set()
+    while more := {name for name, child in database.items() if {table, *found} & set(child.references.values())} - found:
+        found |= more
+    return found
 
 
 def telling(graph: Graph, keys: Iterable[AsOf]) -> tuple[AsOf, ...]:

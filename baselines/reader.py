@@ -101,7 +101,7 @@ class Reader:
             self.histories = Histories(train, asked)
             # the graph of training is handed on to the reading of training
             self._graph: tuple[Database, Graph] | None = (train.database, Graph.from_database(train.database))
-            self.beside = telling(self._graph[1], as_of_keys(known, train.task.entity_table))
+            self.beside = telling(self._graph[1], as_of_keys(known, train.task.entity_table, train.task.own_row_visible))
 
     def open(self, questions: Examples) -> Reading:
         """The database of `questions` ready to be sampled, for them or any at no later cut-offs."""
