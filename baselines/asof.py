@@ -55,10 +55,11 @@ def as_of_keys(database: Database, entity: str, own_row: bool = False) -> tuple[
     return tuple(
         AsOf(table, column, beside, key)
         for table, references in timed.items()
+        if table in events
         for column, parent in references.items()
         for beside, others in timed.items()
         for key, other in others.items()
-        if table in events and other == parent != entity and beside not in (table, entity)
+        if other == parent != entity and beside not in (table, entity)
     )
 
 

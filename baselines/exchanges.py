@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
+from relbench_harness.graph.structure import grouped
 from relbench_harness.protocol.method import Examples
 
 from .histories import DAY, windows_of
@@ -23,9 +24,8 @@ class ByEntity:
     """Events by entity and then by time."""
 
     def __init__(self, found: Events, entities: int) -> None:
-        order = np.argsort(found.entity, kind="stable")
+        self.start, order = grouped(found.entity, entities)
         self.item, self.time = found.item[order], found.time[order]
-        self.start = np.searchsorted(found.entity[order], np.arange(entities + 1)).astype(np.int64)
 
     def past(self, entity: Rows, cutoff: Rows) -> tuple[Rows, Rows, Rows]:
         """(question, item, time) of each question's latest events before its cut-off."""

@@ -23,11 +23,10 @@ from relbench_harness.features.past_labels import label_numbers
 from relbench_harness.protocol.method import Examples
 
 from .drift import steady
+from .interactions import ALWAYS
 from .summaries import Floats, History
 
 DAY = 86_400_000_000_000
-ALWAYS = -(2**62)
-"""When rows of a static table become available."""
 MOST_COLUMNS = 24
 SAMPLE = 20_000
 CLOSED = 24

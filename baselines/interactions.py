@@ -21,7 +21,7 @@ from relbench_harness.protocol.method import Ragged
 
 Path = tuple[str, ...]
 ALWAYS = -(2**62)
-"""When events of static tables took place: before all others, and no difference with a time overflows."""
+"""When rows of static tables become available: before all others, and no difference with a time overflows."""
 
 
 @dataclass(frozen=True)

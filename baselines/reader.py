@@ -109,6 +109,7 @@ class Reader:
             return Reading(self, questions)
 
     def graph(self, database: Database) -> Graph:
+        """The graph of `database`; that of training is made only once."""
         known, self._graph = self._graph, None
         return known[1] if known is not None and known[0] is database else Graph.from_database(database)
 

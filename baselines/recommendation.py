@@ -25,7 +25,7 @@ from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .exchanges import Interactions
-from .histories import ALWAYS
+from .interactions import ALWAYS
 from .reader import Batch, Reader, Reading
 from .relational import Headed, Relational, judged, prepare
 from .rows import Content, RowEncoder
