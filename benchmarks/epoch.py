@@ -1,6 +1,6 @@
 """One training epoch of the relational GNN on rel-f1/driver-dnf: seconds, and how much of it the network waited for data.
 
-    python benchmarks/epoch.py [--task rel-f1/driver-dnf] [--epochs 5] [--threads 2]
+    python benchmarks/epoch.py [--task rel-f1/driver-dnf] [--epochs 5] [--threads 2] [--device cpu] [--compiled]
 
 Prints JSON: `seconds_per_epoch` (median), `loader_wait` (share of the epochs' seconds), `seeds`, `seeds_per_second`.
 The reference implementation of RelBench's examples takes 64 s for this epoch on the same size of machine.
@@ -13,6 +13,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import torch
 import yaml
 from hydra.utils import instantiate
 
@@ -30,13 +31,15 @@ def main() -> None:
     parser.add_argument("--method", default="gnn", help="a config of configs/method whose network is relational")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--compiled", action="store_true", help="through torch.compile")
     asked = parser.parse_args()
     method = instantiate(yaml.safe_load((home("configs") / "method" / f"{asked.method}.yaml").read_text()))
     # every question of every epoch, and no stopping
-    method = replace(method, epochs=asked.epochs + 1, steps=10**9, patience=10**9)
+    method = replace(method, epochs=asked.epochs + 1, steps=10**9, patience=10**9, compiled=asked.compiled)
     stages = Stages(*open_task(asked.task), "rolling")
     train = stages.examples("train")
-    history = method.fit(train, stages.examples("val"), Budget(threads=asked.threads)).history
+    history = method.fit(train, stages.examples("val"), Budget(threads=asked.threads, device=asked.device)).history
     seconds, waited = history.seconds[1:], history.waited[1:]  # the first compiles kernels and fills memory
     median = float(np.median(seconds))
     report = {
@@ -44,6 +47,7 @@ def main() -> None:
         "seeds": len(train),
         "epochs": asked.epochs,
         "threads": asked.threads,
+        "device": torch.cuda.get_device_name() if asked.device == "cuda" else "cpu",
         "seconds_per_epoch": round(median, 4),
         "seconds_fastest": round(min(seconds), 4),
         "seeds_per_second": round(len(train) / median),
