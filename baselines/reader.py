@@ -27,7 +27,7 @@ from relbench_harness.timing import phase
 from .asof import as_of_keys, latest_before, telling
 from .drift import steady
 from .histories import SAMPLE, Histories
-from .rows import GAPS, Ancestry, Content, RowEncoder, Rows
+from .rows import Ancestry, Content, RowEncoder, Rows, padded
 
 DAY = 86_400e9
 AGES = 7
@@ -173,14 +173,9 @@ class Reading:
         around = self.sampler.sample(self.reader.task.entity_table, questions.entity, questions.cutoff, seed)
         nodes = {name: n for name, n in around.nodes.items() if len(n)}
         distinct = {name: n.distinct for name, n in nodes.items()}
-        rows, content = self.content({name: d[0] for name, d in distinct.items()})
-        row = {}
-        for name, (few, index) in distinct.items():
-            place = np.searchsorted(rows[name], few)
-            row[name] = torch.from_numpy(place[index])
         return Batch(
-            content=content,
-            row=row,
+            content=self.content({name: rows for name, (rows, _) in distinct.items()}),
+            row={name: torch.from_numpy(index) for name, (_, index) in distinct.items()},
             age=self._ages(around),
             bare=_bare(around),
             edges=[
@@ -194,23 +189,23 @@ class Reading:
             table=around.table,
         )
 
-    def content(self, asked: Mapping[str, Rows]) -> tuple[dict[str, Rows], Content]:
-        """Table → the rows that are read to say what those of `asked` (ascending, by table) are, and what they hold."""
-        keys = [key for key in self.reader.beside if key.table in asked]
-        found = {key: latest_before(self.graph, key, asked[key.table]) for key in keys}
-        more = [(key.beside, other) for key, (other, _) in found.items()]
-        rows = self.ancestry.close(asked, self.reader.generations, more)
-        beside, gaps = {}, {}
+    def content(self, asked: Mapping[str, Rows]) -> Content:
+        """What the rows of `asked` (distinct, by table) hold, followed by what else is read to say what they are."""
+        found = {k: latest_before(self.graph, k, asked[k.table]) for k in self.reader.beside if k.table in asked}
+        found = {key: (other, days) for key, (other, days) in found.items() if (other >= 0).any()}
+        beside = {key.name: (key.beside, other) for key, (other, _) in found.items()}
+        rows, places = self.ancestry.close(asked, self.reader.generations, beside)
+        gaps = {}
         for key, (other, days) in found.items():
-            if not (other >= 0).any():
-                continue
-            at = np.searchsorted(rows[key.table], asked[key.table])
-            place, gap = np.full(len(rows[key.table]), -1), np.zeros((len(rows[key.table]), GAPS), np.float32)
-            place[at] = np.where(other >= 0, np.searchsorted(rows[key.beside], other), -1)
-            gap[at] = np.stack([np.ones(len(days)), np.log1p(days) / 5, np.exp(-days)], axis=1) * (other >= 0)[:, None]
-            beside[key.name], gaps[key.name] = torch.from_numpy(place), torch.from_numpy(gap)
-        folds = {key: torch.from_numpy(place) for key, place in self.ancestry.folds(rows).items()}
-        return rows, Content({name: self.attributes.take(name, r) for name, r in rows.items()}, folds, beside, gaps)
+            gap = np.stack([np.ones(len(days)), np.log1p(days) / 5, np.exp(-days)], axis=1) * (other >= 0)[:, None]
+            gaps[key.name] = torch.from_numpy(padded(gap.astype(np.float32), len(rows[key.table]), 0.0))
+        where = {key: torch.from_numpy(place) for key, place in places.items()}
+        return Content(
+            records={name: self.attributes.take(name, r) for name, r in rows.items()},
+            folds={key: place for key, place in where.items() if key not in beside},
+            beside={key: place for key, place in where.items() if key in beside},
+            gaps=gaps,
+        )
 
     def _ages(self, around: Neighbourhood) -> dict[str, Tensor]:
         span = self.reader.span / DAY

@@ -66,7 +66,7 @@ class Questions:
     Attributes:
         around: The questions' neighbourhoods.
         candidates: (c,) items scored.
-        content: Of the candidates and their parents; `item_place` finds the candidates among them.
+        content: Of the candidates, which come first, and their parents.
         group: (questions,) which of the distinct cut-offs is each question's.
         popularity: (cut-offs, c, features).
         hidden: (cut-offs, c) which candidates were not there yet: no answer, and no lesson either.
@@ -77,7 +77,6 @@ class Questions:
     around: Batch
     candidates: Tensor
     content: Content
-    item_place: Tensor
     group: Tensor
     popularity: Tensor
     hidden: Tensor
@@ -112,12 +111,10 @@ class ItemReading:
             chosen = np.unique(np.concatenate([drawn, truth, pairs.item]))
         cutoffs, group = np.unique(questions.cutoff, return_inverse=True)
         popularity = np.stack([self.interactions.item_features(int(c))[chosen] for c in cutoffs])
-        ordered, content = self.reading.content({self.table: chosen})
         return Questions(
             around=self.reading.batch(questions),
             candidates=torch.from_numpy(chosen),
-            content=content,
-            item_place=torch.from_numpy(np.searchsorted(ordered[self.table], chosen)),
+            content=self.reading.content({self.table: chosen}),
             group=torch.from_numpy(group),
             popularity=torch.from_numpy(popularity),
             hidden=torch.from_numpy(self.times[chosen] >= cutoffs[:, None]),
@@ -166,7 +163,7 @@ class ItemScores(nn.Module):
         view = self.view.embed(batch.around)
         fresh = batch.candidates >= self.own.num_embeddings
         own = self.own(batch.candidates.masked_fill(fresh, 0)).masked_fill(fresh[:, None], 0.0)
-        attributes = self.encoder(batch.content)[1][self.table].index_select(0, batch.item_place)
+        attributes = self.encoder(batch.content)[1][self.table][: len(batch.candidates)]
         lately = self.popular(batch.popularity)
         scores = self.rise(lately)[..., 0].index_select(0, batch.group)
         item = attributes + (own * (torch.rand(len(own), 1, device=own.device) > FORGET) if self.training else own)

@@ -6,8 +6,9 @@ The parents of a row are older than it almost always, and then what a row and it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Layout
+from relbench_harness.graph.compiled import compiled
 from relbench_harness.graph.store import spacious
 
 Rows = NDArray[np.int64]
 ForeignKey = tuple[str, str]
 """(child table, column)."""
+_NONE = np.empty(0, np.int64)
 GAPS = 3
 """How many numbers describe how much older a row is than the one that finds it by an as-of key."""
 
@@ -49,40 +52,40 @@ class Ancestry:
         self.parent = {(name, c): p for name, table in database.items() for c, p in table.references.items()}
         self._older = {key: _older(database, *key) for key in self.parent}
 
-    def close(self, rows: Mapping[str, Rows], generations: int, beside: Iterable[tuple[str, Rows]] = ()) -> dict[str, Rows]:
-        """`rows` (ascending, by table) and their older parents, grandparents, … up to `generations` away.
+    def close(
+        self, asked: Mapping[str, Rows], generations: int, beside: Mapping[ForeignKey, tuple[str, Rows]]
+    ) -> tuple[dict[str, Rows], dict[ForeignKey, Rows]]:
+        """`asked` (distinct, by table), followed by their older parents, grandparents, … up to `generations` away.
 
         Args:
-            beside: Tables and rows of them (−1 for none) that belong to the first generation as well.
-        """
-        held = {name: np.asarray(r, np.int64) for name, r in rows.items() if len(r)}
-        fresh, also = held, list(beside)
-        for _ in range(generations):
-            found: dict[str, list[Rows]] = {}
-            for name, more in also:
-                found.setdefault(name, []).append(more[more >= 0])
-            also = []
-            for (child, column), parent in self.parent.items():
-                if child in fresh:
-                    named = self._older[child, column][fresh[child]].astype(np.int64)
-                    found.setdefault(parent, []).append(named[named >= 0])
-            fresh = {}
-            for name, parts in found.items():
-                new = np.setdiff1d(np.concatenate(parts), held.get(name, np.empty(0, np.int64)))
-                if len(new):
-                    fresh[name] = new
-                    held = {**held, name: np.union1d(held[name], new) if name in held else new}
-        return held
+            beside: As-of key → the table in which it finds rows, and what each of `asked` finds (−1 for none); those rows
+                belong to the first generation as well.
 
-    def folds(self, rows: Mapping[str, Rows]) -> dict[ForeignKey, Rows]:
-        """Foreign key → for each of the child's `rows`, the place of its older parent among the parent's, else −1."""
-        places = {}
-        for (child, column), parent in self.parent.items():
-            if child in rows and parent in rows:
-                named = self._older[child, column][rows[child]]
-                at = np.searchsorted(rows[parent], named).clip(max=len(rows[parent]) - 1)
-                places[child, column] = np.where(rows[parent][at] == named, at, -1)
-        return places
+        Returns:
+            Table → rows, and foreign or as-of key → for each of the child's rows, the place among the parent's of the
+            older parent, −1 where there is none or the row itself is too far away for its parents to be read.
+        """
+        held = {name: np.asarray(r, np.int64) for name, r in asked.items() if len(r)}
+        places: dict[ForeignKey, list[Rows]] = {}
+        named: dict[str, list[tuple[ForeignKey, Rows]]] = {}
+        for key, (table, found) in beside.items():
+            named.setdefault(table, []).append((key, found))
+        read: dict[str, int] = {}
+        for _ in range(generations):
+            for key, parent in self.parent.items():
+                fresh = held.get(key[0], _NONE)[read.get(key[0], 0) :]
+                if len(fresh):
+                    named.setdefault(parent, []).append((key, self._older[key][fresh].astype(np.int64)))
+            read = {name: len(rows) for name, rows in held.items()}
+            for table, parts in named.items():
+                rows, place = _joined(held.get(table, _NONE), np.concatenate([part for _, part in parts]))
+                if len(rows):
+                    held[table] = rows
+                    ends = np.cumsum([len(part) for _, part in parts])[:-1]
+                    for (key, _), where in zip(parts, np.split(place, ends), strict=True):
+                        places.setdefault(key, []).append(where)
+            named = {}
+        return held, {key: padded(np.concatenate(parts), len(held[key[0]]), -1) for key, parts in places.items()}
 
     def late(self, known: Database) -> set[ForeignKey]:
         """Foreign keys of `known` that name a parent younger than its child, so that each question must look itself."""
@@ -105,6 +108,40 @@ def _older(database: Database, child: str, column: str) -> NDArray[np.integer]:
     elif parent.times is not None and table.times is not None:
         older[parent.times[named.clip(0)] > table.times] = -1
     return older
+
+
+@compiled
+def _joined(held: Rows, named: Rows) -> tuple[Rows, Rows]:
+    """`held` (distinct) followed by what of `named` it lacks, each once, and the place of each of `named`; −1 has none."""
+    bits = 4
+    while (1 << bits) < 2 * (len(held) + len(named)):
+        bits += 1
+    slots, mask = np.full(1 << bits, -1, np.int32), (1 << bits) - 1
+    rows, place = np.empty(len(held) + len(named), np.int64), np.empty(len(named), np.int64)
+    count = 0
+    for i in range(len(rows)):
+        row = held[i] if i < len(held) else named[i - len(held)]
+        if row < 0:
+            place[i - len(held)] = -1
+            continue
+        # Fibonacci hashing, then the next free slot (Knuth, The Art of Computer Programming 3, 6.4)
+        slot = np.int64((np.uint64(row) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits))
+        while slots[slot] >= 0 and rows[slots[slot]] != row:
+            slot = (slot + 1) & mask
+        if slots[slot] < 0:
+            slots[slot] = count
+            rows[count] = row
+            count += 1
+        if i >= len(held):
+            place[i - len(held)] = slots[slot]
+    return rows[:count].copy(), place
+
+
+def padded(values: NDArray[Any], length: int, by: float) -> NDArray[Any]:
+    """`values`, lengthened by rows of `by`."""
+    out = np.full((length, *values.shape[1:]), by, values.dtype)
+    out[: len(values)] = values
+    return out
 
 
 class TableEncoder(nn.Module):
