@@ -71,13 +71,16 @@ class Interactions:
 
     def item_features(self, cutoff: int) -> NDArray[np.float32]:
         """(items, features) how often and how lately each item was met by anyone before `cutoff`."""
-        if cutoff not in self._seen:
+        # several threads read at once: what another forgets in between is still held here
+        known = self._seen.get(cutoff)
+        if known is None:
             if len(self._seen) > 512:
                 self._seen.clear()
             everyone, when = np.arange(self.items), np.full(self.items, cutoff)
             parts = [part.read(everyone, when) for part in self.popularity]
-            self._seen[cutoff] = np.concatenate([np.ones((self.items, 1)), *parts], axis=1).astype(np.float32)
-        return self._seen[cutoff]
+            known = np.concatenate([np.ones((self.items, 1)), *parts], axis=1).astype(np.float32)
+            self._seen[cutoff] = known
+        return known
 
     def pairs(self, entity: Rows, cutoff: Rows) -> Pairs:
         """Every (question, item) met before the question's cut-off."""

@@ -7,7 +7,8 @@ equally many. Everything is the method's own: encoders, history, sampling, netwo
     python benchmarks/reading.py --scale 500 --cold      # attributes mapped from disk, none of it cached
     python benchmarks/reading.py --scale 1000 --cold     # 97 million rows
 
-prints one JSON line per scale.
+prints one JSON line per scale. Several scales take turns, epoch by epoch, so that a machine whose speed varies serves them alike;
+`to_first_scale` is the questions per second of each turn against the first scale's. Memory is that of the process, all scales.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import os
 import statistics
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,63 +56,73 @@ def memory(kind: str) -> int:
     return int(next(line for line in lines if line.startswith(kind)).split()[1]) // 1024
 
 
-def measure(scale: float, chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
-    dataset, task = open_task(f"rel-shop@scale={scale:g}/customer-churn")
-    train = Stages(dataset, task, "rolling").examples("train")
-    method, _ = make_method("gnn", steps=chosen.steps, epochs=chosen.epochs)
-    assert isinstance(method, Relational)
-    begun, busy = time.perf_counter(), time.process_time()
-    setting = prepare(method, train, train, Budget(threads=chosen.threads, device="cpu"))
-    reader, reading = setting.reader, setting.reading
-    if chosen.cold:
-        reading.attributes = reader.encoders.encode(train.database, folder / "attributes")
-    opened, opened_busy = time.perf_counter() - begun, time.process_time() - busy
-    answer = answer_for(train)
-    network = Headed(method.trunk(reader, reading), method.channels, reader.histories, answer, method.dropout)
-    work: list[float] = []
+class Opened:
+    """The method `gnn` on rel-shop at one scale, ready to learn an epoch at a time."""
 
-    def batches(epoch: int) -> Loader[Batch]:
+    def __init__(self, scale: float, chosen: argparse.Namespace, folder: Path) -> None:
+        self.scale, self.cold = scale, chosen.cold
+        dataset, task = open_task(f"rel-shop@scale={scale:g}/customer-churn")
+        self.train = Stages(dataset, task, "rolling").examples("train")
+        method, _ = make_method("gnn", steps=chosen.steps, epochs=1)
+        assert isinstance(method, Relational)
+        begun, busy = time.perf_counter(), time.process_time()
+        setting = prepare(method, self.train, self.train, Budget(threads=chosen.threads, device="cpu"))
+        reader, self.reading = setting.reader, setting.reading
         if chosen.cold:
-            evict(reading.attributes)
-        work.append(time.process_time())
+            self.reading.attributes = reader.encoders.encode(self.train.database, folder / f"attributes {scale:g}")
+        self.opened, self.opened_busy = time.perf_counter() - begun, time.process_time() - busy
+        self.method, self.device, self.answer = method, setting.device, answer_for(self.train)
+        trunk = method.trunk(reader, self.reading)
+        self.network = Headed(trunk, method.channels, reader.histories, self.answer, method.dropout)
+        self.seconds: list[float] = []
+        self.waited: list[float] = []
+        self.work: list[float] = []
+
+    def learn(self, epoch: int) -> None:
+        """One epoch over a part of the training questions of its own."""
+        if self.cold:
+            evict(self.reading.attributes)
+        begun = time.process_time()
 
         def read(part: NDArray[np.int64]) -> Batch:
-            return reading.batch(train.take(part), epoch)
+            return self.reading.batch(self.train.take(part), epoch)
 
-        return Loader(read, draw(len(train), method.schedule, 0, epoch), device=setting.device)
+        history = learn(
+            self.network,
+            lambda _: Loader(read, draw(len(self.train), self.method.schedule, 0, epoch), device=self.device),
+            lambda model, batch: self.answer.loss(model(batch), known_labels(batch)),
+            None,
+            self.method.schedule,
+            self.method.steps,
+            self.device,
+        )
+        self.work.append(time.process_time() - begun)
+        self.seconds += history.seconds
+        self.waited += history.waited
 
-    history = learn(
-        network,
-        batches,
-        lambda model, batch: answer.loss(model(batch), known_labels(batch)),
-        None,
-        replace(method.schedule, patience=chosen.epochs),
-        chosen.steps * chosen.epochs,
-        setting.device,
-    )
-    work.append(time.process_time())
-    questions = sum(len(part) for part in draw(len(train), method.schedule, 0, 0))
-    # the first epoch compiles and warms up
-    seconds = statistics.median(history.seconds[1:])
-    return {
-        "benchmark": "reading",
-        "scale": scale,
-        "rows": sum(len(table) for table in train.database.values()),
-        "attributes": "disk, cold" if chosen.cold else "memory",
-        "training_questions": len(train),
-        "questions_per_epoch": questions,
-        "questions_per_second": round(questions / seconds),
-        "questions_per_processor_second": round(questions / statistics.median(np.diff(work)[1:])),
-        "seconds_per_epoch": round(seconds, 2),
-        "loader_wait": round(sum(history.waited[1:]) / sum(history.seconds[1:]), 3),
-        "opening_seconds": round(opened, 1),
-        "opening_processor_seconds": round(opened_busy, 1),
-        "structure_mb": reading.graph.nbytes >> 20,
-        "attributes_mb": reading.attributes.nbytes >> 20,
-        "own_memory_mb": memory("RssAnon"),
-        "mapped_memory_mb": memory("RssFile"),
-        "peak_memory_mb": memory("VmHWM"),
-    }
+    def report(self) -> dict[str, object]:
+        """The median epoch but for the first, which compiles and warms up."""
+        questions = sum(len(part) for part in draw(len(self.train), self.method.schedule, 0, 0))
+        seconds = statistics.median(self.seconds[1:])
+        return {
+            "benchmark": "reading",
+            "scale": self.scale,
+            "rows": sum(len(table) for table in self.train.database.values()),
+            "attributes": "disk, cold" if self.cold else "memory",
+            "training_questions": len(self.train),
+            "questions_per_epoch": questions,
+            "questions_per_second": round(questions / seconds),
+            "questions_per_processor_second": round(questions / statistics.median(self.work[1:])),
+            "seconds_per_epoch": round(seconds, 2),
+            "loader_wait": round(sum(self.waited[1:]) / sum(self.seconds[1:]), 3),
+            "opening_seconds": round(self.opened, 1),
+            "opening_processor_seconds": round(self.opened_busy, 1),
+            "structure_mb": self.reading.graph.nbytes >> 20,
+            "attributes_mb": self.reading.attributes.nbytes >> 20,
+            "own_memory_mb": memory("RssAnon"),
+            "mapped_memory_mb": memory("RssFile"),
+            "peak_memory_mb": memory("VmHWM"),
+        }
 
 
 def main() -> None:
@@ -125,9 +135,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where attributes are written; a temporary folder by default")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    for scale in chosen.scale:
-        with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-            print(json.dumps(measure(scale, chosen, Path(folder))), flush=True)
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        scales = [Opened(scale, chosen, Path(folder)) for scale in chosen.scale]
+        for epoch in range(chosen.epochs):
+            for opened in scales:
+                opened.learn(epoch)
+        first = scales[0]
+        for opened in scales:
+            pairs = [a / b for a, b in zip(first.seconds[1:], opened.seconds[1:], strict=True)]
+            print(json.dumps({**opened.report(), "to_first_scale": [round(pair, 3) for pair in sorted(pairs)]}), flush=True)
 
 
 if __name__ == "__main__":
