@@ -187,6 +187,7 @@ class OpenHistories:
         self.parts = [(route, self._history(route)) for route in fitted.routes]
         self.labels = _label_history(questions, fitted.train, len(database[fitted.task.entity_table]))
         entity = database[fitted.task.entity_table]
+        self.named = {up: entity.parents(up) for up in {route.up for route in fitted.routes} if up is not None}
         self.dates = [
             entity.rows.column(name)
             .cast(pa.timestamp("ns"), safe=False)
@@ -242,7 +243,7 @@ class OpenHistories:
     def _parent(self, route: Route, questions: Examples) -> NDArray[np.int64]:
         """The parent that each question's own row names, −1 where it is not visible."""
         assert route.up is not None
-        named = self.database[questions.task.entity_table].parents(route.up)[questions.entity]
+        named = self.named[route.up][questions.entity]
         times = self.database[route.anchor].times
         if times is None or questions.task.own_row_visible or len(times) == 0:
             return named
