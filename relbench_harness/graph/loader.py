@@ -114,7 +114,7 @@ class Loader(Generic[T]):
 
     read: Callable[[Order], T]
     parts: Sequence[Order]
-    threads: int = 2
+    threads: int = 1
     ahead: int = 4
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     waited: float = 0.0
