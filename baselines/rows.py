@@ -81,11 +81,16 @@ class Ancestry:
                 rows, place = _joined(held.get(table, _NONE), np.concatenate([part for _, part in parts]))
                 if len(rows):
                     held[table] = rows
-                    ends = np.cumsum([len(part) for _, part in parts])[:-1]
-                    for (key, _), where in zip(parts, np.split(place, ends), strict=True):
-                        places.setdefault(key, []).append(where)
+                ends = np.cumsum([len(part) for _, part in parts])[:-1]
+                for (key, _), where in zip(parts, np.split(place, ends), strict=True):
+                    places.setdefault(key, []).append(where)
             named = {}
-        return held, {key: padded(np.concatenate(parts), len(held[key[0]]), -1) for key, parts in places.items()}
+        found_in = {**self.parent, **{key: table for key, (table, _) in beside.items()}}
+        return held, {
+            key: padded(np.concatenate(parts), len(held[key[0]]), -1)
+            for key, parts in places.items()
+            if found_in[key] in held
+        }
 
     def late(self, known: Database) -> set[ForeignKey]:
         """Foreign keys of `known` that name a parent younger than its child, so that each question must look itself."""
