@@ -232,7 +232,9 @@ class _State:
         path = Path(schedule.checkpoint)
         path.parent.mkdir(parents=True, exist_ok=True)
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "rates", "average")}
-        held = {"parts": parts, "history": asdict(history), "best": best, "random": _random_states()}
+        held = {"parts": parts, "history": asdict(history), "best": best, "random": torch.get_rng_state()}
+        if torch.cuda.is_available():  # a GPU draws its own dropout
+            held["random of the GPU"] = torch.cuda.get_rng_state()
         unfinished = path.with_suffix(".unfinished")
         torch.save(held, unfinished)
         unfinished.replace(path)
@@ -247,12 +249,7 @@ class _State:
         except (RuntimeError, KeyError, ValueError, EOFError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"checkpoint {schedule.checkpoint} does not fit this model: {reason}") from None
-        for device, random in held["random"].items():
-            torch.set_rng_state(random) if device == "cpu" else torch.cuda.set_rng_state(random)
+        torch.set_rng_state(held["random"])
+        if "random of the GPU" in held and torch.cuda.is_available():
+            torch.cuda.set_rng_state(held["random of the GPU"])
         return History(**held["history"]), held["best"]
-
-
-def _random_states() -> dict[str, Tensor]:
-    """Device → the state of its random numbers: a GPU draws its own dropout."""
-    states = {"cpu": torch.get_rng_state()}
-    return {**states, "cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else states
