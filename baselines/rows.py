@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Layout
 from relbench_harness.graph.compiled import compiled
+from relbench_harness.graph.encoders import UNSEEN
 from relbench_harness.graph.store import spacious
 
 Rows = NDArray[np.int64]
@@ -168,9 +169,10 @@ class TableEncoder(nn.Module):
         columns = [*layout.cardinalities, *(size for count, size in layout.sets for _ in range(count))]
         # place 0 of the table of embeddings is for what a list does not hold
         self.codes = nn.EmbeddingBag(1 + sum(columns), channels, mode="sum", padding_idx=0) if columns else None
-        if self.codes is not None:
-            nn.init.normal_(self.codes.weight, std=0.1)
         first = [1 + int(n) for n in np.cumsum([0, *columns])[:-1]]
+        if self.codes is not None:
+            with torch.no_grad():  # a value that training never saw says nothing
+                self.codes.weight[[place + UNSEEN for place in first]] = 0.0
         self.register_buffer("first", torch.tensor(first, dtype=torch.int32), persistent=False)
         self.shape = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Linear(channels, channels))
 
