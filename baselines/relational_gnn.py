@@ -8,6 +8,7 @@ question enters afterwards, at the nodes.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -20,7 +21,7 @@ from relbench_harness.graph.structure import Step
 
 from .dropout import Dropout
 from .nodes import node_states
-from .reader import AGES, Batch, EdgeBatch, Reader, Reading
+from .reader import AGES, DAY, Batch, EdgeBatch, Reader, Reading
 from .recommendation import Recommending
 from .rows import module_name, silent
 
@@ -62,23 +63,37 @@ def _quiet(layers: dict[tuple[str, str, str], nn.Module]) -> nn.Module:
         return joined
 
 
-class Extremes(nn.Module):
-    """What a mean over children hides: the latest of them, and the greatest of each channel (any rather than how many).
+class Pools(nn.Module):
+    """What a mean over all children hides: the latest of them, the greatest of each channel, the mean of those in a window.
 
-    Several ways of pooling side by side tell multisets apart that one cannot (Corso et al., 2020).
+    Several ways of pooling side by side tell multisets apart that one cannot (Corso et al., 2020). All start silent.
+
+    Args:
+        windows: Nanoseconds before the cut-off that means are taken over.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, windows: Sequence[int]) -> None:
         super().__init__()
         self.latest, self.greatest = silent(channels, channels), silent(channels, channels)
+        self.within = nn.ModuleList(silent(channels, channels) for _ in windows)
+        self.ends: Tensor
+        # as the first of the ages is scaled
+        self.register_buffer("ends", torch.log1p(torch.tensor(windows) / DAY) / 5, persistent=False)
 
-    def forward(self, nodes: Tensor, edges: EdgeBatch) -> Tensor:
+    def forward(self, nodes: Tensor, ages: Tensor | None, edges: EdgeBatch) -> Tensor:
         """(sources, channels) from the targets' states, which are not negative; 0 for a source without any."""
         counts = edges.ends.diff()
         each = nodes.index_select(0, edges.target)
         greatest = torch.segment_reduce(each, "max", lengths=counts, axis=0, initial=0.0)
         last = each.index_select(0, (edges.ends[1:] - 1).clamp(min=0)) * (counts > 0)[:, None]
         told: Tensor = self.latest(last) + self.greatest(greatest)
+        if ages is not None:
+            young = (ages[:, :1] <= self.ends).to(each.dtype).index_select(0, edges.target)
+            for window, layer in enumerate(self.within):
+                inside = young[:, window : window + 1]
+                total = torch.segment_reduce(each * inside, "sum", lengths=counts, axis=0, initial=0.0)
+                count = torch.segment_reduce(inside, "sum", lengths=counts, axis=0, initial=0.0)
+                told = told + layer(total / count.clamp(min=1))
         return told
 
 
@@ -92,9 +107,10 @@ class GraphNetwork(nn.Module):
         self.encoder = reader.row_encoder(channels)
         self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
         self.hops = nn.ModuleList(_quiet({self._type(step): convolution(layer, channels) for step in hop}) for hop in steps)
-        self.extremes = nn.ModuleDict(
+        windows = reader.histories.windows[:2]
+        self.pools = nn.ModuleDict(
             {
-                f"{hop} {self._name(step)}": Extremes(channels)
+                f"{hop} {self._name(step)}": Pools(channels, windows)
                 for hop, taken in enumerate(steps, 1)
                 for step in taken
                 if not step.up
@@ -120,10 +136,12 @@ class GraphNetwork(nn.Module):
         """(questions, channels)."""
         nodes = self.nodes(batch)
         for hop in range(len(self.hops), 0, -1):
-            nodes = self._pass(nodes, [e for e in batch.edges if e.hop == hop], hop)
+            nodes = self._pass(nodes, batch.age, [e for e in batch.edges if e.hop == hop], hop)
         return nodes[batch.table].index_select(0, batch.seeds)
 
-    def _pass(self, nodes: dict[str, Tensor], edges: list[EdgeBatch], hop: int) -> dict[str, Tensor]:
+    def _pass(
+        self, nodes: dict[str, Tensor], ages: dict[str, Tensor], edges: list[EdgeBatch], hop: int
+    ) -> dict[str, Tensor]:
         reached = {e.step.source: (e.first, e.first + len(e.ends) - 1) for e in edges if len(e.ends) > 1}
         own = {f"{table} asking": nodes[table][a:b] for table, (a, b) in reached.items()}
         links = {self._type(e.step): self._link(e, len(nodes[e.step.target])) for e in edges if len(e.target)}
@@ -131,7 +149,8 @@ class GraphNetwork(nn.Module):
         for e in edges:
             if not e.step.up and len(e.target):
                 asking = f"{e.step.source} asking"
-                found[asking] = found[asking] + self.extremes[f"{hop} {self._name(e.step)}"](nodes[e.step.target], e)
+                pools = self.pools[f"{hop} {self._name(e.step)}"]
+                found[asking] = found[asking] + pools(nodes[e.step.target], ages.get(e.step.target), e)
         for table, (a, b) in reached.items():
             before = nodes[table]
             # nodes without neighbours are normed like all others, so that no answer depends on its batch
