@@ -1,8 +1,9 @@
 """Keys that no schema declares: the row of another table that was the latest, under the same parent, when a row came.
 
 A visit names a store, and so does a shift; whose shift it was during the visit, no foreign key says. An as-of join does: the
-last shift of that store before the visit. Like a row's older parents, what it finds does not depend on who asks and is
-visible wherever the row is, since it is strictly older.
+last shift of that store before the visit. Nor does a key lead from a line to what became of earlier lines of its product:
+the last return of one of them does. Like a row's older parents, what is found does not depend on who asks and is visible
+wherever the row is, since it is strictly older.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.graph.compiled import compiled
-from relbench_harness.graph.structure import Graph
+from relbench_harness.graph.structure import Graph, grouped
 
 Rows = NDArray[np.int64]
 SAMPLE = 2000
@@ -30,18 +31,20 @@ class AsOf:
     """From a row of `table` to the latest row of `beside` before it with the same parent.
 
     Attributes:
-        column: The foreign key of `table`, and `key` that of `beside`, which name the parent.
+        column: The foreign key of `table` that names the parent.
+        key: The foreign key of `beside` that names the parent; or, where `below`, a sibling: a row of `table` with that parent.
     """
 
     table: str
     column: str
     beside: str
     key: str
+    below: bool = False
 
     @property
     def name(self) -> tuple[str, str]:
         """As a foreign key is named: (table, column)."""
-        return self.table, f"{self.column} > {self.beside}.{self.key}"
+        return self.table, f"{self.column} > {self.beside}.{self.key}{f'.{self.column}' if self.below else ''}"
 
 
 def as_of_keys(database: Database, entity: str, own_row: bool = False) -> tuple[AsOf, ...]:
@@ -53,13 +56,15 @@ def as_of_keys(database: Database, entity: str, own_row: bool = False) -> tuple[
     timed = {name: table.references for name, table in database.items() if table.times is not None}
     events = _below(database, entity) | ({entity} if own_row else set())
     return tuple(
-        AsOf(table, column, beside, key)
+        AsOf(table, column, beside, key, other == table)
         for table, references in timed.items()
         if table in events
         for column, parent in references.items()
+        if parent != entity
         for beside, others in timed.items()
+        if beside not in (table, entity)
         for key, other in others.items()
-        if other == parent != entity and beside not in (table, entity)
+        if other in (parent, table)
     )
 
 
@@ -71,39 +76,51 @@ def _below(database: Database, table: str) -> set[str]:
     return found
 
 
+class Opened:
+    """A key over one graph."""
+
+    def __init__(self, graph: Graph, key: AsOf) -> None:
+        times, others = graph.table_times(key.table), graph.table_times(key.beside)
+        assert times is not None and others is not None
+        self.key, self.times, self.others = key, times, others
+        self.parent = graph.parent_of(key.table, key.column)
+        self.starts, self.rows = graph.children_of(key.beside, key.key)
+        if key.below:
+            sibling = graph.parent_of(key.beside, key.key)
+            there = np.flatnonzero(sibling >= 0)
+            there = there[times[sibling[there]] <= others[there]]  # else it may be visible before its sibling is
+            named = np.full(len(sibling), -1, self.parent.dtype)
+            named[there] = self.parent[sibling[there]]
+            parents = next(p for child, column, p in graph.foreign_keys if (child, column) == (key.table, key.column))
+            self.starts, self.rows = grouped(named, graph.size(parents))
+
+    def before(self, rows: Rows) -> tuple[Rows, NDArray[np.float32]]:
+        """(n,) the row of `beside` that each of `rows` finds, −1 for none, and how many days it is older (0 for none)."""
+        bound = np.searchsorted(self.others, self.times[rows], side="left")
+        found = _latest(self.parent[rows], bound, self.starts, self.rows)
+        days = np.zeros(len(rows))
+        if len(self.others):
+            days = np.where(found >= 0, (self.times[rows] - self.others[found.clip(0)]) / 86_400e9, 0.0)
+        return found, days.astype(np.float32)
+
+    def tells(self) -> bool:
+        """Whether it often finds a row, and mostly one alone: of many that came at once, the latest is any of them."""
+        if not len(self.times):
+            return False
+        rows = np.unique(np.linspace(0, len(self.times) - 1, SAMPLE).astype(np.int64))
+        found, _ = self.before(rows)
+        there = found >= 0
+        if there.mean() < OFTEN:
+            return False
+        found = found[there]
+        earlier = _latest(self.parent[rows[there]], found, self.starts, self.rows)
+        tied = (earlier >= 0) & (self.others[earlier.clip(0)] == self.others[found])
+        return bool(tied.mean() < 0.5)
+
+
 def telling(graph: Graph, keys: Iterable[AsOf]) -> tuple[AsOf, ...]:
-    """Those that often find a row, and mostly one alone: of many that came at once, the latest is any of them."""
-    return tuple(key for key in keys if _tells(graph, key))
-
-
-def _tells(graph: Graph, key: AsOf) -> bool:
-    if not graph.size(key.table):
-        return False
-    rows = np.unique(np.linspace(0, graph.size(key.table) - 1, SAMPLE).astype(np.int64))
-    found, _ = latest_before(graph, key, rows)
-    there = found >= 0
-    if there.mean() < OFTEN:
-        return False
-    found, parent = found[there], graph.parent_of(key.table, key.column)[rows[there]]
-    earlier = _latest(parent, found, *graph.children_of(key.beside, key.key))
-    times = graph.table_times(key.beside)
-    assert times is not None
-    tied = (earlier >= 0) & (times[earlier.clip(0)] == times[found])
-    return bool(tied.mean() < 0.5)
-
-
-def latest_before(graph: Graph, key: AsOf, rows: Rows) -> tuple[Rows, NDArray[np.float32]]:
-    """(n,) the row of `key.beside` that each of `rows` finds, −1 for none, and how many days it is older (0 for none)."""
-    times, others = graph.table_times(key.table), graph.table_times(key.beside)
-    assert times is not None and others is not None
-    parent = graph.parent_of(key.table, key.column)[rows]
-    starts, children = graph.children_of(key.beside, key.key)
-    bound = np.searchsorted(others, times[rows], side="left")
-    found = _latest(parent, bound, starts, children)
-    days = (
-        np.where(found >= 0, (times[rows] - others[found.clip(0)]) / 86_400e9, 0.0) if len(others) else np.zeros(len(rows))
-    )
-    return found, days.astype(np.float32)
+    """Those of `keys` that are worth reading."""
+    return tuple(key for key in keys if Opened(graph, key).tells())
 
 
 @compiled

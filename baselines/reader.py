@@ -24,7 +24,7 @@ from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
 from relbench_harness.timing import phase
 
-from .asof import as_of_keys, latest_before, telling
+from .asof import Opened, as_of_keys, telling
 from .drift import steady
 from .histories import SAMPLE, Histories
 from .rows import Ancestry, Content, RowEncoder, Rows, padded
@@ -165,6 +165,7 @@ class Reading:
             threads=1,
         )
         self.ancestry = Ancestry(database)
+        self.beside = [Opened(self.graph, key) for key in reader.beside]
         self.attributes = reader.encoders.encode(database)
         self.history = reader.histories.open(questions)
 
@@ -191,7 +192,7 @@ class Reading:
 
     def content(self, asked: Mapping[str, Rows]) -> Content:
         """What the rows of `asked` (distinct, by table) hold, followed by what else is read to say what they are."""
-        found = {k: latest_before(self.graph, k, asked[k.table]) for k in self.reader.beside if k.table in asked}
+        found = {o.key: o.before(asked[o.key.table]) for o in self.beside if o.key.table in asked}
         found = {key: (other, days) for key, (other, days) in found.items() if (other >= 0).any()}
         beside = {key.name: (key.beside, other) for key, (other, _) in found.items()}
         rows, places = self.ancestry.close(asked, self.reader.generations, beside)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relbench_harness.baselines import reader
-from relbench_harness.baselines.asof import AsOf, as_of_keys, latest_before, telling
+from relbench_harness.baselines.asof import AsOf, Opened, as_of_keys, telling
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from sklearn.metrics import roc_auc_score
 
@@ -55,11 +55,42 @@ def test_the_latest_strictly_older_row_of_the_same_parent_is_found(
     visits: tuple[list[int], list[int]], shifts: tuple[list[int], list[int]]
 ) -> None:
     graph = Graph.from_database(visited(visits, shifts, 3))
-    found, days = latest_before(graph, KEY, np.arange(len(visits[0])))
+    found, days = Opened(graph, KEY).before(np.arange(len(visits[0])))
     for row, (at, store) in enumerate(zip(*visits, strict=True)):
         before = [i for i, (start, of) in enumerate(zip(*shifts, strict=True)) if of == store >= 0 and start < at]
         assert found[row] == (before[-1] if before else -1)
         assert days[row] == pytest.approx((at - shifts[0][before[-1]]) / DAY if before else 0)
+
+
+@settings(deadline=None)
+@given(rows, st.lists(st.tuples(st.integers(0, 12), st.integers(-1, 29)), max_size=30))
+def test_the_latest_thing_that_became_of_an_earlier_sibling_is_found(
+    visits: tuple[list[int], list[int]], bills: list[tuple[int, int]]
+) -> None:
+    bills = sorted((at, visit if visit < len(visits[0]) else -1) for at, visit in bills)
+    at, store = (np.array(column, np.int64) for column in visits)
+    due, visit = np.array([b[0] for b in bills], np.int64), np.array([b[1] for b in bills], np.int64)
+    plain = visited(visits, ([0], [0]), 3)
+    numbered = Table(
+        "visits",
+        plain["visits"].rows.append_column("visit", pa.array(np.arange(len(at)))),
+        key="visit",
+        time="at",
+        references=plain["visits"].references,
+    )
+    named = pa.array(visit, pa.int64(), mask=visit < 0)
+    graph = Graph.from_database(
+        Database([plain["stores"], numbered, timed("bills", {"at": due, "visit": named}, {"visit": "visits"})])
+    )
+    found, days = Opened(graph, AsOf("visits", "store", "bills", "visit", below=True)).before(np.arange(len(at)))
+    for row in range(len(at)):
+        before = [
+            i
+            for i in np.flatnonzero((visit >= 0) & (due < at[row]))
+            if at[visit[i]] <= due[i] and store[visit[i]] == store[row] >= 0
+        ]
+        assert found[row] == (before[-1] if before else -1)
+        assert days[row] == pytest.approx((at[row] - due[before[-1]]) / DAY if before else 0)
 
 
 def test_only_events_of_the_entity_under_other_parents_have_such_keys() -> None:
