@@ -95,7 +95,7 @@ class Relational:
     fans: tuple[int, ...] = (16, 8)
     generations: int = 2
     strategy: Strategy = "recent"
-    dropout: float = 0.3
+    dropout: float = 0.2
     stale: bool = True
     epochs: int = 12
     steps: int = 200
