@@ -8,6 +8,7 @@ labels of windows that had closed before its cut-off.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from relbench_harness.features.label_history import closed_labels
 from relbench_harness.features.past_labels import label_numbers
 from relbench_harness.protocol.method import Examples
 
+from .comparisons import Comparisons
 from .drift import steady
 from .interactions import ALWAYS
 from .summaries import Floats, History
@@ -128,15 +130,16 @@ class Histories:
 
     Args:
         asked: The training questions with cut-offs as training will show them, by which statistics are standardised.
+        compared: Which numbers of events are read against those of the events' parents.
 
     Attributes:
         edges: (bins + 1, width) quantiles of the statistics.
         own: (sampled questions, len(LAST)) means of their last labels, and `answers`, (sampled questions, …) their labels.
     """
 
-    def __init__(self, train: Examples, asked: Examples) -> None:
+    def __init__(self, train: Examples, asked: Examples, compared: Comparisons) -> None:
         known = train.known
-        self.train = train
+        self.train, self.compared = train, compared
         self.task, self.routes = train.task, routes_of(known, train.task.entity_table)
         self.measures = {route.table: measures_of(known[route.table]) for route in self.routes}
         self.windows = windows_of(train)
@@ -209,9 +212,15 @@ class OpenHistories:
             named = between.parents(key)
             parent = np.where(parent >= 0, named[parent.clip(0)], -1) if len(named) else parent
         measures = self.fitted.measures[route.table]
-        columns = (measure.of(self.database[route.table]) for measure in measures)
-        anchors = len(self.database[route.anchor])
-        return History.column_by_column(parent, available, columns, len(measures), anchors, self.fitted.windows)
+        compared = [c for key, found in self.fitted.compared.found.items() if key[0] == route.table for c in found]
+        columns = chain(
+            (measure.of(self.database[route.table]) for measure in measures),
+            (comparison.column(self.database, self.fitted.compared.layouts) for comparison in compared),
+        )
+        anchors, width = len(self.database[route.anchor]), len(measures) + len(compared)
+        return History.column_by_column(
+            parent, available, columns, width, anchors, self.fitted.windows, averaged=len(compared)
+        )
 
     def read(self, questions: Examples) -> NDArray[np.float32]:
         """(n, width) standardised features."""

@@ -25,9 +25,10 @@ from relbench_harness.protocol.method import Examples
 from relbench_harness.timing import phase
 
 from .asof import Opened, as_of_keys, telling
+from .comparisons import Comparisons
 from .drift import steady
 from .histories import SAMPLE, Histories
-from .rows import Ancestry, Content, RowEncoder, Rows, padded
+from .rows import Ancestry, Content, ForeignKey, RowEncoder, Rows, padded
 
 DAY = 86_400e9
 AGES = 7
@@ -98,7 +99,8 @@ class Reader:
             ancestry = Ancestry(known)
             self.late, self.parents = ancestry.late(known), ancestry.parent
             self.span = float(max(_span(known), DAY))
-            self.histories = Histories(train, asked)
+            self.compared = Comparisons.fit(known, self.encoders.layouts)
+            self.histories = Histories(train, asked, self.compared)
             # the graph of training is handed on to the reading of training
             self._graph: tuple[Database, Graph] | None = (train.database, Graph.from_database(train.database))
             self.beside = telling(self._graph[1], as_of_keys(known, train.task.entity_table, train.task.own_row_visible))
@@ -115,7 +117,9 @@ class Reader:
 
     def row_encoder(self, channels: int) -> RowEncoder:
         beside = {key.name: key.beside for key in self.beside}
-        return RowEncoder(self.encoders.layouts, self.steady, self.parents, beside, channels, self.generations)
+        compared = {key: len(found) for key, found in self.compared.found.items()}
+        layouts = self.encoders.layouts
+        return RowEncoder(layouts, self.steady, self.parents, beside, compared, channels, self.generations)
 
     def fanouts(self, graph: Graph) -> list[dict[Step, int]]:
         """Steps taken at each hop.
@@ -200,13 +204,24 @@ class Reading:
         for key, (other, days) in found.items():
             gap = np.stack([np.ones(len(days)), np.log1p(days) / 5, np.exp(-days)], axis=1) * (other >= 0)[:, None]
             gaps[key.name] = torch.from_numpy(padded(gap.astype(np.float32), len(rows[key.table]), 0.0))
+        records = {name: self.attributes.take(name, r) for name, r in rows.items()}
         where = {key: torch.from_numpy(place) for key, place in places.items()}
         return Content(
-            records={name: self.attributes.take(name, r) for name, r in rows.items()},
+            records=records,
             folds={key: place for key, place in where.items() if key not in beside},
             beside={key: place for key, place in where.items() if key in beside},
             gaps=gaps,
+            departures=self._departures(records, places),
         )
+
+    def _departures(self, records: Mapping[str, Tensor], places: Mapping[ForeignKey, Rows]) -> dict[ForeignKey, Tensor]:
+        compared = self.reader.compared
+        said = {}
+        for key in compared.found.keys() & places.keys():
+            child, parent = key[0], compared.parents[key]
+            own, above = (compared.layouts[t].unpack(records[t]).numbers.numpy() for t in (child, parent))
+            said[key] = torch.from_numpy(compared.read(key, own, above, places[key]))
+        return said
 
     def _ages(self, around: Neighbourhood) -> dict[str, Tensor]:
         span = self.reader.span / DAY

@@ -27,6 +27,7 @@ from .dropout import Dropout
 from .echo import Echo
 from .histories import Histories
 from .reader import Batch, Reader, Reading
+from .scales import Scales
 from .training import History, Schedule, autocast, device_of, draw, learn
 
 JUDGED = 20_000
@@ -52,7 +53,7 @@ class Headed(nn.Module):
         super().__init__()
         self.trunk = trunk
         bins = Bins(histories.edges)
-        self.history = nn.Sequential(bins, Dropout(dropout), nn.Linear(bins.width, channels))
+        self.history = nn.Sequential(bins, Scales(bins.width), Dropout(dropout), nn.Linear(bins.width, channels))
         self.mix = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), Dropout(dropout), nn.Linear(channels, channels))
         if answer is None:
             return

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Layout
 from relbench_harness.graph.compiled import compiled
-from relbench_harness.graph.encoders import UNSEEN
 from relbench_harness.graph.store import spacious
 
 Rows = NDArray[np.int64]
@@ -38,12 +37,14 @@ class Content:
         folds: Foreign key → place of each distinct row's older parent, −1 for none.
         beside: As-of key → the same of what it finds; −1 as well for rows that are only there as parents.
         gaps: As-of key → (distinct rows, GAPS), how much older that is; 0 where there is none.
+        departures: Foreign key → (distinct rows, comparisons), what numbers depart by from those of the older parent.
     """
 
     records: dict[str, Tensor]
     folds: dict[ForeignKey, Tensor]
     beside: dict[ForeignKey, Tensor]
     gaps: dict[ForeignKey, Tensor]
+    departures: dict[ForeignKey, Tensor]
 
 
 class Ancestry:
@@ -51,7 +52,7 @@ class Ancestry:
 
     def __init__(self, database: Database) -> None:
         self.parent = {(name, c): p for name, table in database.items() for c, p in table.references.items()}
-        self._older = {key: _older(database, *key) for key in self.parent}
+        self._older = {key: older_parents(database, *key) for key in self.parent}
 
     def close(
         self, asked: Mapping[str, Rows], generations: int, beside: Mapping[ForeignKey, tuple[str, Rows]]
@@ -103,7 +104,7 @@ class Ancestry:
         }
 
 
-def _older(database: Database, child: str, column: str) -> NDArray[np.integer]:
+def older_parents(database: Database, child: str, column: str) -> NDArray[np.integer]:
     """(rows of `child`,) the parent that `column` names where it is static or no younger than the row, else −1."""
     table = database[child]
     named, parent = table.parents(column), database[table.references[column]]
@@ -170,9 +171,6 @@ class TableEncoder(nn.Module):
         # place 0 of the table of embeddings is for what a list does not hold
         self.codes = nn.EmbeddingBag(1 + sum(columns), channels, mode="sum", padding_idx=0) if columns else None
         first = [1 + int(n) for n in np.cumsum([0, *columns])[:-1]]
-        if self.codes is not None:
-            with torch.no_grad():  # a value that training never saw says nothing
-                self.codes.weight[[place + UNSEEN for place in first]] = 0.0
         self.register_buffer("first", torch.tensor(first, dtype=torch.int32), persistent=False)
         self.shape = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Linear(channels, channels))
 
@@ -206,6 +204,7 @@ class RowEncoder(nn.Module):
         steady: Mapping[str, NDArray[np.bool_]],
         parents: Mapping[ForeignKey, str],
         beside: Mapping[ForeignKey, str],
+        compared: Mapping[ForeignKey, int],
         channels: int,
         generations: int,
     ) -> None:
@@ -217,12 +216,13 @@ class RowEncoder(nn.Module):
         self.generations = generations
         self.weights = nn.ModuleDict({module_name(*key): nn.Linear(channels, channels, bias=False) for key in parents})
         self.weights.update({module_name(*key): silent(channels, channels) for key in beside})
-        self.gaps = nn.ModuleDict({module_name(*key): silent(GAPS, channels) for key in beside})
+        beyond = {**dict.fromkeys(beside, GAPS), **compared}
+        self.beyond = nn.ModuleDict({module_name(*key): silent(width, channels) for key, width in beyond.items()})
 
     def forward(self, content: Content) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Table → (rows, channels) without parents and with them."""
         own = {table: self.tables[module_name(table)](packed) for table, packed in content.records.items()}
-        state = own
+        state, beyond = own, {**content.gaps, **content.departures}
         for generation in range(1, self.generations + 1):
             last = generation == self.generations
             added: dict[str, Tensor] = {}
@@ -230,8 +230,8 @@ class RowEncoder(nn.Module):
                 above = self.weights[module_name(*key)](state[self.read_from[key]])
                 padded = torch.cat([above, above.new_zeros(1, above.shape[1])])
                 found = padded.index_select(0, torch.where(place < 0, len(above), place))
-                if key in content.beside:
-                    found = found + self.gaps[module_name(*key)](content.gaps[key])
+                if key in beyond:
+                    found = found + self.beyond[module_name(*key)](beyond[key])
                 added[key[0]] = added[key[0]] + found if key[0] in added else found
             state = {t: torch.relu(own[t] + added[t]) if t in added else own[t] for t in own}
         return own, state

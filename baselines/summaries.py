@@ -58,6 +58,7 @@ class History:
         totals: (events + parents, columns) running sums of the values that are there.
         missing: Column → (events + parents,) running counts of values that are not; columns without any are not named.
         windows: Nanoseconds of each window that sums are taken over.
+        averaged: Of how many of the last columns the mean is taken over windows too, which have no meaning as a sum.
     """
 
     start: NDArray[np.int64]
@@ -65,6 +66,7 @@ class History:
     totals: Floats
     missing: Mapping[int, NDArray[np.int32]]
     windows: tuple[int, ...]
+    averaged: int = 0
 
     @classmethod
     def of(
@@ -82,6 +84,7 @@ class History:
         width: int,
         parents: int,
         windows: tuple[int, ...],
+        averaged: int = 0,
     ) -> History:
         """The same from `width` columns, of which one at a time need be there."""
         start, order = grouped(parent, max(parents, 1))
@@ -99,7 +102,7 @@ class History:
                 missing[column] = spacious(totals.shape[:1], np.int32)
                 _add_up(gone, order, start, missing[column])
             _add_up(values, order, start, totals[:, column])
-        return cls(start, when, totals, missing, windows)
+        return cls(start, when, totals, missing, windows, averaged)
 
     @property
     def width(self) -> int:
@@ -151,4 +154,7 @@ class History:
         return count, self.totals[past + opened] - self.totals[first + opened]
 
     def _sum(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
-        return np.asarray(np.arcsinh(self.totals[past + opened] - self.totals[first + opened]))
+        count, total = self._tally(first, past, opened)
+        summed = total.shape[1] - self.averaged
+        total[:, summed:] /= np.maximum(count[:, summed:], 1)
+        return np.asarray(np.arcsinh(total))

@@ -23,7 +23,7 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.table import Instant, Table, nanoseconds
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.columns import stypes
-from relbench_harness.graph.encoders import Calendar, Categories, Category, Encoder, Part, fit_encoders
+from relbench_harness.graph.encoders import Calendar, Categories, Category, Encoder, Number, Part, fit_encoders
 from relbench_harness.graph.store import opened, spacious, writing
 from relbench_harness.graph.text import TextEncoder, text_encoder
 
@@ -62,6 +62,12 @@ class Layout:
 
     def names(self, part: Part) -> tuple[str, ...]:
         return tuple(name for e in self.part(part) for name in e.names)
+
+    @cached_property
+    def plain_numbers(self) -> Mapping[str, tuple[int, Number]]:
+        """Column → its place among `numbers` and its encoder, for columns that are numbers themselves."""
+        names = self.names("numbers")
+        return {e.column: (names.index(e.column), e) for e in self.part("numbers") if isinstance(e, Number)}
 
     @property
     def cardinalities(self) -> tuple[int, ...]:

@@ -78,6 +78,11 @@ class Number:
         y = _signed_log((x - self.centre) / self.spread) if self.logarithmic else x
         return np.clip((y - self.mean) / self.deviation, -CLIP, CLIP).astype(np.float32)[:, None]
 
+    def decode(self, encoded: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The numbers that were encoded, at the edge where they were clipped."""
+        y = encoded.astype(np.float64) * self.deviation + self.mean
+        return self.centre + self.spread * np.sign(y) * np.expm1(np.abs(y)) if self.logarithmic else y
+
 
 @dataclass(frozen=True)
 class Category:

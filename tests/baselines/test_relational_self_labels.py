@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from relbench_harness.baselines.comparisons import Comparisons
 from relbench_harness.baselines.histories import Histories
 from relbench_harness.baselines.summaries import LAST
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .conftest import Shop
 
 DAY = 86_400_000_000_000
+NOTHING = Comparisons({}, {}, {})
 SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM timestamps s
          JOIN orders o ON o.at > s.timestamp AND o.at <= s.timestamp + INTERVAL '{timedelta}' GROUP BY 1, 2"""
 
@@ -23,7 +25,7 @@ SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM t
 def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
     asked = shop.examples(TaskType.REGRESSION, (60, 100, 160), 200)
     asked = replace(asked, task=replace(asked.task, sql=SQL))
-    found = Histories(asked, asked).open(asked).own(asked)
+    found = Histories(asked, asked, NOTHING).open(asked).own(asked)
     table = shop.database["orders"]
     who, amount = table.parents("customer"), table.rows.column("amount").to_numpy()
     assert table.times is not None
@@ -39,7 +41,7 @@ def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
 def test_without_sql_the_training_labels_themselves_are_remembered_once_they_were_known(shop: Shop) -> None:
     train = shop.examples(TaskType.REGRESSION, (60, 90, 120), 200)
     later = shop.examples(TaskType.REGRESSION, (100, 139, 141), 200)
-    found = Histories(train, train).open(later).own(later)
+    found = Histories(train, train, NOTHING).open(later).own(later)
     given = train.values.reshape(3, -1)
     for time, known in ((100, given[:1]), (139, given[:2]), (141, given[:3])):
         np.testing.assert_allclose(found[later.time == time * DAY][:, 1], known.mean(0))
@@ -48,7 +50,9 @@ def test_without_sql_the_training_labels_themselves_are_remembered_once_they_wer
 @pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.MULTICLASS, TaskType.MULTILABEL])
 def test_other_kinds_of_labels_are_read_as_statistics(shop: Shop, kind: TaskType) -> None:
     train = shop.examples(kind, (60, 90, 120), 200)
-    histories = Histories(train, train)
+    histories = Histories(train, train, NOTHING)
     without = replace(train, task=replace(train.task, type=TaskType.RECOMMENDATION), labels=None)
-    assert histories.open(train).raw(train).shape[1] > Histories(without, without).open(without).raw(without).shape[1]
+    assert (
+        histories.open(train).raw(train).shape[1] > Histories(without, without, NOTHING).open(without).raw(without).shape[1]
+    )
     assert histories.own.shape[1] == 0

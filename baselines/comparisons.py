@@ -1,0 +1,154 @@
+"""A row's numbers against its parents': a price beside the list price, a flight's minutes beside the planned ones.
+
+Where a number nearly follows from a parent's, what it departs by is the news, which is lost in a sum of two numbers that each
+spread over decades. Here it is read off a regression line, fitted on rows visible at the end of training. A parent counts
+where it is no younger than its child, so that a departure is visible wherever the row is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from relbench_harness.data.database import Database
+from relbench_harness.graph.attributes import Layout
+from relbench_harness.graph.encoders import CLIP
+
+from .drift import steady
+from .rows import ForeignKey, older_parents
+
+Floats = NDArray[np.float64]
+SAMPLE = 20_000
+"""Rows by which a pair of numbers is judged."""
+FEWEST = 100
+FOLLOWS = 0.5
+"""Share of a number's variance that the parent's must explain."""
+EXACT = 1e-6
+"""Where less than this is left of the variance a number is a copy of the parent's."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a number of a row departs by from `start` + `slope` × the parent's number, in units of `spread`.
+
+    Attributes:
+        key: The foreign key that leads to the parent.
+        own, above: The columns of the row and of its parent.
+        logarithmic: Whether the logarithms of both are compared.
+    """
+
+    key: ForeignKey
+    own: str
+    above: str
+    logarithmic: bool
+    slope: float
+    start: float
+    spread: float
+
+    def of(self, own: Floats, above: Floats) -> Floats:
+        """(n,) from the numbers as they are; NaN where one of them is missing."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if self.logarithmic:
+                own, above = np.log(own), np.log(above)
+            departs = (own - self.start - self.slope * above) / self.spread
+        return np.where(np.isfinite(departs), departs, np.nan).clip(-CLIP, CLIP)
+
+    def column(self, database: Database, layouts: Mapping[str, Layout]) -> Floats:
+        """(rows,) of the child's whole table; NaN also where there is no older parent."""
+        child, column = self.key
+        parent = database[child].references[column]
+        own, above = (_plain(database, layouts, table, name) for table, name in ((child, self.own), (parent, self.above)))
+        return self.of(own, np.append(above, np.nan)[older_parents(database, child, column)])
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What is worth comparing.
+
+    Attributes:
+        found: Foreign key → its comparisons, for keys that have any.
+        layouts: Table → what its records hold.
+        parents: Foreign key → the table it leads to.
+    """
+
+    found: Mapping[ForeignKey, tuple[Comparison, ...]]
+    layouts: Mapping[str, Layout]
+    parents: Mapping[ForeignKey, str]
+
+    @classmethod
+    def fit(cls, known: Database, layouts: Mapping[str, Layout]) -> Comparisons:
+        """For each number of a row that one of its parents' foretells well, judged by some rows of `known`."""
+        parents = {(name, column): p for name, table in known.items() for column, p in table.references.items()}
+        found = {key: _telling(known, layouts, key) for key in parents}
+        return cls({key: some for key, some in found.items() if some}, layouts, parents)
+
+    def read(self, key: ForeignKey, own: Floats, above: Floats, place: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(rows, comparisons) along `key`, 0 where nothing can be compared.
+
+        Args:
+            own: (rows, numbers) in the records of distinct rows.
+            above: The same of distinct rows of the parent's table.
+            place: (rows,) where among the latter each row's older parent is, −1 for none.
+        """
+        child, parent = self.layouts[key[0]], self.layouts[self.parents[key]]
+        there = np.flatnonzero(place >= 0)
+        out = np.zeros((len(place), len(self.found[key])), np.float32)
+        for n, comparison in enumerate(self.found[key]):
+            (i, number), (j, other) = child.plain_numbers[comparison.own], parent.plain_numbers[comparison.above]
+            out[there, n] = comparison.of(number.decode(own[there, i]), other.decode(above[place[there], j]))
+        return np.nan_to_num(out, copy=False)
+
+
+def _telling(known: Database, layouts: Mapping[str, Layout], key: ForeignKey) -> tuple[Comparison, ...]:
+    table = known[key[0]]
+    parent = known[table.references[key[1]]]
+    if not layouts[table.name].plain_numbers or not layouts[parent.name].plain_numbers:
+        return ()
+    older = older_parents(known, *key)
+    rows = np.flatnonzero(older >= 0)
+    if len(rows) < FEWEST:
+        return ()
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64))]
+    times = None if table.times is None else table.times[rows]
+    above = {c: _plain(known, layouts, parent.name, c, older[rows]) for c in layouts[parent.name].plain_numbers}
+    found = []
+    for column in layouts[table.name].plain_numbers:
+        own = _plain(known, layouts, table.name, column, rows)
+        for name, other in above.items():
+            line = _line(key, (column, name), own, other)
+            if line is not None and (times is None or steady(line.of(own, other)[:, None], times)[0]):
+                found.append(line)
+    return tuple(found)
+
+
+def _plain(
+    database: Database, layouts: Mapping[str, Layout], table: str, column: str, rows: NDArray[np.integer] | None = None
+) -> Floats:
+    """(rows,) a column's numbers, within the range that its encoder knows, NaN for null."""
+    values = database[table].rows.column(column)
+    values = values if rows is None else values.take(pa.array(rows))
+    _, encoder = layouts[table].plain_numbers[column]
+    return encoder.decode(encoder.encode(values.combine_chunks())[:, 0])
+
+
+def _line(key: ForeignKey, names: tuple[str, str], own: Floats, above: Floats) -> Comparison | None:
+    """The better of the lines through the numbers and through their logarithms, where it explains enough and not all."""
+    there = np.isfinite(own) & np.isfinite(above)
+    own, above = own[there], above[there]
+    if len(own) < FEWEST:
+        return None
+    most, best = FOLLOWS, None
+    for logarithmic in (False, True) if own.min() > 0 and above.min() > 0 else (False,):
+        x, y = (np.log(above), np.log(own)) if logarithmic else (above, own)
+        if np.ptp(x) == 0 or np.ptp(y) == 0:
+            continue
+        slope = float(np.cov(x, y, ddof=0)[0, 1] / x.var())
+        start = float(y.mean() - slope * x.mean())
+        left = float((y - start - slope * x).var() / y.var())
+        if left > EXACT and most <= 1 - left:
+            most, best = 1 - left, Comparison(key, *names, logarithmic, slope, start, float((left * y.var()) ** 0.5))
+    return best

@@ -1,0 +1,164 @@
+"""A row's numbers are read against its parents': what a price departs by from the list price, and no younger parent's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from relbench_harness.baselines.comparisons import Comparison, Comparisons
+from relbench_harness.baselines.reader import Reader
+from relbench_harness.baselines.relational_gnn import RelationalGNN
+from relbench_harness.baselines.scales import FASTER, Scales
+from relbench_harness.baselines.summaries import LAST, History
+from sklearn.metrics import roc_auc_score
+
+from relbench_harness.data.database import Database
+from relbench_harness.data.table import Table
+from relbench_harness.data.task import TaskType
+from relbench_harness.graph.attributes import Encoders
+from relbench_harness.graph.encoders import Number
+from relbench_harness.protocol.method import Budget, Examples
+
+from .small_shop import DAY, asked, shop
+
+USERS, GOODS, BUYS = 150, 60, 4000
+RNG = np.random.default_rng(0)
+LISTED = RNG.lognormal(2, 1.5, GOODS)
+SINCE = np.sort(np.where(np.arange(GOODS) < 40, 0, RNG.integers(0, 200, GOODS))) * DAY
+GOOD, USER = RNG.integers(0, GOODS, BUYS), RNG.integers(0, USERS, BUYS)
+AT = np.sort(RNG.integers(1, 200 * DAY, BUYS))
+RISE = RNG.normal(0.0, 0.1, BUYS)
+PAID = np.where(RNG.random(BUYS) < 0.02, np.nan, LISTED[GOOD] * np.exp(RISE))
+
+
+def world() -> Database:
+    goods = {
+        "good": np.arange(GOODS),
+        "since": pa.array(SINCE).cast(pa.timestamp("ns")),
+        "listed": LISTED,
+        "weight": 1 / LISTED,
+    }
+    buys = {
+        "at": pa.array(AT).cast(pa.timestamp("ns")),
+        "user": USER,
+        "good": GOOD,
+        "paid": pa.array(PAID, from_pandas=True),
+        "copied": LISTED[GOOD],
+        "luck": RNG.normal(size=BUYS),
+    }
+    return Database(
+        [
+            Table("users", pa.table({"user": np.arange(USERS)}), key="user"),
+            Table("goods", pa.table(goods), key="good", time="since"),
+            Table("buys", pa.table(buys), time="at", references=MappingProxyType({"user": "users", "good": "goods"})),
+        ]
+    )
+
+
+def compared(database: Database) -> Comparisons:
+    return Comparisons.fit(database, Encoders.fit(database, 200 * DAY).layouts)
+
+
+def questions(days: range) -> Examples:
+    """Will the user come again? Those who paid more than the list price in the last 30 days will not."""
+    user, time = np.tile(np.arange(USERS), len(days)), np.repeat(np.array(days) * DAY, USERS)
+
+    def dear(u: int, t: int) -> bool:
+        lately = (u == USER) & (t > AT) & (t - 30 * DAY <= AT)
+        return bool(lately.any() and RISE[lately].mean() > 0)
+
+    labels = np.array([float(dear(u, t)) for u, t in zip(user, time, strict=True)])
+    asks = asked(shop(), TaskType.BINARY, days)
+    return replace(asks, database=world(), entity=user, time=time, cutoff=time, labels=labels, fit_end=int(time.max()))
+
+
+def test_numbers_that_follow_from_a_parents_are_found_and_copies_and_others_are_not() -> None:
+    # "copied" is the list price and in logarithms an exact line in the weight
+    found = compared(world()).found
+    assert {(key, c.own, c.above) for key, some in found.items() for c in some} == {
+        (("buys", "good"), "paid", "listed"),
+        (("buys", "good"), "paid", "weight"),
+    }
+    (line, _) = found["buys", "good"]
+    assert line.logarithmic
+    assert abs(line.slope - 1) < 0.02
+    assert abs(line.spread - 0.1) < 0.01
+
+
+def test_a_batch_holds_the_departure_from_the_older_parent_and_nothing_of_a_younger_one() -> None:
+    asks = questions(range(60, 180, 30))
+    reader = Reader(asks, asks, (16, 8), 2, "recent")
+    content = reader.open(asks).content({"buys": np.arange(BUYS)})
+    line = reader.compared.found["buys", "good"][0]
+    expected = (np.log(PAID) - line.start - line.slope * np.log(LISTED[GOOD])) / line.spread
+    expected = np.where(np.isnan(PAID) | (SINCE[GOOD] > AT), 0.0, expected)
+    assert (SINCE[GOOD] > AT).any()
+    got = content.departures["buys", "good"][:BUYS, 0].numpy()
+    np.testing.assert_allclose(got, np.clip(expected, -10, 10), atol=1e-3)
+    whole = line.column(asks.database, reader.encoders.layouts)
+    np.testing.assert_allclose(np.nan_to_num(whole), got, atol=1e-3)
+
+
+def test_a_mean_departure_is_learned_which_prices_alone_do_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid, later = (questions(d) for d in (range(30, 150, 4), range(155, 171, 5), range(175, 200, 5)))
+    method = RelationalGNN(channels=32, fans=(16, 2), epochs=8, steps=40, batch=128, rate=0.005)
+
+    def learned() -> float:
+        fitted = method.fit(train, valid, Budget(threads=1, device="cpu"))
+        return float(roc_auc_score(later.values, fitted.predict(replace(later, labels=None))))
+
+    found = learned()
+    monkeypatch.setattr(Comparisons, "fit", classmethod(lambda cls, known, layouts: cls({}, layouts, {})))
+    assert found > max(0.95, learned() + 0.1)
+
+
+def test_missing_and_impossible_numbers_depart_by_nothing() -> None:
+    line = Comparison(("buys", "good"), "paid", "listed", True, 1.0, 0.0, 0.1)
+    departs = line.of(np.array([1.0, np.nan, 1.0, 0.0, 1e300]), np.array([1.0, 1.0, -1.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(departs, [0.0, np.nan, np.nan, np.nan, 10.0])
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=3, max_size=40, unique=True))
+def test_decoding_gives_back_what_was_encoded_within_the_encoders_range(values: list[float]) -> None:
+    column = pa.chunked_array([pa.array(values, pa.float64())])
+    number = Number.fit("x", column)
+    assert number is not None
+    encoded = number.encode(column.combine_chunks())
+    again = number.encode(pa.array(number.decode(encoded[:, 0])))
+    np.testing.assert_allclose(again, encoded, atol=1e-3)
+    inside = np.abs(encoded[:, 0]) < 10
+    np.testing.assert_allclose(
+        number.decode(encoded[:, 0])[inside], np.array(values)[inside], rtol=1e-3, atol=1e-3 * np.ptp(values)
+    )
+
+
+def test_columns_that_mean_nothing_as_a_sum_are_averaged_over_windows() -> None:
+    rng = np.random.default_rng(0)
+    parent, at = rng.integers(0, 5, 200), np.sort(rng.integers(0, 100 * DAY, 200))
+    values = rng.normal(size=(200, 2))
+    values[rng.random(200) < 0.2, 1] = np.nan
+    history = History.column_by_column(parent, at, iter(values.T), 2, 5, (10 * DAY,), averaged=1)
+    who, when = np.arange(5), np.full(5, 90 * DAY)
+    got = history.read(who, when)[:, -2:]
+    for p in who:
+        inside = values[(parent == p) & (at < 90 * DAY) & (at >= 80 * DAY)]
+        assert len(inside)
+        np.testing.assert_allclose(got[p], np.arcsinh([inside[:, 0].sum(), np.nanmean(inside[:, 1])]))
+    assert history.width == 1 + (len(LAST) + 1) * 3
+
+
+def test_a_scale_starts_at_one_and_moves_faster_than_a_weight() -> None:
+    scales, weight = Scales(3), torch.nn.Parameter(torch.ones(3))
+    x = torch.tensor([[1.0, -2.0, 3.0]])
+    assert torch.equal(scales(x), x)
+    optimiser = torch.optim.AdamW([*scales.parameters(), weight], lr=0.01, weight_decay=0.0)
+    (scales(x) - x * weight).sum().backward()
+    optimiser.step()
+    moved = (scales.values.detach() - 1).abs()
+    torch.testing.assert_close(moved, FASTER * (weight.detach() - 1).abs())
