@@ -104,11 +104,7 @@ def test_a_category_is_not_drowned_by_numbers() -> None:
     for seed in range(5):
         torch.manual_seed(seed)
         encoder = TableEncoder(layout, 32, np.ones(len(layout.names("numbers")), np.bool_))
-        assert encoder.codes is not None
         told, changed = encoder(rows), encoder(other)
         by_category = (told - changed).norm(dim=1).mean()
         by_numbers = (encoder(unseen) - encoder(unseen[torch.randperm(len(rows))])).norm(dim=1).mean()
         assert by_category > 0.5 * by_numbers
-        silent = encoder(unseen)
-        encoder.codes.weight.data.zero_()
-        torch.testing.assert_close(encoder(unseen), silent)
