@@ -50,6 +50,7 @@ class Recommending(Relational):
     parts: Parts = "hybrid"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.parts not in get_args(Parts):
             raise InputError(f"no parts {self.parts!r}; {nearest(self.parts, get_args(Parts))}")
 

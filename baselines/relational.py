@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from relbench_harness.errors import InputError
 from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.loader import batches as batches_of
 from relbench_harness.graph.sampler import Strategy
@@ -22,6 +23,7 @@ from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .answers import Amount, Answer, answer_for
+from .averaged import FittedAverage
 from .bins import Bins
 from .dropout import Dropout
 from .echo import Echo
@@ -32,6 +34,8 @@ from .training import History, Schedule, autocast, device_of, draw, learn
 
 JUDGED = 20_000
 """More validation questions than this are sampled: their batches are kept, and read after every epoch."""
+FEW = 20_000
+"""With more training questions than this one network answers alone."""
 STALE = 0.5
 """Share of the training questions that are asked with an old view where later questions have one."""
 
@@ -88,6 +92,9 @@ class Relational:
         fans: Most recent visible children of a row that are read at each hop.
         generations: How many parents up a row is read with.
         strategy: Which children are taken: `recent`, `uniform` or `decayed`.
+        networks: How many networks, each from its own seed, whose mean answer counts where there are at most FEW training
+            questions: few questions leave much to chance, and nothing else steadies answers as much. Recommendations are
+            given by one.
         stale: Whether training questions are asked with a view as old as validation's is (frozen regime).
         epochs, steps, batch, rate, decay, patience, compiled, checkpoint: See `training.Schedule`.
     """
@@ -97,6 +104,7 @@ class Relational:
     generations: int = 2
     strategy: Strategy = "recent"
     dropout: float = 0.2
+    networks: int = 1
     stale: bool = True
     epochs: int = 12
     steps: int = 200
@@ -106,6 +114,10 @@ class Relational:
     patience: int = 4
     compiled: bool = False
     checkpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.networks < 1:
+            raise InputError(f"answers need at least 1 network, got networks={self.networks}")
 
     def trunk(self, reader: Reader, reading: Reading) -> nn.Module:
         raise NotImplementedError
@@ -124,7 +136,16 @@ class Relational:
         )
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
-        return fit(self, train, valid, (valid.time - valid.cutoff), budget, None)
+        count = self.networks if len(train) <= FEW else 1
+        if count == 1:
+            return fit(self, train, valid, (valid.time - valid.cutoff), budget, None)
+        seconds = None if budget.seconds is None else budget.seconds / count
+        members = []
+        for i in range(count):
+            checkpoint = None if self.checkpoint is None else f"{self.checkpoint}.{i}"
+            member = replace(self, networks=1, checkpoint=checkpoint)
+            members.append(member.fit(train, valid, replace(budget, seed=count * budget.seed + i, seconds=seconds)))
+        return FittedAverage(tuple(members))
 
 
 def known_labels(batch: Batch) -> Tensor:

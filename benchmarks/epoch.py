@@ -35,8 +35,8 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true", help="through torch.compile")
     asked = parser.parse_args()
     method = instantiate(yaml.safe_load((home("configs") / "method" / f"{asked.method}.yaml").read_text()))
-    # every question of every epoch, and no stopping
-    method = replace(method, epochs=asked.epochs + 1, steps=10**9, patience=10**9, compiled=asked.compiled)
+    # one network, every question of every epoch, and no stopping
+    method = replace(method, networks=1, epochs=asked.epochs + 1, steps=10**9, patience=10**9, compiled=asked.compiled)
     stages = Stages(*open_task(asked.task), "rolling")
     train = stages.examples("train")
     history = method.fit(train, stages.examples("val"), Budget(threads=asked.threads, device=asked.device)).history

@@ -149,3 +149,30 @@ def test_two_processes_learn_one_network(tmp_path: Path) -> None:
     alone = method.fit(train, valid, Budget(threads=1, device="cpu")).predict(valid)
     assert first.shape == alone.shape
     assert np.corrcoef(first, alone)[0, 1] > 0.5
+
+
+def test_few_questions_are_answered_by_the_mean_of_several_networks_and_many_by_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    database = shop()
+    train, valid = (asked(database, TaskType.REGRESSION, days) for days in (range(60, 130, 10), range(140, 160, 10)))
+    method = RelationalGNN(
+        channels=8, fans=(4, 2), epochs=2, steps=3, batch=64, networks=3, checkpoint=str(tmp_path / "state")
+    )
+    budget = Budget(seed=2, threads=1, device="cpu")
+    mean = method.fit(train, valid, budget).predict(valid)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.0", "state.1", "state.2"]
+    alone = replace(method, networks=1, checkpoint=None)
+    each = [alone.fit(train, valid, replace(budget, seed=3 * 2 + i)).predict(valid) for i in range(3)]
+    assert np.ptp(each, axis=0).max() > 1e-4
+    np.testing.assert_allclose(mean, np.mean(each, axis=0))
+    monkeypatch.setattr("relbench_harness.baselines.relational.FEW", len(train) - 1)
+    np.testing.assert_array_equal(
+        replace(method, checkpoint=None).fit(train, valid, budget).predict(valid),
+        alone.fit(train, valid, budget).predict(valid),
+    )
+
+
+def test_no_network_at_all_is_refused() -> None:
+    with pytest.raises(InputError, match="at least 1 network"):
+        RelationalGNN(networks=0)
