@@ -154,7 +154,8 @@ class History:
         return count, self.totals[past + opened] - self.totals[first + opened]
 
     def _sum(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
+        if not self.averaged:
+            return np.asarray(np.arcsinh(self.totals[past + opened] - self.totals[first + opened]))
         count, total = self._tally(first, past, opened)
-        summed = total.shape[1] - self.averaged
-        total[:, summed:] /= np.maximum(count[:, summed:], 1)
+        total[:, -self.averaged :] /= np.maximum(count[:, -self.averaged :], 1)
         return np.asarray(np.arcsinh(total))
