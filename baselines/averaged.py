@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,9 +26,14 @@ class Averaged:
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         """Fit number i has seed `1000 · budget.seed + i` and its share of the budget's seconds."""
-        seconds = None if budget.seconds is None else budget.seconds / self.n
-        each = [replace(budget, seed=1000 * budget.seed + i, seconds=seconds) for i in range(self.n)]
-        return FittedAverage(tuple(self.method.fit(train, valid, budget) for budget in each))
+        seeds = [1000 * budget.seed + i for i in range(self.n)]
+        return FittedAverage(tuple(self.method.fit(train, valid, share) for share in shares(budget, seeds)))
+
+
+def shares(budget: Budget, seeds: Sequence[int]) -> list[Budget]:
+    """One equal part of the budget's seconds for each seed."""
+    seconds = None if budget.seconds is None else budget.seconds / len(seeds)
+    return [replace(budget, seed=seed, seconds=seconds) for seed in seeds]
 
 
 @dataclass(frozen=True)

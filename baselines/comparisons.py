@@ -7,7 +7,7 @@ where it is no younger than its child, so that a departure is visible wherever t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,12 +36,10 @@ class Comparison:
     """What a number of a row departs by from `start` + `slope` × the parent's number, in units of `spread`.
 
     Attributes:
-        key: The foreign key that leads to the parent.
         own, above: The columns of the row and of its parent.
         logarithmic: Whether the logarithms of both are compared.
     """
 
-    key: ForeignKey
     own: str
     above: str
     logarithmic: bool
@@ -56,13 +54,6 @@ class Comparison:
                 own, above = np.log(own), np.log(above)
             departs = (own - self.start - self.slope * above) / self.spread
         return np.where(np.isfinite(departs), departs, np.nan).clip(-CLIP, CLIP)
-
-    def column(self, database: Database, layouts: Mapping[str, Layout]) -> Floats:
-        """(rows,) of the child's whole table; NaN also where there is no older parent."""
-        child, column = self.key
-        parent = database[child].references[column]
-        own, above = (_plain(database, layouts, table, name) for table, name in ((child, self.own), (parent, self.above)))
-        return self.of(own, np.append(above, np.nan)[older_parents(database, child, column)])
 
 
 @dataclass(frozen=True)
@@ -85,6 +76,20 @@ class Comparisons:
         parents = {(name, column): p for name, table in known.items() for column, p in table.references.items()}
         found = {key: _telling(known, layouts, key) for key in parents}
         return cls({key: some for key, some in found.items() if some}, layouts, parents)
+
+    def count(self, table: str) -> int:
+        """How many numbers of a row of `table` are compared, along all its keys."""
+        return sum(len(some) for (child, _), some in self.found.items() if child == table)
+
+    def columns(self, database: Database, table: str) -> Iterator[Floats]:
+        """(rows,) of the whole of `table` for each of its `count` comparisons; NaN also where there is no older parent."""
+        for key, some in self.found.items():
+            if key[0] == table:
+                older = older_parents(database, *key)
+                for comparison in some:
+                    own = _plain(database, self.layouts, table, comparison.own)
+                    above = _plain(database, self.layouts, self.parents[key], comparison.above)
+                    yield comparison.of(own, np.append(above, np.nan)[older])
 
     def read(self, key: ForeignKey, own: Floats, above: Floats, place: NDArray[np.int64]) -> NDArray[np.float32]:
         """(rows, comparisons) along `key`, 0 where nothing can be compared.
@@ -119,7 +124,7 @@ def _telling(known: Database, layouts: Mapping[str, Layout], key: ForeignKey) ->
     for column in layouts[table.name].plain_numbers:
         own = _plain(known, layouts, table.name, column, rows)
         for name, other in above.items():
-            line = _line(key, (column, name), own, other)
+            line = _line(column, name, own, other)
             if line is not None and (times is None or steady(line.of(own, other)[:, None], times)[0]):
                 found.append(line)
     return tuple(found)
@@ -135,7 +140,7 @@ def _plain(
     return encoder.decode(encoder.encode(values.combine_chunks())[:, 0])
 
 
-def _line(key: ForeignKey, names: tuple[str, str], own: Floats, above: Floats) -> Comparison | None:
+def _line(column: str, other: str, own: Floats, above: Floats) -> Comparison | None:
     """The better of the lines through the numbers and through their logarithms, where it explains enough and not all."""
     there = np.isfinite(own) & np.isfinite(above)
     own, above = own[there], above[there]
@@ -150,5 +155,5 @@ def _line(key: ForeignKey, names: tuple[str, str], own: Floats, above: Floats) -
         start = float(y.mean() - slope * x.mean())
         left = float((y - start - slope * x).var() / y.var())
         if left > EXACT and most <= 1 - left:
-            most, best = 1 - left, Comparison(key, *names, logarithmic, slope, start, float((left * y.var()) ** 0.5))
+            most, best = 1 - left, Comparison(column, other, logarithmic, slope, start, float((left * y.var()) ** 0.5))
     return best

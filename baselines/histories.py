@@ -212,15 +212,13 @@ class OpenHistories:
             named = between.parents(key)
             parent = np.where(parent >= 0, named[parent.clip(0)], -1) if len(named) else parent
         measures = self.fitted.measures[route.table]
-        compared = [c for key, found in self.fitted.compared.found.items() if key[0] == route.table for c in found]
+        compared = self.fitted.compared
         columns = chain(
-            (measure.of(self.database[route.table]) for measure in measures),
-            (comparison.column(self.database, self.fitted.compared.layouts) for comparison in compared),
+            (measure.of(self.database[route.table]) for measure in measures), compared.columns(self.database, route.table)
         )
-        anchors, width = len(self.database[route.anchor]), len(measures) + len(compared)
-        return History.column_by_column(
-            parent, available, columns, width, anchors, self.fitted.windows, averaged=len(compared)
-        )
+        averaged = compared.count(route.table)
+        anchors, width = len(self.database[route.anchor]), len(measures) + averaged
+        return History.column_by_column(parent, available, columns, width, anchors, self.fitted.windows, averaged)
 
     def read(self, questions: Examples) -> NDArray[np.float32]:
         """(n, width) standardised features."""

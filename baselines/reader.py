@@ -200,18 +200,17 @@ class Reading:
         found = {key: (other, days) for key, (other, days) in found.items() if (other >= 0).any()}
         beside = {key.name: (key.beside, other) for key, (other, _) in found.items()}
         rows, places = self.ancestry.close(asked, self.reader.generations, beside)
-        gaps = {}
+        between = {}
         for key, (other, days) in found.items():
             gap = np.stack([np.ones(len(days)), np.log1p(days) / 5, np.exp(-days)], axis=1) * (other >= 0)[:, None]
-            gaps[key.name] = torch.from_numpy(padded(gap.astype(np.float32), len(rows[key.table]), 0.0))
+            between[key.name] = torch.from_numpy(padded(gap.astype(np.float32), len(rows[key.table]), 0.0))
         records = {name: self.attributes.take(name, r) for name, r in rows.items()}
         where = {key: torch.from_numpy(place) for key, place in places.items()}
         return Content(
             records=records,
             folds={key: place for key, place in where.items() if key not in beside},
             beside={key: place for key, place in where.items() if key in beside},
-            gaps=gaps,
-            departures=self._departures(records, places),
+            between=between | self._departures(records, places),
         )
 
     def _departures(self, records: Mapping[str, Tensor], places: Mapping[ForeignKey, Rows]) -> dict[ForeignKey, Tensor]:

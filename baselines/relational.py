@@ -23,7 +23,7 @@ from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .answers import Amount, Answer, answer_for
-from .averaged import FittedAverage
+from .averaged import FittedAverage, shares
 from .bins import Bins
 from .dropout import Dropout
 from .echo import Echo
@@ -139,12 +139,10 @@ class Relational:
         count = self.networks if len(train) <= FEW else 1
         if count == 1:
             return fit(self, train, valid, (valid.time - valid.cutoff), budget, None)
-        seconds = None if budget.seconds is None else budget.seconds / count
         members = []
-        for i in range(count):
+        for i, share in enumerate(shares(budget, [count * budget.seed + i for i in range(count)])):
             checkpoint = None if self.checkpoint is None else f"{self.checkpoint}.{i}"
-            member = replace(self, networks=1, checkpoint=checkpoint)
-            members.append(member.fit(train, valid, replace(budget, seed=count * budget.seed + i, seconds=seconds)))
+            members.append(replace(self, networks=1, checkpoint=checkpoint).fit(train, valid, share))
         return FittedAverage(tuple(members))
 
 

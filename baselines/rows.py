@@ -36,15 +36,14 @@ class Content:
         records: Table → (distinct rows, words), packed.
         folds: Foreign key → place of each distinct row's older parent, −1 for none.
         beside: As-of key → the same of what it finds; −1 as well for rows that are only there as parents.
-        gaps: As-of key → (distinct rows, GAPS), how much older that is; 0 where there is none.
-        departures: Foreign key → (distinct rows, comparisons), what numbers depart by from those of the older parent.
+        between: Foreign key → (distinct rows, comparisons), what numbers depart by from those of the older parent; as-of key
+            → (distinct rows, GAPS), how much older that is what it finds. 0 where there is neither.
     """
 
     records: dict[str, Tensor]
     folds: dict[ForeignKey, Tensor]
     beside: dict[ForeignKey, Tensor]
-    gaps: dict[ForeignKey, Tensor]
-    departures: dict[ForeignKey, Tensor]
+    between: dict[ForeignKey, Tensor]
 
 
 class Ancestry:
@@ -216,13 +215,13 @@ class RowEncoder(nn.Module):
         self.generations = generations
         self.weights = nn.ModuleDict({module_name(*key): nn.Linear(channels, channels, bias=False) for key in parents})
         self.weights.update({module_name(*key): silent(channels, channels) for key in beside})
-        beyond = {**dict.fromkeys(beside, GAPS), **compared}
-        self.beyond = nn.ModuleDict({module_name(*key): silent(width, channels) for key, width in beyond.items()})
+        between = {**dict.fromkeys(beside, GAPS), **compared}
+        self.between = nn.ModuleDict({module_name(*key): silent(width, channels) for key, width in between.items()})
 
     def forward(self, content: Content) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Table → (rows, channels) without parents and with them."""
         own = {table: self.tables[module_name(table)](packed) for table, packed in content.records.items()}
-        state, beyond = own, {**content.gaps, **content.departures}
+        state = own
         for generation in range(1, self.generations + 1):
             last = generation == self.generations
             added: dict[str, Tensor] = {}
@@ -230,8 +229,8 @@ class RowEncoder(nn.Module):
                 above = self.weights[module_name(*key)](state[self.read_from[key]])
                 padded = torch.cat([above, above.new_zeros(1, above.shape[1])])
                 found = padded.index_select(0, torch.where(place < 0, len(above), place))
-                if key in beyond:
-                    found = found + self.beyond[module_name(*key)](beyond[key])
+                if key in content.between:
+                    found = found + self.between[module_name(*key)](content.between[key])
                 added[key[0]] = added[key[0]] + found if key[0] in added else found
             state = {t: torch.relu(own[t] + added[t]) if t in added else own[t] for t in own}
         return own, state

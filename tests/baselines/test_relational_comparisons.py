@@ -99,9 +99,9 @@ def test_a_batch_holds_the_departure_from_the_older_parent_and_nothing_of_a_youn
     expected = (np.log(PAID) - line.start - line.slope * np.log(LISTED[GOOD])) / line.spread
     expected = np.where(np.isnan(PAID) | (SINCE[GOOD] > AT), 0.0, expected)
     assert (SINCE[GOOD] > AT).any()
-    got = content.departures["buys", "good"][:BUYS, 0].numpy()
+    got = content.between["buys", "good"][:BUYS, 0].numpy()
     np.testing.assert_allclose(got, np.clip(expected, -10, 10), atol=1e-3)
-    whole = line.column(asks.database, reader.encoders.layouts)
+    whole = next(reader.compared.columns(asks.database, "buys"))
     np.testing.assert_allclose(np.nan_to_num(whole), got, atol=1e-3)
 
 
@@ -119,7 +119,7 @@ def test_a_mean_departure_is_learned_which_prices_alone_do_not_tell(monkeypatch:
 
 
 def test_missing_and_impossible_numbers_depart_by_nothing() -> None:
-    line = Comparison(("buys", "good"), "paid", "listed", True, 1.0, 0.0, 0.1)
+    line = Comparison("paid", "listed", True, 1.0, 0.0, 0.1)
     departs = line.of(np.array([1.0, np.nan, 1.0, 0.0, 1e300]), np.array([1.0, 1.0, -1.0, 1.0, 1.0]))
     np.testing.assert_array_equal(departs, [0.0, np.nan, np.nan, np.nan, 10.0])
 
