@@ -207,7 +207,7 @@ def fit_items(
         def read(part: NDArray[np.int64]) -> Questions:
             return items.batch(train.take(part), [budget.seed, epoch, int(part[0])], MOST_CANDIDATES)
 
-        return Loader(read, draw(len(train), schedule, budget.seed, epoch), device=setting.device)
+        return Loader(read, draw(train.time, schedule, budget.seed, epoch), device=setting.device)
 
     fitted = FittedItems(method, parts, setting.reader, network, train, budget, History())
     judge = None
@@ -225,7 +225,7 @@ def fit_items(
         lambda model, batch: loss_of(model(batch), batch),
         judge,
         schedule,
-        len(draw(len(train), schedule, 0, 0)) * schedule.epochs,
+        len(draw(train.time, schedule, 0, 0)) * schedule.epochs,
         setting.device,
         setting.deadline,
     )

@@ -190,7 +190,7 @@ def fit(
             asked = aged(train.take(part), chosen, [budget.seed, epoch, int(part[0])])
             return reading.batch(asked, budget.seed * 1009 + epoch)
 
-        return Loader(read, draw(len(train), schedule, budget.seed, epoch), device=device)
+        return Loader(read, draw(train.time, schedule, budget.seed, epoch), device=device)
 
     fitted = Fitted(method, reader, network, answer, budget, staleness, History())
     judge = None
@@ -206,7 +206,7 @@ def fit(
             value = score(valid.task, valid.values, answers, scale or 1.0, classes)[metric.name]
             return value if metric.higher_is_better else -value
 
-    per_epoch = len(draw(len(train), schedule, 0, 0))
+    per_epoch = len(draw(train.time, schedule, 0, 0))
     fitted.history = learn(
         network,
         batches,

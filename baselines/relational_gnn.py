@@ -27,6 +27,8 @@ from .rows import module_name, silent
 
 Layer = Literal["sage", "gat"]
 HEADS = 4
+POOLED = (1, 2, 4)
+"""The windows in which children are pooled, in lengths of the shortest: each twice the last, so that none leaves a wide gap."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class GraphNetwork(nn.Module):
         self.encoder = reader.row_encoder(channels)
         self.ages = nn.ModuleDict({module_name(table): nn.Linear(AGES, channels) for table in layouts})
         self.hops = nn.ModuleList(_quiet({self._type(step): convolution(layer, channels) for step in hop}) for hop in steps)
-        windows = reader.histories.windows[:2]
+        windows = [n * reader.histories.windows[0] for n in POOLED]
         self.pools = nn.ModuleDict(
             {
                 f"{hop} {self._name(step)}": Pools(channels, windows)

@@ -25,6 +25,8 @@ from relbench_harness.protocol.method import Budget
 B = TypeVar("B")
 SMALLEST = 64
 """Questions of a batch where there are few in all."""
+HALVED = 0.25
+"""The part of the span of all questions by which one must be older to be drawn half as often, where not all can be."""
 
 
 class DivergedError(ArithmeticError):
@@ -37,7 +39,7 @@ class Schedule:
 
     Attributes:
         epochs: Passes over the training questions at most.
-        steps: Most steps of one epoch; an epoch over more questions sees a fresh part of them.
+        steps: Most steps of one epoch; an epoch over more questions sees a fresh part of them, later ones more often.
         patience: Epochs without a better validation score after which to stop.
         warmup: Share of all steps over which the rate rises; it then falls as a cosine.
         average: Decay per step of the running mean of the weights, which is what is judged and returned.
@@ -88,12 +90,23 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
-def draw(count: int, schedule: Schedule, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """The question numbers of each batch of an epoch, this process's part of them; equal for equal seeds."""
-    order = np.random.default_rng([seed, epoch]).permutation(count)
+def draw(times: NDArray[np.int64], schedule: Schedule, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """The question numbers of each batch of an epoch, this process's part of them; equal for equal seeds.
+
+    Where an epoch cannot see all, later questions are likelier to be drawn, since they are more like those to come: without
+    replacement, with weights that halve with age (exponential keys: Efraimidis & Spirakis, 2006).
+
+    Args:
+        times: (questions,) when each is asked, nanoseconds.
+    """
+    count, random = len(times), np.random.default_rng([seed, epoch])
+    order = random.permutation(count)
     ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
     # few questions: smaller batches, so that an epoch is still some twenty steps
     whole = ranks * min(schedule.batch, max(SMALLEST, count // (20 * ranks)))
+    if count > schedule.steps * whole:
+        age = (times.max() - times) / max(1, int(times.max() - times.min()))
+        order = np.argsort(random.exponential(size=count) * 2.0 ** (age / HALVED))
     starts = list(range(0, count, whole))[: schedule.steps]
     parts = [order[start : start + whole][rank::ranks] for start in starts]
     return [part for part in parts if len(part)]

@@ -109,7 +109,7 @@ def test_a_broken_run_resumes_with_the_same_random_numbers(tmp_path: Path) -> No
         def batches(epoch: int) -> Iterator[torch.Tensor]:
             if epoch == broken:
                 raise KeyboardInterrupt
-            return iter([data[part] for part in draw(len(data), schedule, 3, epoch)])
+            return iter([data[part] for part in draw(np.zeros(len(data), np.int64), schedule, 3, epoch)])
 
         learn(network, batches, lambda m, x: (m(x)[:, 0] - x[:, 0]).square().mean(), lambda: 0.0, schedule, 40, CUDA)
         return network

@@ -35,7 +35,7 @@ def run(network: nn.Module, schedule: Schedule, broken: int | None = None) -> li
     def batches(epoch: int) -> list[Tensor]:
         if epoch == broken:
             raise KeyboardInterrupt
-        return [DATA[part] for part in draw(len(DATA), schedule, 3, epoch)]
+        return [DATA[part] for part in draw(np.zeros(len(DATA), np.int64), schedule, 3, epoch)]
 
     return learn(network, batches, loss, lambda: -float(loss(network, DATA)), schedule, 40, CPU).scores
 
@@ -93,9 +93,22 @@ def test_the_running_mean_follows_the_weights() -> None:
 
 
 def test_an_epoch_sees_every_question_once_and_ranks_share_it() -> None:
-    parts = draw(1000, Schedule(batch=64, steps=10**6), 0, 0)
+    times = np.arange(1000)
+    parts = draw(times, Schedule(batch=64, steps=10**6), 0, 0)
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(1000))
-    assert not np.array_equal(parts[0], draw(1000, Schedule(batch=64, steps=10**6), 0, 1)[0])
+    assert not np.array_equal(parts[0], draw(times, Schedule(batch=64, steps=10**6), 0, 1)[0])
+
+
+def test_an_epoch_that_cannot_see_all_questions_sees_later_ones_more_often() -> None:
+    times = np.repeat(np.arange(5), 2000)
+    seen = np.zeros(len(times))
+    for epoch in range(200):
+        part = np.concatenate(draw(times, Schedule(batch=100, steps=2), 0, epoch))
+        assert len(np.unique(part)) == 200
+        seen[part] += 1
+    often = seen.reshape(5, -1).sum(1)
+    # four quarters of the span apart: halves with each
+    np.testing.assert_allclose(often / often[-1], [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1], rtol=0.1)
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
