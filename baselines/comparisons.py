@@ -91,20 +91,17 @@ class Comparisons:
                     above = _plain(database, self.layouts, self.parents[key], comparison.above)
                     yield comparison.of(own, np.append(above, np.nan)[older])
 
-    def read(self, key: ForeignKey, own: Floats, above: Floats, place: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(rows, comparisons) along `key`, 0 where nothing can be compared.
+    def read(self, key: ForeignKey, own: Floats, above: Floats) -> NDArray[np.float32]:
+        """(pairs, comparisons) along `key`, 0 where nothing can be compared.
 
         Args:
-            own: (rows, numbers) in the records of distinct rows.
-            above: The same of distinct rows of the parent's table.
-            place: (rows,) where among the latter each row's older parent is, −1 for none.
+            own, above: (pairs, numbers) in the records of rows and of their older parents.
         """
         child, parent = self.layouts[key[0]], self.layouts[self.parents[key]]
-        there = np.flatnonzero(place >= 0)
-        out = np.zeros((len(place), len(self.found[key])), np.float32)
+        out = np.zeros((len(own), len(self.found[key])), np.float32)
         for n, comparison in enumerate(self.found[key]):
             (i, number), (j, other) = child.plain_numbers[comparison.own], parent.plain_numbers[comparison.above]
-            out[there, n] = comparison.of(number.decode(own[there, i]), other.decode(above[place[there], j]))
+            out[:, n] = comparison.of(number.decode(own[:, i]), other.decode(above[:, j]))
         return np.nan_to_num(out, copy=False)
 
 

@@ -28,7 +28,7 @@ from .asof import Opened, as_of_keys, telling
 from .comparisons import Comparisons
 from .drift import steady
 from .histories import SAMPLE, Histories
-from .rows import Ancestry, Content, ForeignKey, RowEncoder, Rows, padded
+from .rows import Ancestry, Content, ForeignKey, Link, RowEncoder, Rows
 
 DAY = 86_400e9
 AGES = 7
@@ -200,26 +200,30 @@ class Reading:
         found = {key: (other, days) for key, (other, days) in found.items() if (other >= 0).any()}
         beside = {key.name: (key.beside, other) for key, (other, _) in found.items()}
         rows, places = self.ancestry.close(asked, self.reader.generations, beside)
+        count = {name: len(r) for name, r in asked.items()}
+        links = {key: Link.of(place, count.get(key[0], 0)) for key, place in places.items()}
         between = {}
-        for key, (other, days) in found.items():
-            gap = np.stack([np.ones(len(days)), np.log1p(days) / 5, np.exp(-days)], axis=1) * (other >= 0)[:, None]
-            between[key.name] = torch.from_numpy(padded(gap.astype(np.float32), len(rows[key.table]), 0.0))
+        for key, (_, days) in found.items():
+            days = days[links[key.name].child.numpy()]
+            gap = np.stack([np.ones(len(days)), np.log1p(days) / 5, np.exp(-days)], axis=1)
+            between[key.name] = torch.from_numpy(gap.astype(np.float32))
         records = {name: self.attributes.take(name, r) for name, r in rows.items()}
-        where = {key: torch.from_numpy(place) for key, place in places.items()}
         return Content(
             records=records,
-            folds={key: place for key, place in where.items() if key not in beside},
-            beside={key: place for key, place in where.items() if key in beside},
-            between=between | self._departures(records, places),
+            asked=count,
+            folds={key: link for key, link in links.items() if key not in beside},
+            beside={key: link for key, link in links.items() if key in beside},
+            between=between | self._departures(records, links),
         )
 
-    def _departures(self, records: Mapping[str, Tensor], places: Mapping[ForeignKey, Rows]) -> dict[ForeignKey, Tensor]:
+    def _departures(self, records: Mapping[str, Tensor], links: Mapping[ForeignKey, Link]) -> dict[ForeignKey, Tensor]:
         compared = self.reader.compared
         said = {}
-        for key in compared.found.keys() & places.keys():
+        for key in compared.found.keys() & links.keys():
             child, parent = key[0], compared.parents[key]
             own, above = (compared.layouts[t].unpack(records[t]).numbers.numpy() for t in (child, parent))
-            said[key] = torch.from_numpy(compared.read(key, own, above, places[key]))
+            departs = compared.read(key, own[links[key].child.numpy()], above[links[key].parent.numpy()])
+            said[key] = torch.from_numpy(departs)
         return said
 
     def _ages(self, around: Neighbourhood) -> dict[str, Tensor]:

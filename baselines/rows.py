@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,21 +28,42 @@ GAPS = 3
 """How many numbers describe how much older a row is than the one that finds it by an as-of key."""
 
 
+class Link(NamedTuple):
+    """Which rows of one table find a row of another.
+
+    Attributes:
+        child, parent: (pairs,) places among the distinct rows of both; children ascend.
+        asked: How many of the pairs, the first, are of sampled rows.
+    """
+
+    child: Tensor
+    parent: Tensor
+    asked: int
+
+    @classmethod
+    def of(cls, place: Rows, asked: int) -> Link:
+        """From what each row finds, −1 for nothing; the first `asked` rows are sampled ones."""
+        child = np.flatnonzero(place >= 0)
+        return cls(torch.from_numpy(child), torch.from_numpy(place[child]), int(np.searchsorted(child, asked)))
+
+
 @dataclass(frozen=True)
 class Content:
     """What a `RowEncoder` reads.
 
     Attributes:
-        records: Table → (distinct rows, words), packed.
-        folds: Foreign key → place of each distinct row's older parent, −1 for none.
-        beside: As-of key → the same of what it finds; −1 as well for rows that are only there as parents.
-        between: Foreign key → (distinct rows, comparisons), what numbers depart by from those of the older parent; as-of key
-            → (distinct rows, GAPS), how much older that is what it finds. 0 where there is neither.
+        records: Table → (distinct rows, words), packed; sampled rows first.
+        asked: Table → how many of its rows are sampled; the others are there to be read by them.
+        folds: Foreign key → which rows have which older parent.
+        beside: As-of key → which sampled rows find what.
+        between: Foreign key → (pairs, comparisons), what numbers depart by from those of the older parent; as-of key →
+            (pairs, GAPS), how much older that is what it finds.
     """
 
     records: dict[str, Tensor]
-    folds: dict[ForeignKey, Tensor]
-    beside: dict[ForeignKey, Tensor]
+    asked: dict[str, int]
+    folds: dict[ForeignKey, Link]
+    beside: dict[ForeignKey, Link]
     between: dict[ForeignKey, Tensor]
 
 
@@ -219,21 +240,33 @@ class RowEncoder(nn.Module):
         self.between = nn.ModuleDict({module_name(*key): silent(width, channels) for key, width in between.items()})
 
     def forward(self, content: Content) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Table → (rows, channels) without parents and with them."""
+        """Table → (rows, channels) of all rows without parents, and of the sampled ones with them."""
         own = {table: self.tables[module_name(table)](packed) for table, packed in content.records.items()}
         state = own
         for generation in range(1, self.generations + 1):
             last = generation == self.generations
+            # only sampled rows are looked at in the end
+            base = {table: rows[: content.asked.get(table, 0)] if last else rows for table, rows in own.items()}
             added: dict[str, Tensor] = {}
-            for key, place in {**content.folds, **(content.beside if last else {})}.items():
-                above = self.weights[module_name(*key)](state[self.read_from[key]])
-                padded = torch.cat([above, above.new_zeros(1, above.shape[1])])
-                found = padded.index_select(0, torch.where(place < 0, len(above), place))
+            for key, link in {**content.folds, **(content.beside if last else {})}.items():
+                pairs = link.asked if last else len(link.child)
+                told = _told(self.weights[module_name(*key)], state[self.read_from[key]], link.parent[:pairs])
                 if key in content.between:
-                    found = found + self.between[module_name(*key)](content.between[key])
-                added[key[0]] = added[key[0]] + found if key[0] in added else found
-            state = {t: torch.relu(own[t] + added[t]) if t in added else own[t] for t in own}
+                    told = told + self.between[module_name(*key)](content.between[key][:pairs])
+                if key[0] not in added:
+                    added[key[0]] = told.new_zeros(base[key[0]].shape)
+                added[key[0]].index_add_(0, link.child[:pairs], told)
+            state = {t: torch.relu(rows + added[t]) if t in added else rows for t, rows in base.items()}
         return own, state
+
+
+def _told(layer: nn.Module, rows: Tensor, chosen: Tensor) -> Tensor:
+    """(pairs, channels) `layer` of the chosen rows, by the way that multiplies fewer."""
+    if len(chosen) < len(rows):
+        told: Tensor = layer(rows.index_select(0, chosen))
+    else:
+        told = layer(rows).index_select(0, chosen)
+    return told
 
 
 def silent(inputs: int, outputs: int) -> nn.Linear:

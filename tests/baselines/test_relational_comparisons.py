@@ -99,7 +99,8 @@ def test_a_batch_holds_the_departure_from_the_older_parent_and_nothing_of_a_youn
     expected = (np.log(PAID) - line.start - line.slope * np.log(LISTED[GOOD])) / line.spread
     expected = np.where(np.isnan(PAID) | (SINCE[GOOD] > AT), 0.0, expected)
     assert (SINCE[GOOD] > AT).any()
-    got = content.between["buys", "good"][:BUYS, 0].numpy()
+    got = np.zeros(BUYS)
+    got[content.folds["buys", "good"].child.numpy()] = content.between["buys", "good"][:, 0].numpy()
     np.testing.assert_allclose(got, np.clip(expected, -10, 10), atol=1e-3)
     whole = next(reader.compared.columns(asks.database, "buys"))
     np.testing.assert_allclose(np.nan_to_num(whole), got, atol=1e-3)
