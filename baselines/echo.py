@@ -1,4 +1,4 @@
-"""An entity's own past labels, read straight through to the answer: what is usual for it, however unusual it is.
+"""An entity's own past labels and everyone's, read straight through to the answer: what is usual, however unusual it is.
 
 Everything else that a network reads is clipped to the range of training, which the few entities with huge labels exceed;
 they decide a mean absolute error. The network learns what differs from the echo.
@@ -17,10 +17,10 @@ RIDGE = 0.01
 
 
 class Echo(nn.Module):
-    """A linear function of mean past labels on the answer's scale, which starts at ridge regression.
+    """A linear function of mean past labels and the level on the answer's scale, which starts at ridge regression.
 
     Args:
-        own: (n, means) of training questions, NaN for none.
+        own: (n, means + 1) of training questions: means, NaN for none, and the level, which stands for those that are missing.
         labels: (n,) theirs.
     """
 
@@ -36,12 +36,12 @@ class Echo(nn.Module):
         self.bias = nn.Parameter(torch.tensor(float(weights[-1])))
 
     def _scaled(self, own: Tensor) -> Tensor:
-        """(n, means + 1): the means, 0 for none, and whether there are any."""
-        known = own.isnan().logical_not()
-        scaled = torch.asinh((own.nan_to_num(0.0) - self.middle) / self.spread)
-        return torch.cat([torch.where(known, scaled, 0.0), known[:, :1].to(own.dtype)], dim=1)
+        """(n, means + 2): means and level, and whether there are any means."""
+        known = own[:, :1].isnan().logical_not()
+        usual = torch.where(own.isnan(), own[:, -1:], own)
+        return torch.cat([torch.asinh((usual - self.middle) / self.spread), known.to(own.dtype)], dim=1)
 
     def forward(self, own: Tensor) -> Tensor:
-        """(n, 1) from (n, means)."""
+        """(n, 1) from (n, means + 1)."""
         read: Tensor = self._scaled(own) @ self.weight
         return (read + self.bias)[:, None]

@@ -26,6 +26,7 @@ from relbench_harness.protocol.method import Examples
 from .comparisons import Comparisons
 from .drift import steady
 from .interactions import ALWAYS
+from .level import Level
 from .summaries import Floats, History
 
 DAY = 86_400_000_000_000
@@ -134,7 +135,7 @@ class Histories:
 
     Attributes:
         edges: (bins + 1, width) quantiles of the statistics.
-        own: (sampled questions, len(LAST)) means of their last labels, and `answers`, (sampled questions, …) their labels.
+        own: (sampled questions, …) what is usual for them (`OpenHistories.own`), and `answers`, (sampled questions, …) their labels.
     """
 
     def __init__(self, train: Examples, asked: Examples, compared: Comparisons) -> None:
@@ -188,8 +189,8 @@ class OpenHistories:
         database = questions.database
         self.fitted, self.database = fitted, database
         self.parts = [(route, self._history(route)) for route in fitted.routes]
-        self.labels = _label_history(questions, fitted.train, len(database[fitted.task.entity_table]))
         entity = database[fitted.task.entity_table]
+        self.labels, self.level = _past_labels(questions, fitted, len(entity))
         self.named = {up: entity.parents(up) for up in {route.up for route in fitted.routes} if up is not None}
         self.dates = [
             entity.rows.column(name)
@@ -242,10 +243,11 @@ class OpenHistories:
         return np.concatenate(parts, axis=1)
 
     def own(self, questions: Examples) -> Floats:
-        """(n, len(LAST)) means of each question's own last labels, NaN where there are none; of regression tasks."""
-        if self.labels is None or self.fitted.task.type is not TaskType.REGRESSION:
+        """(n, len(LAST) + 1) means of each question's own last labels, NaN where there are none, and the level; of regression tasks."""
+        if self.labels is None or self.level is None:
             return np.zeros((len(questions), 0))
-        return self.labels.means(questions.entity, questions.cutoff)[:, :, 0]
+        means = self.labels.means(questions.entity, questions.cutoff)[:, :, 0]
+        return np.concatenate([means, self.level.read(questions.cutoff)[:, None]], axis=1)
 
     def _parent(self, route: Route, questions: Examples) -> NDArray[np.int64]:
         """The parent that each question's own row names, −1 where it is not visible."""
@@ -257,13 +259,17 @@ class OpenHistories:
         return np.where((named >= 0) & (times[named.clip(0)] < questions.cutoff), named, -1)
 
 
-def _label_history(questions: Examples, train: Examples, entities: int) -> History | None:
-    """The entities' own labels, each an event of when it was known."""
-    if questions.task.type is TaskType.RECOMMENDATION:
-        return None
+def _past_labels(questions: Examples, fitted: Histories, entities: int) -> tuple[History | None, Level | None]:
+    """The entities' own labels, each an event of when it was known, and of regression tasks their level."""
+    train, kind = fitted.train, questions.task.type
+    if kind is TaskType.RECOMMENDATION:
+        return None, None
     labels = closed_labels(questions, CLOSED, learned=train)
     values = np.stack([values for _, values in label_numbers(questions, labels)], axis=1)
-    return History.of(labels.entity, labels.known_from - 1, values, entities, ())
+    history = History.of(labels.entity, labels.known_from - 1, values, entities, ())
+    if kind is not TaskType.REGRESSION:
+        return history, None
+    return history, Level.of(labels.known_from, values[:, 0], fitted.windows[-1], float(train.values.mean()))
 
 
 def _calendar(questions: Examples) -> Floats:

@@ -27,8 +27,8 @@ from .rows import module_name, silent
 
 Layer = Literal["sage", "gat"]
 HEADS = 4
-POOLED = (1, 2, 4)
-"""The windows in which children are pooled, in lengths of the shortest: each twice the last, so that none leaves a wide gap."""
+POOLED = (1, 2, 3)
+"""The windows in which children are pooled, in lengths of the shortest: what lies between them is only nearly found."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def test_a_mean_within_a_window_is_learned(monkeypatch: pytest.MonkeyPatch) -> N
     method = RelationalGNN(channels=32, fans=(16, 2), epochs=10, steps=40, batch=128, rate=0.005)
 
     def recent(past: NDArray[np.int64], day: int) -> float:
-        young = past[times[past] >= day - 20 * DAY]  # two horizons
+        young = past[times[past] >= day - 30 * DAY]  # three horizons
         return float(len(young) > 0 and worth[young].mean() > 0)
 
     found = learned(recent, method)

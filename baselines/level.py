@@ -1,0 +1,45 @@
+"""What labels are like of late: the mean of everyone's, which tells of those who have none of their own.
+
+Levels drift (fewer cars start than once did), and a network that is fitted to all of the past answers with its mean.
+Invariant: only labels that are known at the cut-off count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Level:
+    """Means over the latest labels.
+
+    Attributes:
+        known_from: (m,) nanoseconds, ascending, from which each label is known.
+        totals: (m + 1,) running sums of the labels.
+        span: Nanoseconds before the latest known label within which labels count.
+        otherwise: The level where no label is known yet.
+    """
+
+    known_from: NDArray[np.int64]
+    totals: NDArray[np.float64]
+    span: int
+    otherwise: float
+
+    @classmethod
+    def of(cls, known_from: NDArray[np.int64], labels: NDArray[np.float64], span: int, otherwise: float) -> Level:
+        """From labels in any order."""
+        order = np.argsort(known_from, kind="stable")
+        return cls(known_from[order], np.concatenate([[0.0], np.cumsum(labels[order])]), span, otherwise)
+
+    def read(self, cutoff: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) the level at each cut-off."""
+        last = np.searchsorted(self.known_from, cutoff, side="right")
+        some = last > 0
+        out = np.full(len(cutoff), self.otherwise)
+        latest = self.known_from[last[some] - 1]
+        first = np.searchsorted(self.known_from, latest - self.span, side="right")
+        out[some] = (self.totals[last[some]] - self.totals[first]) / (last[some] - first)
+        return out
