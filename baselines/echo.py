@@ -17,16 +17,17 @@ RIDGE = 0.01
 
 
 class Echo(nn.Module):
-    """A linear function of mean past labels and the level on the answer's scale, which starts at ridge regression.
+    """A linear function of mean past labels, and of levels, on the answer's scale, which starts at ridge regression.
 
     Args:
-        own: (n, means + 1) of training questions: means, NaN for none, and the level, which stands for those that are missing.
+        own: (n, means + 2) of training questions: means, NaN for none, the level of everyone's labels and that of newcomers'.
         labels: (n,) theirs.
+        leveled: Whether levels are read.
     """
 
-    def __init__(self, answer: Amount, own: NDArray[np.float64], labels: NDArray[np.float64]) -> None:
+    def __init__(self, answer: Amount, own: NDArray[np.float64], labels: NDArray[np.float64], leveled: bool) -> None:
         super().__init__()
-        self.middle, self.spread = answer.middle, answer.spread
+        self.middle, self.spread, self.leveled = answer.middle, answer.spread, leveled
         with torch.no_grad():
             read = self._scaled(torch.from_numpy(own)).numpy()
         read = np.concatenate([read, np.ones((len(read), 1))], axis=1)
@@ -36,12 +37,16 @@ class Echo(nn.Module):
         self.bias = nn.Parameter(torch.tensor(float(weights[-1])))
 
     def _scaled(self, own: Tensor) -> Tensor:
-        """(n, means + 2): means and level, and whether there are any means."""
-        known = own[:, :1].isnan().logical_not()
-        usual = torch.where(own.isnan(), own[:, -1:], own)
-        return torch.cat([torch.asinh((usual - self.middle) / self.spread), known.to(own.dtype)], dim=1)
+        """(n, features): the means, 0 for none, whether there are any, and the level of those of which there are."""
+        means, everyone, newcomers = own[:, :-2], own[:, -2:-1], own[:, -1:]
+        known = means[:, :1].isnan().logical_not()
+        read = torch.where(means.isnan(), self.middle, means)
+        if self.leveled:
+            levels = torch.where(known, everyone, self.middle), torch.where(known, self.middle, newcomers)
+            read = torch.cat([read, *levels], dim=1)
+        return torch.cat([torch.asinh((read - self.middle) / self.spread), known.to(own.dtype)], dim=1)
 
     def forward(self, own: Tensor) -> Tensor:
-        """(n, 1) from (n, means + 1)."""
+        """(n, 1) from (n, means + 2)."""
         read: Tensor = self._scaled(own) @ self.weight
         return (read + self.bias)[:, None]

@@ -26,7 +26,7 @@ from relbench_harness.protocol.method import Examples
 from .comparisons import Comparisons
 from .drift import steady
 from .interactions import ALWAYS
-from .level import Level
+from .level import Levels
 from .summaries import Floats, History
 
 DAY = 86_400_000_000_000
@@ -190,7 +190,7 @@ class OpenHistories:
         self.fitted, self.database = fitted, database
         self.parts = [(route, self._history(route)) for route in fitted.routes]
         entity = database[fitted.task.entity_table]
-        self.labels, self.level = _past_labels(questions, fitted, len(entity))
+        self.labels, self.levels = _past_labels(questions, fitted, len(entity))
         self.named = {up: entity.parents(up) for up in {route.up for route in fitted.routes} if up is not None}
         self.dates = [
             entity.rows.column(name)
@@ -243,11 +243,12 @@ class OpenHistories:
         return np.concatenate(parts, axis=1)
 
     def own(self, questions: Examples) -> Floats:
-        """(n, len(LAST) + 1) means of each question's own last labels, NaN where there are none, and the level; of regression tasks."""
-        if self.labels is None or self.level is None:
+        """(n, len(LAST) + 2) means of each question's own last labels, NaN where there are none, and the levels of everyone's
+        and newcomers' labels; of regression tasks."""
+        if self.labels is None or self.levels is None:
             return np.zeros((len(questions), 0))
         means = self.labels.means(questions.entity, questions.cutoff)[:, :, 0]
-        return np.concatenate([means, self.level.read(questions.cutoff)[:, None]], axis=1)
+        return np.concatenate([means, self.levels.read(questions.cutoff)], axis=1)
 
     def _parent(self, route: Route, questions: Examples) -> NDArray[np.int64]:
         """The parent that each question's own row names, −1 where it is not visible."""
@@ -259,8 +260,8 @@ class OpenHistories:
         return np.where((named >= 0) & (times[named.clip(0)] < questions.cutoff), named, -1)
 
 
-def _past_labels(questions: Examples, fitted: Histories, entities: int) -> tuple[History | None, Level | None]:
-    """The entities' own labels, each an event of when it was known, and of regression tasks their level."""
+def _past_labels(questions: Examples, fitted: Histories, entities: int) -> tuple[History | None, Levels | None]:
+    """The entities' own labels, each an event of when it was known, and of regression tasks their levels."""
     train, kind = fitted.train, questions.task.type
     if kind is TaskType.RECOMMENDATION:
         return None, None
@@ -269,7 +270,7 @@ def _past_labels(questions: Examples, fitted: Histories, entities: int) -> tuple
     history = History.of(labels.entity, labels.known_from - 1, values, entities, ())
     if kind is not TaskType.REGRESSION:
         return history, None
-    return history, Level.of(labels.known_from, values[:, 0], fitted.windows[-1], float(train.values.mean()))
+    return history, Levels.of(labels, values[:, 0], fitted.windows[-1], float(train.values.mean()))
 
 
 def _calendar(questions: Examples) -> Floats:

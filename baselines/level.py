@@ -1,4 +1,4 @@
-"""What labels are like of late: the mean of everyone's, which tells of those who have none of their own.
+"""What labels are like of late: the mean of everyone's, and that of newcomers', which tells of those who have none of their own.
 
 Levels drift (fewer cars start than once did), and a network that is fitted to all of the past answers with its mean.
 Invariant: only labels that are known at the cut-off count.
@@ -7,9 +7,12 @@ Invariant: only labels that are known at the cut-off count.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from relbench_harness.features.label_history import ClosedLabels
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Level:
     otherwise: float
 
     @classmethod
-    def of(cls, known_from: NDArray[np.int64], labels: NDArray[np.float64], span: int, otherwise: float) -> Level:
+    def of(cls, known_from: NDArray[np.int64], labels: NDArray[np.float64], span: int, otherwise: float) -> Self:
         """From labels in any order."""
         order = np.argsort(known_from, kind="stable")
         return cls(known_from[order], np.concatenate([[0.0], np.cumsum(labels[order])]), span, otherwise)
@@ -43,3 +46,25 @@ class Level:
         first = np.searchsorted(self.known_from, latest - self.span, side="right")
         out[some] = (self.totals[last[some]] - self.totals[first]) / (last[some] - first)
         return out
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The level of all labels, and that of labels whose entity had none within `span` before."""
+
+    everyone: Level
+    newcomers: Level
+
+    @classmethod
+    def of(cls, past: ClosedLabels, labels: NDArray[np.float64], span: int, otherwise: float) -> Self:
+        """From (m,) `labels`, the numbers of `past`."""
+        new = np.ones(len(past), np.bool_)
+        new[1:] = (np.diff(past.entity) != 0) | (np.diff(past.known_from) > span)
+        return cls(
+            Level.of(past.known_from, labels, span, otherwise),
+            Level.of(past.known_from[new], labels[new], span, otherwise),
+        )
+
+    def read(self, cutoff: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n, 2) both at each cut-off."""
+        return np.stack([self.everyone.read(cutoff), self.newcomers.read(cutoff)], axis=1)

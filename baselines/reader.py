@@ -59,7 +59,7 @@ class Batch:
         edges: Ordered by hop, one for every step taken, those along which nothing was found as well.
         seeds: (questions,) node of each question's entity.
         history: (questions, features) plain statistics.
-        own: (questions, means + 1) means of the question's own last labels, NaN for none, and everyone's level; regression only.
+        own: (questions, means + 2) what is usual for the question, see `OpenHistories.own`; regression only.
         labels: (questions, …), None where unknown.
     """
 

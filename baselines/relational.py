@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.loader import batches as batches_of
@@ -52,7 +53,13 @@ class Headed(nn.Module):
     """A trunk's view of each question and its plain history, joined and read off."""
 
     def __init__(
-        self, trunk: nn.Module, channels: int, histories: Histories, answer: Answer | None, dropout: float
+        self,
+        trunk: nn.Module,
+        channels: int,
+        histories: Histories,
+        answer: Answer | None,
+        dropout: float,
+        leveled: bool = False,
     ) -> None:
         super().__init__()
         self.trunk = trunk
@@ -69,7 +76,7 @@ class Headed(nn.Module):
             last.bias.copy_(torch.from_numpy(answer.start))
         self.echo = None
         if isinstance(answer, Amount) and histories.own.shape[1]:
-            self.echo = Echo(answer, histories.own, np.asarray(histories.answers))
+            self.echo = Echo(answer, histories.own, np.asarray(histories.answers), leveled)
 
     def embed(self, batch: Batch) -> Tensor:
         """(questions, channels)."""
@@ -95,6 +102,8 @@ class Relational:
         networks: How many networks, each from its own seed, whose mean answer counts where there are at most FEW training
             questions: few questions leave much to chance, and nothing else steadies answers as much. Recommendations are
             given by one.
+        leveled: Whether numbers are answered from the level of everyone's recent labels too; None tries both, and keeps what
+            validation prefers: levels tell much where they drift, and mislead where they just have.
         stale: Whether training questions are asked with a view as old as validation's is (frozen regime).
         epochs, steps, batch, rate, decay, patience, compiled, checkpoint: See `training.Schedule`.
     """
@@ -105,6 +114,7 @@ class Relational:
     strategy: Strategy = "recent"
     dropout: float = 0.2
     networks: int = 1
+    leveled: bool | None = None
     stale: bool = True
     epochs: int = 12
     steps: int = 200
@@ -137,13 +147,19 @@ class Relational:
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         count = self.networks if len(train) <= FEW else 1
-        if count == 1:
-            return fit(self, train, valid, (valid.time - valid.cutoff), budget, None)
-        members = []
-        for i, share in enumerate(shares(budget, [count * budget.seed + i for i in range(count)])):
-            checkpoint = None if self.checkpoint is None else f"{self.checkpoint}.{i}"
-            members.append(replace(self, networks=1, checkpoint=checkpoint).fit(train, valid, share))
-        return FittedAverage(tuple(members))
+        kinds = (True, False) if self.leveled is None and train.task.type is TaskType.REGRESSION else (self.leveled,)
+        seeds = [count * budget.seed + i for i in range(count)]
+        allowed = shares(budget, seeds[:1] * len(kinds) + seeds[1:])
+
+        def one(number: int, leveled: bool | None) -> Fitted:
+            alone = self.checkpoint is None or len(allowed) == 1
+            checkpoint = self.checkpoint if alone else f"{self.checkpoint}.{number}"
+            method = replace(self, networks=1, leveled=leveled, checkpoint=checkpoint)
+            return fit(method, train, valid, valid.time - valid.cutoff, allowed[number], None)
+
+        best = max((one(i, kind) for i, kind in enumerate(kinds)), key=lambda fitted: max(fitted.history.scores))
+        others = [one(i, best.method.leveled) for i in range(len(kinds), len(allowed))]
+        return FittedAverage((best, *others)) if others else best
 
 
 def known_labels(batch: Batch) -> Tensor:
@@ -181,7 +197,9 @@ def fit(
     setting = prepare(method, train, aged(train, chosen, [budget.seed]), budget)
     reader, reading, device = setting.reader, setting.reading, setting.device
     answer = answer_for(train)
-    network = Headed(method.trunk(reader, reading), method.channels, reader.histories, answer, method.dropout)
+    network = Headed(
+        method.trunk(reader, reading), method.channels, reader.histories, answer, method.dropout, bool(method.leveled)
+    )
     network.to(device)
     schedule = replace(method.schedule, epochs=epochs or method.epochs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,10 +44,10 @@ def test_the_echo_starts_as_a_regression_on_past_labels_and_follows_the_largest(
     usual = rng.lognormal(3, 1, 500)
     own = usual[:, None] * rng.uniform(0.9, 1.1, (500, 5))
     own[::10] = np.nan
-    own = np.concatenate([own, np.full((500, 1), usual.mean())], axis=1)
-    echo = Echo(Amount.of(usual), own, usual)
+    own = np.concatenate([own, np.full((500, 2), usual.mean())], axis=1)
+    echo = Echo(Amount.of(usual), own, usual, leveled=False)
     answer = Amount(**{**vars(Amount.of(usual)), "high": np.inf})
-    asked = np.array([[1e6] * 5 + [33.0], [20.0] * 5 + [33.0], [np.nan] * 5 + [33.0]], np.float32)
+    asked = np.array([[1e6] * 5 + [33.0] * 2, [20.0] * 5 + [33.0] * 2, [np.nan] * 5 + [33.0] * 2], np.float32)
     with torch.no_grad():
         large, middling, unknown = answer.decode(echo(torch.from_numpy(asked)).double().numpy())
     assert 5e5 < large < 2e6
@@ -54,17 +55,22 @@ def test_the_echo_starts_as_a_regression_on_past_labels_and_follows_the_largest(
     assert np.isfinite(unknown)
 
 
-def test_the_echo_answers_for_those_without_labels_by_the_level_of_the_time() -> None:
+@pytest.mark.parametrize("leveled", [True, False])
+def test_the_echo_answers_for_those_without_labels_by_the_level_of_newcomers(leveled: bool) -> None:
     rng = np.random.default_rng(0)
     level = rng.uniform(8, 20, 2000)
     usual = level + rng.normal(0, 4, 2000)
     labels = usual + rng.normal(0, 1, 2000)
-    own = np.concatenate([usual[:, None] + rng.normal(0, 1, (2000, 5)), level[:, None]], axis=1)
-    own[::3, :5] = np.nan
+    means = usual[:, None] + rng.normal(0, 1, (2000, 5))
+    means[::3] = np.nan
+    labels[::3] += 3  # newcomers have more
     answer = Amount.of(labels)
-    echo = Echo(answer, own, labels)
-    asked = np.array([[np.nan] * 5 + [9.0], [np.nan] * 5 + [18.0], [14.0] * 5 + [9.0], [14.0] * 5 + [18.0]], np.float32)
+    echo = Echo(answer, np.concatenate([means, level[:, None], level[:, None] + 3], axis=1), labels, leveled)
+    asked = np.array([[np.nan] * 5 + [9.0, 12.0], [np.nan] * 5 + [17.0, 20.0], [14.0] * 5 + [9.0, 12.0]], np.float32)
     with torch.no_grad():
-        early, late, low, high = answer.decode(echo(torch.from_numpy(asked)).double().numpy())
-    assert abs(early - 9) < 1.5 and abs(late - 18) < 1.5
-    assert 13 < low < high < 15
+        early, late, known = answer.decode(echo(torch.from_numpy(asked)).double().numpy())
+    assert 13 < known < 15
+    if leveled:
+        assert abs(early - 12) < 1.5 and abs(late - 20) < 1.5
+    else:
+        assert early == late

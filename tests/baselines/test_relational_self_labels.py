@@ -11,10 +11,11 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 from relbench_harness.baselines.comparisons import Comparisons
 from relbench_harness.baselines.histories import Histories
-from relbench_harness.baselines.level import Level
+from relbench_harness.baselines.level import Levels
 from relbench_harness.baselines.summaries import LAST
 
 from relbench_harness.data.task import TaskType
+from relbench_harness.features.label_history import ClosedLabels
 
 if TYPE_CHECKING:
     from .conftest import Shop
@@ -38,7 +39,7 @@ def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
             inside = (who == asked.entity[row]) & (table.times > start) & (table.times <= start + 20 * DAY)
             labels += [amount[inside].sum()] if inside.any() else []
         expected = [np.mean(labels[:last]) if labels else np.nan for last in LAST]
-        np.testing.assert_allclose(found[row, :-1], expected)
+        np.testing.assert_allclose(found[row, :-2], expected)
 
 
 def test_without_sql_the_training_labels_themselves_are_remembered_once_they_were_known(shop: Shop) -> None:
@@ -50,24 +51,37 @@ def test_without_sql_the_training_labels_themselves_are_remembered_once_they_wer
         np.testing.assert_allclose(found[later.time == time * DAY][:, 1], known.mean(0))
 
 
-def test_the_level_is_that_of_everyones_latest_labels_known_at_the_cut_off(shop: Shop) -> None:
+def test_levels_are_those_of_the_latest_labels_known_at_the_cut_off(shop: Shop) -> None:
     train = shop.examples(TaskType.REGRESSION, (60, 90, 120, 600), 200)
     later = shop.examples(TaskType.REGRESSION, (50, 100, 139, 619, 621), 200)
-    found = Histories(train, train, NOTHING).open(later).own(later)[:, -1]
+    found = Histories(train, train, NOTHING).open(later).own(later)[:, -2:]
     given = train.values.reshape(4, -1)
     # a label is known 20 days after its question, and the last of 600 lies more than twelve horizons after the others
-    expected = {50: given.mean(), 100: given[0].mean(), 139: given[:2].mean(), 619: given[:3].mean(), 621: given[3].mean()}
-    for time, level in expected.items():
-        np.testing.assert_allclose(found[later.time == time * DAY], level)
+    everyone = {50: given.mean(), 100: given[0].mean(), 139: given[:2].mean(), 619: given[:3].mean(), 621: given[3].mean()}
+    newcomers = {50: given.mean(), 100: given[0].mean(), 139: given[0].mean(), 619: given[0].mean(), 621: given[3].mean()}
+    for time, level in everyone.items():
+        np.testing.assert_allclose(
+            found[later.time == time * DAY], [[level, newcomers[time]]] * (later.time == time * DAY).sum()
+        )
 
 
-@drawn(st.lists(st.tuples(st.integers(0, 40), st.floats(-9, 9)), max_size=30), st.integers(1, 20), st.integers(-5, 50))
-def test_a_level_equals_a_loop(labels: list[tuple[int, float]], span: int, cutoff: int) -> None:
-    known_from, values = np.array([t for t, _ in labels], np.int64), np.array([v for _, v in labels])
-    level = Level.of(known_from, values, span, 7.0).read(np.array([cutoff]))
-    last = max((t for t in known_from if t <= cutoff), default=0)
-    counted = [v for t, v in labels if last - span < t <= cutoff]
-    np.testing.assert_allclose(level, [np.mean(counted) if counted else 7.0], atol=1e-9)
+@drawn(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 40), st.floats(-9, 9)), max_size=30, unique_by=lambda one: one[:2]
+    ),
+    st.integers(1, 20),
+    st.integers(-5, 50),
+)
+def test_levels_equal_a_loop(labels: list[tuple[int, int, float]], span: int, cutoff: int) -> None:
+    labels = sorted(labels)
+    entity, known_from, values = (np.array([one[i] for one in labels]) for i in range(3))
+    past = ClosedLabels(entity.astype(np.int64), known_from.astype(np.int64), values)
+    found = Levels.of(past, values.astype(np.float64), span, 7.0).read(np.array([cutoff]))[0]
+    new = [one for one in labels if not any(e == one[0] and 0 < one[1] - t <= span for e, t, _ in labels)]
+    for level, kept in zip(found, (labels, new), strict=True):
+        last = max((t for _, t, _ in kept if t <= cutoff), default=0)
+        counted = [v for _, t, v in kept if last - span < t <= cutoff]
+        np.testing.assert_allclose(level, np.mean(counted) if counted else 7.0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.MULTICLASS, TaskType.MULTILABEL])

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from relbench_harness.baselines.relational import Fitted
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.training import Average, DivergedError, Schedule, device_of, draw, learn
 from torch import Tensor, nn
@@ -124,6 +125,7 @@ DISTRIBUTED = """
 import sys
 import numpy as np
 import torch.distributed as dist
+from relbench_harness.baselines.relational import Fitted
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Budget
@@ -170,7 +172,7 @@ def test_few_questions_are_answered_by_the_mean_of_several_networks_and_many_by_
     database = shop()
     train, valid = (asked(database, TaskType.REGRESSION, days) for days in (range(60, 130, 10), range(140, 160, 10)))
     method = RelationalGNN(
-        channels=8, fans=(4, 2), epochs=2, steps=3, batch=64, networks=3, checkpoint=str(tmp_path / "state")
+        channels=8, fans=(4, 2), epochs=2, steps=3, batch=64, networks=3, leveled=False, checkpoint=str(tmp_path / "state")
     )
     budget = Budget(seed=2, threads=1, device="cpu")
     mean = method.fit(train, valid, budget).predict(valid)
@@ -184,6 +186,25 @@ def test_few_questions_are_answered_by_the_mean_of_several_networks_and_many_by_
         replace(method, checkpoint=None).fit(train, valid, budget).predict(valid),
         alone.fit(train, valid, budget).predict(valid),
     )
+
+
+def test_numbers_are_answered_from_the_level_where_validation_prefers_it(tmp_path: Path) -> None:
+    database = shop()
+    train, valid = (asked(database, TaskType.REGRESSION, days) for days in (range(60, 130, 10), range(140, 160, 10)))
+    method = RelationalGNN(channels=8, fans=(4, 2), epochs=2, steps=3, batch=64, networks=2)
+    budget = Budget(seed=2, threads=1, device="cpu")
+    each = {}
+    for leveled in (True, False):
+        first = replace(method, networks=1, leveled=leveled).fit(train, valid, replace(budget, seed=4))
+        assert isinstance(first, Fitted)
+        answers = replace(method, leveled=leveled).fit(train, valid, budget).predict(valid)
+        each[max(first.history.scores)] = answers
+    worse, better = (each[score] for score in sorted(each))
+    assert np.abs(worse - better).max() > 1e-3
+    both = replace(method, checkpoint=str(tmp_path / "state"))
+    np.testing.assert_allclose(both.fit(train, valid, budget).predict(valid), better)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state.0", "state.1", "state.2"]
+    np.testing.assert_allclose(both.fit(train, valid, budget).predict(valid), better)
 
 
 def test_no_network_at_all_is_refused() -> None:
