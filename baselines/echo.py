@@ -37,7 +37,7 @@ class Echo(nn.Module):
         self.bias = nn.Parameter(torch.tensor(float(weights[-1])))
 
     def _scaled(self, own: Tensor) -> Tensor:
-        """(n, features): the means, 0 for none, whether there are any, and the level of those of which there are."""
+        """(n, features): the means, 0 for none; everyone's level with means, newcomers' without; whether there are means."""
         means, everyone, newcomers = own[:, :-2], own[:, -2:-1], own[:, -1:]
         known = means[:, :1].isnan().logical_not()
         read = torch.where(means.isnan(), self.middle, means)

@@ -13,38 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.features.label_history import ClosedLabels
+from relbench_harness.features.windows import Stretches
 
 
-@dataclass(frozen=True)
 class Level:
     """Means over the latest labels.
 
-    Attributes:
-        known_from: (m,) nanoseconds, ascending, from which each label is known.
-        totals: (m + 1,) running sums of the labels.
+    Args:
+        known_from: (m,) nanoseconds from which each label is known, in any order.
+        labels: (m,) numbers.
         span: Nanoseconds before the latest known label within which labels count.
         otherwise: The level where no label is known yet.
     """
 
-    known_from: NDArray[np.int64]
-    totals: NDArray[np.float64]
-    span: int
-    otherwise: float
-
-    @classmethod
-    def of(cls, known_from: NDArray[np.int64], labels: NDArray[np.float64], span: int, otherwise: float) -> Self:
-        """From labels in any order."""
+    def __init__(self, known_from: NDArray[np.int64], labels: NDArray[np.float64], span: int, otherwise: float) -> None:
         order = np.argsort(known_from, kind="stable")
-        return cls(known_from[order], np.concatenate([[0.0], np.cumsum(labels[order])]), span, otherwise)
+        self._known_from, self._span, self._otherwise = known_from[order], span, otherwise
+        self._labels = Stretches(labels[order], np.array([0, len(labels)]))
 
     def read(self, cutoff: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) the level at each cut-off."""
-        last = np.searchsorted(self.known_from, cutoff, side="right")
+        last = np.searchsorted(self._known_from, cutoff, side="right")
         some = last > 0
-        out = np.full(len(cutoff), self.otherwise)
-        latest = self.known_from[last[some] - 1]
-        first = np.searchsorted(self.known_from, latest - self.span, side="right")
-        out[some] = (self.totals[last[some]] - self.totals[first]) / (last[some] - first)
+        out = np.full(len(cutoff), self._otherwise)
+        latest = self._known_from[last[some] - 1]
+        first = np.searchsorted(self._known_from, latest - self._span, side="right")
+        out[some] = self._labels.mean(first, last[some])
         return out
 
 
@@ -61,8 +55,8 @@ class Levels:
         new = np.ones(len(past), np.bool_)
         new[1:] = (np.diff(past.entity) != 0) | (np.diff(past.known_from) > span)
         return cls(
-            Level.of(past.known_from, labels, span, otherwise),
-            Level.of(past.known_from[new], labels[new], span, otherwise),
+            Level(past.known_from, labels, span, otherwise),
+            Level(past.known_from[new], labels[new], span, otherwise),
         )
 
     def read(self, cutoff: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -108,10 +108,9 @@ class Ancestry:
                     places.setdefault(key, []).append(where)
             named = {}
         found_in = {**self.parent, **{key: table for key, (table, _) in beside.items()}}
+        joined = {key: np.concatenate(parts) for key, parts in places.items() if found_in[key] in held}
         return held, {
-            key: padded(np.concatenate(parts), len(held[key[0]]), -1)
-            for key, parts in places.items()
-            if found_in[key] in held
+            key: np.pad(found, (0, len(held[key[0]]) - len(found)), constant_values=-1) for key, found in joined.items()
         }
 
     def late(self, known: Database) -> set[ForeignKey]:
@@ -162,13 +161,6 @@ def _joined(held: Rows, named: Rows) -> tuple[Rows, Rows]:
         if i >= len(held):
             place[i - len(held)] = slots[slot]
     return rows[:count].copy(), place
-
-
-def padded(values: NDArray[Any], length: int, by: float) -> NDArray[Any]:
-    """`values`, lengthened by rows of `by`."""
-    out = np.full((length, *values.shape[1:]), by, values.dtype)
-    out[: len(values)] = values
-    return out
 
 
 class TableEncoder(nn.Module):

@@ -125,7 +125,6 @@ DISTRIBUTED = """
 import sys
 import numpy as np
 import torch.distributed as dist
-from relbench_harness.baselines.relational import Fitted
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Budget
