@@ -96,25 +96,29 @@ class Opened:
 
     def before(self, rows: Rows) -> tuple[Rows, NDArray[np.float32]]:
         """(n,) the row of `beside` that each of `rows` finds, −1 for none, and how many days it is older (0 for none)."""
-        bound = np.searchsorted(self.others, self.times[rows], side="left")
-        found = _latest(self.parent[rows], bound, self.starts, self.rows)
-        days = np.zeros(len(rows))
-        if len(self.others):
-            days = np.where(found >= 0, (self.times[rows] - self.others[found.clip(0)]) / 86_400e9, 0.0)
-        return found, days.astype(np.float32)
+        place = self._places(rows)
+        found, days = np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.float32)
+        there = np.flatnonzero(place >= 0)
+        found[there] = self.rows[place[there]]
+        days[there] = (self.times[rows[there]] - self.others[found[there]]) / 86_400e9
+        return found, days
+
+    def _places(self, rows: Rows) -> Rows:
+        """(n,) where in `self.rows` stands what each of `rows` finds, −1 for none."""
+        return _last_before(self.parent[rows], self.times[rows], self.starts, self.rows, self.others)
 
     def tells(self) -> bool:
         """Whether it often finds a row, and mostly one alone: of many that came at once, the latest is any of them."""
         if not len(self.times):
             return False
         rows = np.unique(np.linspace(0, len(self.times) - 1, SAMPLE).astype(np.int64))
-        found, _ = self.before(rows)
-        there = found >= 0
+        place = self._places(rows)
+        there = place >= 0
         if there.mean() < OFTEN:
             return False
-        found = found[there]
-        earlier = _latest(self.parent[rows[there]], found, self.starts, self.rows)
-        tied = (earlier >= 0) & (self.others[earlier.clip(0)] == self.others[found])
+        place = place[there]
+        first = place == self.starts[self.parent[rows[there]]]
+        tied = ~first & (self.others[self.rows[place - 1]] == self.others[self.rows[place]])
         return bool(tied.mean() < 0.5)
 
 
@@ -124,20 +128,22 @@ def telling(graph: Graph, keys: Iterable[AsOf]) -> tuple[AsOf, ...]:
 
 
 @compiled
-def _latest(parent: NDArray[Any], bound: NDArray[np.int64], starts: NDArray[Any], children: NDArray[Any]) -> Rows:
-    """The last child below `bound` of each parent."""
+def _last_before(
+    parent: NDArray[Any], time: NDArray[np.int64], starts: NDArray[Any], children: NDArray[Any], times: NDArray[np.int64]
+) -> Rows:
+    """Where in `children`, in order of their `times` under each parent, the last one before `time` is; −1 for none."""
     out = np.full(len(parent), -1, np.int64)
     for i in range(len(parent)):
         if parent[i] < 0:
             continue
-        low, high = np.int64(starts[parent[i]]), np.int64(starts[parent[i] + 1])
-        first = low
+        first, high = np.int64(starts[parent[i]]), np.int64(starts[parent[i] + 1])
+        low = first
         while low < high:
             middle = (low + high) // 2
-            if children[middle] < bound[i]:
+            if times[children[middle]] < time[i]:
                 low = middle + 1
             else:
                 high = middle
         if low > first:
-            out[i] = children[low - 1]
+            out[i] = low - 1
     return out

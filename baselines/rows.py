@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Layout
@@ -45,6 +46,10 @@ class Link(NamedTuple):
         """From what each row finds, −1 for nothing; the first `asked` rows are sampled ones."""
         child = np.flatnonzero(place >= 0)
         return cls(torch.from_numpy(child), torch.from_numpy(place[child]), int(np.searchsorted(child, asked)))
+
+    def sampled(self) -> Link:
+        """The pairs of sampled rows alone."""
+        return Link(self.child[: self.asked], self.parent[: self.asked], self.asked)
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,7 @@ class TableEncoder(nn.Module):
         self.codes = nn.EmbeddingBag(1 + sum(columns), channels, mode="sum", padding_idx=0) if columns else None
         first = [1 + int(n) for n in np.cumsum([0, *columns])[:-1]]
         self.register_buffer("first", torch.tensor(first, dtype=torch.int32), persistent=False)
-        self.shape = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), nn.Linear(channels, channels))
+        self.shape = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(inplace=True), nn.Linear(channels, channels))
 
     def forward(self, packed: Tensor) -> Tensor:
         """(rows, channels) from packed records (rows, words)."""
@@ -194,7 +199,8 @@ class TableEncoder(nn.Module):
             if self.numbers is not None:
                 numbers = row.numbers[:, self.steady]
                 present = numbers.isnan().logical_not().float()
-                state = state + self.numbers(torch.cat([numbers.nan_to_num(0.0), present, row.vectors.float()], dim=1))
+                values = torch.cat([numbers.nan_to_num(0.0), present, row.vectors.float()], dim=1)
+                state = functional.linear(values, self.numbers.weight, self.base)
             if self.codes is not None:
                 sets = torch.where(row.sets == 0, -1 - self.first[row.codes.shape[1] :], row.sets)
                 codes = torch.cat([row.codes, sets], dim=1) + self.first
@@ -225,6 +231,7 @@ class RowEncoder(nn.Module):
             {module_name(t): TableEncoder(layout, channels, steady[t]) for t, layout in layouts.items()}
         )
         self.read_from = {**parents, **beside}
+        self.hearing = {table for table, _ in self.read_from}
         self.generations = generations
         self.weights = nn.ModuleDict({module_name(*key): nn.Linear(channels, channels, bias=False) for key in parents})
         self.weights.update({module_name(*key): silent(channels, channels) for key in beside})
@@ -234,22 +241,42 @@ class RowEncoder(nn.Module):
     def forward(self, content: Content) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Table → (rows, channels) of all rows without parents, and of the sampled ones with them."""
         own = {table: self.tables[module_name(table)](packed) for table, packed in content.records.items()}
+        # only sampled rows are looked at in the end
+        sampled = {key: link.sampled() for key, link in {**content.folds, **content.beside}.items() if link.asked}
+        links: list[Mapping[ForeignKey, Link]] = [*[content.folds] * (self.generations - 1), sampled]
         state = own
-        for generation in range(1, self.generations + 1):
-            last = generation == self.generations
-            # only sampled rows are looked at in the end
-            base = {table: rows[: content.asked.get(table, 0)] if last else rows for table, rows in own.items()}
-            added: dict[str, Tensor] = {}
-            for key, link in {**content.folds, **(content.beside if last else {})}.items():
-                pairs = link.asked if last else len(link.child)
-                told = _told(self.weights[module_name(*key)], state[self.read_from[key]], link.parent[:pairs])
-                if key in content.between:
-                    told = told + self.between[module_name(*key)](content.between[key][:pairs])
-                if key[0] not in added:
-                    added[key[0]] = told.new_zeros(base[key[0]].shape)
-                added[key[0]].index_add_(0, link.child[:pairs], told)
-            state = {t: torch.relu(rows + added[t]) if t in added else rows for t, rows in base.items()}
+        for generation, found in enumerate(links, 1):
+            if generation < self.generations:
+                base = {table: own[table] for table in {self.read_from[key] for key in links[generation]}}
+            else:
+                base = {table: own[table][:count] for table, count in content.asked.items()}
+            state = {table: self._joined(table, rows, found, state, content.between) for table, rows in base.items()}
         return own, state
+
+    def _joined(
+        self,
+        table: str,
+        rows: Tensor,
+        links: Mapping[ForeignKey, Link],
+        state: Mapping[str, Tensor],
+        between: Mapping[ForeignKey, Tensor],
+    ) -> Tensor:
+        """(rows, channels) `rows` of `table` and what they hear of `state` along its `links`."""
+        if table not in self.hearing:
+            return rows
+        joined = rows
+        # a key by which every row finds something needs no scattering
+        mine = sorted((key for key in links if key[0] == table), key=lambda key: len(links[key].child) < len(rows))
+        for key in mine:
+            link = links[key]
+            told = _told(self.weights[module_name(*key)], state[self.read_from[key]], link.parent)
+            if key in between:
+                told = told + self.between[module_name(*key)](between[key][: len(link.child)])
+            if len(link.child) == len(rows):
+                joined = joined + told
+            else:
+                joined = joined.index_add(0, link.child, told) if joined is rows else joined.index_add_(0, link.child, told)
+        return torch.relu(rows) if joined is rows else joined.relu_()
 
 
 def _told(layer: nn.Module, rows: Tensor, chosen: Tensor) -> Tensor:

@@ -31,6 +31,17 @@ def _add_up(values: NDArray[Any], order: NDArray[Any], start: NDArray[np.int64],
 
 
 @compiled
+def _sums(totals: NDArray[Any], opened: NDArray[np.int64], ended: NDArray[np.int64]) -> Floats:
+    """(n, stretches, columns) differences of running totals."""
+    sums = np.empty((*opened.shape, totals.shape[1]))
+    for i in range(len(opened)):
+        for stretch in range(opened.shape[1]):
+            for column in range(totals.shape[1]):
+                sums[i, stretch, column] = totals[ended[i], column] - totals[opened[i, stretch], column]
+    return sums
+
+
+@compiled
 def before(
     available: NDArray[np.int64], low: NDArray[np.int64], high: NDArray[np.int64], t: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -117,45 +128,41 @@ class History:
         """
         who = parent.clip(0)
         low = self.start[who]
-        high = np.where(parent >= 0, self.start[who + 1], low)
-        past = before(self.available, low, high, cutoff)
-        opened = who  # each parent before this one has one opening row
-        features = [np.log1p(past - low)[:, None]]
-        for last in LAST:
-            first = np.maximum(low, past - last)
-            features += [self._age(first, past - low >= last, cutoff), self._mean(first, past, opened)]
-        for window in self.windows:
-            first = before(self.available, low, past, cutoff - window)
-            features += [np.log1p(past - first)[:, None], self._sum(first, past, opened)]
-        return np.concatenate(features, axis=1)
+        past = before(self.available, low, np.where(parent >= 0, self.start[who + 1], low), cutoff)
+        windows = [before(self.available, low, past, cutoff - window) for window in self.windows]
+        first = np.stack([*(np.maximum(low, past - last) for last in LAST), *windows], axis=1)
+        count, total = self._tally(first, past, who)
+        lasts, width = len(LAST), total.shape[2]
+        total[:, :lasts] /= np.maximum(count[:, :lasts], 1)
+        if self.averaged:
+            total[:, lasts:, -self.averaged :] /= np.maximum(count[:, lasts:, -self.averaged :], 1)
+        features = np.empty((len(parent), self.width))
+        features[:, 0] = np.log1p(past - low)
+        stretches = features[:, 1:].reshape(len(parent), first.shape[1], 1 + width)
+        stretches[:, :lasts, 0] = self._age(first[:, :lasts], (past - low)[:, None] >= LAST, cutoff)
+        stretches[:, lasts:, 0] = np.log1p(past[:, None] - first[:, lasts:])
+        np.arcsinh(total, out=stretches[:, :, 1:])
+        return features
 
     def means(self, parent: NDArray[np.int64], cutoff: NDArray[np.int64]) -> Floats:
         """(n, len(LAST), columns) means over each parent's last rows before its cut-off, NaN where there is no value."""
         low = self.start[parent]
         past = before(self.available, low, self.start[parent + 1], cutoff)
-        tallies = [self._tally(np.maximum(low, past - last), past, parent) for last in LAST]
-        return np.stack([np.where(count > 0, total / np.maximum(count, 1), np.nan) for count, total in tallies], axis=1)
+        count, total = self._tally(np.stack([np.maximum(low, past - last) for last in LAST], axis=1), past, parent)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     def _age(self, row: NDArray[np.int64], there: NDArray[np.bool_], cutoff: NDArray[np.int64]) -> Floats:
-        """Logarithm of the days since each event; −1 where there is none."""
-        age = np.full((len(row), 1), -1.0)
-        age[there, 0] = np.log1p((cutoff[there] - self.available[row[there]]) / 86_400e9)
+        """(n, lasts) logarithm of the days since each event; −1 where there is none."""
+        age = np.full(row.shape, -1.0)
+        days = (np.broadcast_to(cutoff[:, None], row.shape)[there] - self.available[row[there]]) / 86_400e9
+        age[there] = np.log1p(days)
         return age
 
-    def _mean(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
-        count, total = self._tally(first, past, opened)
-        return np.asarray(np.arcsinh(total / np.maximum(count, 1)))
-
-    def _tally(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """(n, columns) how many values are there, and their sums."""
-        count = np.repeat((past - first)[:, None].astype(np.float64), self.totals.shape[1], axis=1)
+    def _tally(self, first: NDArray[np.int64], past: NDArray[np.int64], parent: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """(n, stretches, columns) how many values are in each stretch from `first` (n, stretches) to `past`, and their sums."""
+        # each parent before this one has one opening row
+        opened, ended = first + parent[:, None], past + parent
+        count = np.repeat((past[:, None] - first)[:, :, None].astype(np.float64), self.totals.shape[1], axis=2)
         for column, running in self.missing.items():
-            count[:, column] -= running[past + opened] - running[first + opened]
-        return count, self.totals[past + opened] - self.totals[first + opened]
-
-    def _sum(self, first: NDArray[np.int64], past: NDArray[np.int64], opened: NDArray[np.int64]) -> Floats:
-        if not self.averaged:
-            return np.asarray(np.arcsinh(self.totals[past + opened] - self.totals[first + opened]))
-        count, total = self._tally(first, past, opened)
-        total[:, -self.averaged :] /= np.maximum(count[:, -self.averaged :], 1)
-        return np.asarray(np.arcsinh(total))
+            count[:, :, column] -= running[ended][:, None] - running[opened]
+        return count, _sums(self.totals, opened, ended)

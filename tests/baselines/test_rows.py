@@ -1,4 +1,4 @@
-"""Rows and their ancestors: each place names the parent that the row's own key names, in whichever generation it came."""
+"""Rows and their ancestors: each place names the parent that the row's own key names, and each row hears of its own alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relbench_harness.baselines.rows import Ancestry
+from relbench_harness.baselines.rows import Ancestry, Content, Link, RowEncoder, module_name
+from torch import Tensor
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.graph.attributes import Encoders
 
 ROWS, PARENTS = 8, 3
 
@@ -51,3 +54,34 @@ def test_every_place_names_the_parent_that_the_key_names(
             continue
         found = [None if at < 0 else int(rows[table][at]) for at in places["people", column]]
         assert found == [truth[person] if person in near else None for person in rows["people"].tolist()]
+
+
+@settings(deadline=None, max_examples=50)
+@given(named(ROWS), named(PARENTS), st.sets(st.integers(0, ROWS - 1), min_size=1), st.integers(1, 3))
+def test_every_row_hears_of_its_ancestors_whoever_else_is_read(
+    leader: list[int | None], group: list[int | None], asked: set[int], generations: int
+) -> None:
+    database = family(leader, group)
+    encoders, ancestry = Encoders.fit(database, 0), Ancestry(database)
+    attributes = encoders.encode(database)
+    steady = {name: np.ones(len(layout.names("numbers")), np.bool_) for name, layout in encoders.layouts.items()}
+    torch.manual_seed(0)
+    encoder = RowEncoder(encoders.layouts, steady, ancestry.parent, {}, {}, 4, generations)
+    first = np.array(sorted(asked))
+    rows, places = ancestry.close({"people": first}, generations, {})
+    links = {key: Link.of(place, len(first) if key[0] == "people" else 0) for key, place in places.items()}
+    records = {name: attributes.take(name, found) for name, found in rows.items()}
+    _, told = encoder(Content(records, {"people": len(first)}, links, {}, {}))
+
+    def by_hand(table: str, row: int, generation: int) -> Tensor:
+        state: Tensor = encoder.tables[module_name(table)](attributes.take(table, np.array([row])))
+        if table == "groups" or generation == 0:
+            return state
+        for column, other, names in (("leader", "people", leader), ("group", "groups", group)):
+            up = names[row]
+            if up is not None:
+                state = state + encoder.weights[module_name("people", column)](by_hand(other, up, generation - 1))
+        return torch.relu(state)
+
+    expected = torch.cat([by_hand("people", int(row), generations) for row in first])
+    assert torch.allclose(told["people"], expected, atol=1e-5)
