@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
-from relbench_harness.graph.compiled import compiled
+from relbench_harness.graph.store import spacious
 from relbench_harness.graph.structure import Graph, grouped
+
+from .summaries import before
 
 Rows = NDArray[np.int64]
 SAMPLE = 2000
@@ -82,7 +83,7 @@ class Opened:
     def __init__(self, graph: Graph, key: AsOf) -> None:
         times, others = graph.table_times(key.table), graph.table_times(key.beside)
         assert times is not None and others is not None
-        self.key, self.times, self.others = key, times, others
+        self.key, self.times = key, times
         self.parent = graph.parent_of(key.table, key.column)
         self.starts, self.rows = graph.children_of(key.beside, key.key)
         if key.below:
@@ -93,57 +94,39 @@ class Opened:
             named[there] = self.parent[sibling[there]]
             parents = next(p for child, column, p in graph.foreign_keys if (child, column) == (key.table, key.column))
             self.starts, self.rows = grouped(named, graph.size(parents))
+        self.when = spacious(self.rows.shape, np.int64)
+        np.take(others, self.rows, out=self.when)
 
     def before(self, rows: Rows) -> tuple[Rows, NDArray[np.float32]]:
         """(n,) the row of `beside` that each of `rows` finds, −1 for none, and how many days it is older (0 for none)."""
-        place = self._places(rows)
+        first, end = self._earlier(rows)
+        there = np.flatnonzero(end > first)
+        last = end[there] - 1
         found, days = np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.float32)
-        there = np.flatnonzero(place >= 0)
-        found[there] = self.rows[place[there]]
-        days[there] = (self.times[rows[there]] - self.others[found[there]]) / 86_400e9
+        found[there] = self.rows[last]
+        days[there] = (self.times[rows[there]] - self.when[last]) / 86_400e9
         return found, days
 
-    def _places(self, rows: Rows) -> Rows:
-        """(n,) where in `self.rows` stands what each of `rows` finds, −1 for none."""
-        return _last_before(self.parent[rows], self.times[rows], self.starts, self.rows, self.others)
+    def _earlier(self, rows: Rows) -> tuple[Rows, Rows]:
+        """(n,) where in `self.rows` those under the same parent begin, and where those before each of `rows` end."""
+        parent, last = self.parent[rows], len(self.starts) - 1  # there may be no parents at all
+        first = self.starts[parent.clip(0)].astype(np.int64)
+        end = np.where(parent < 0, first, self.starts[(parent + 1).clip(0, last)])
+        return first, before(self.when, first, end, self.times[rows])
 
     def tells(self) -> bool:
         """Whether it often finds a row, and mostly one alone: of many that came at once, the latest is any of them."""
-        if not len(self.times):
+        if not len(self.times) or not len(self.rows):
             return False
         rows = np.unique(np.linspace(0, len(self.times) - 1, SAMPLE).astype(np.int64))
-        place = self._places(rows)
-        there = place >= 0
-        if there.mean() < OFTEN:
+        first, end = self._earlier(rows)
+        if (end > first).mean() < OFTEN:
             return False
-        place = place[there]
-        first = place == self.starts[self.parent[rows[there]]]
-        tied = ~first & (self.others[self.rows[place - 1]] == self.others[self.rows[place]])
+        first, end = first[end > first], end[end > first]
+        tied = (end - first > 1) & (self.when[end - 2] == self.when[end - 1])
         return bool(tied.mean() < 0.5)
 
 
 def telling(graph: Graph, keys: Iterable[AsOf]) -> tuple[AsOf, ...]:
     """Those of `keys` that are worth reading."""
     return tuple(key for key in keys if Opened(graph, key).tells())
-
-
-@compiled
-def _last_before(
-    parent: NDArray[Any], time: NDArray[np.int64], starts: NDArray[Any], children: NDArray[Any], times: NDArray[np.int64]
-) -> Rows:
-    """Where in `children`, in order of their `times` under each parent, the last one before `time` is; −1 for none."""
-    out = np.full(len(parent), -1, np.int64)
-    for i in range(len(parent)):
-        if parent[i] < 0:
-            continue
-        first, high = np.int64(starts[parent[i]]), np.int64(starts[parent[i] + 1])
-        low = first
-        while low < high:
-            middle = (low + high) // 2
-            if times[children[middle]] < time[i]:
-                low = middle + 1
-            else:
-                high = middle
-        if low > first:
-            out[i] = low - 1
-    return out

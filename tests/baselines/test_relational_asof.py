@@ -93,6 +93,12 @@ def test_the_latest_thing_that_became_of_an_earlier_sibling_is_found(
         assert days[row] == pytest.approx((at[row] - due[before[-1]]) / DAY if before else 0)
 
 
+def test_where_there_are_no_parents_nothing_is_found() -> None:
+    opened = Opened(Graph.from_database(visited(([0, 1], [-1, -1]), ([0], [-1]), 0)), KEY)
+    assert opened.before(np.arange(2))[0].tolist() == [-1, -1]
+    assert not opened.tells()
+
+
 def test_only_events_of_the_entity_under_other_parents_have_such_keys() -> None:
     assert as_of_keys(world(), "users") == (KEY,)
     assert not as_of_keys(world(), "stores")
