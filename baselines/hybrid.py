@@ -1,7 +1,8 @@
-"""A relational network's view of each question as further columns for boosted trees.
+"""A relational network and boosted trees together: their mean answer, the trees reading an earlier network's view as well.
 
-The network learns first, from the earlier part of the training questions; the trees learn from the later part, where what
-the network says is as good as it will be on new questions and not what it knows by heart.
+The two err differently, one reading the tables themselves, the other features of them. Trees can learn from what a network
+says only where it is as good as it will be on new questions, and not where it knows the answers by heart: so a small network
+of its own learns from the earlier part of the training questions, and its view of those is missing.
 """
 
 from __future__ import annotations
@@ -17,25 +18,32 @@ from relbench_harness.errors import InputError
 from relbench_harness.features.block import Column, Features
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 
-from .boosted_trees import BoostedTrees, FittedTrees
+from .averaged import FittedAverage, shares
+from .boosted_trees import BoostedTrees
 from .relational import Fitted, Relational, in_order
 from .training import autocast, device_of
 
 
 @dataclass(frozen=True)
 class NetworkView:
-    """A feature block: a fitted network's embedding of each question, and its output."""
+    """A feature block: a fitted network's embedding of each question, and its output.
+
+    Attributes:
+        since: Questions before this time (nanoseconds), which the network learned from, have no view.
+    """
 
     network: Fitted
+    since: int
 
     def fit(self, train: Examples) -> NetworkView:
         """The network is fitted already; it stays as it is."""
         return self
 
     def compute(self, examples: Examples) -> Features:
-        values = self._values(examples)
-        names = [f"network.{i}" for i in range(values.shape[1])]
-        return Features(len(examples), tuple(Column(n, values[:, i]) for i, n in enumerate(names)))
+        new = np.flatnonzero(examples.time >= self.since)
+        values = np.full((len(examples), self.network.method.channels + self.network.answer.width), np.nan, np.float32)
+        values[new] = self._values(examples.take(new))
+        return Features(len(examples), tuple(Column(f"network.{i}", column) for i, column in enumerate(values.T)))
 
     def _values(self, examples: Examples) -> NDArray[np.float32]:
         """(n, channels + outputs)."""
@@ -54,16 +62,18 @@ class NetworkView:
 
 @dataclass(frozen=True)
 class Hybrid:
-    """A network and trees.
+    """The mean of a network's and of trees' answers.
 
     Attributes:
-        network: What embeds; it also answers recommendation tasks, alone.
-        trees: What answers; its features are joined by the network's view.
-        earlier: Which part of the training questions, by time, the network learns from; the rest is for the trees.
+        network: Learns from all training questions, and answers.
+        trees: Answer beside it; their features are joined by the view, but for recommendations.
+        view: A network that learns from the earlier training questions, for the trees to read what it says of the others.
+        earlier: Which part of the training questions, by time, `view` learns from.
     """
 
     network: Relational
     trees: BoostedTrees
+    view: Relational
     earlier: float = 0.6
 
     def __post_init__(self) -> None:
@@ -71,37 +81,23 @@ class Hybrid:
             raise InputError(f"earlier is a part of the training questions between 0 and 1, got {self.earlier}")
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
-        if train.task.type is TaskType.RECOMMENDATION:
-            return self.network.fit(train, valid, budget)
-        first, rest = by_time(train, self.earlier)
-        fitted = self.network.fit(first, valid, budget)
-        assert isinstance(fitted, Fitted)
-        trees = replace(self.trees, features=(*self.trees.features, NetworkView(fitted)))
-        grown = trees.fit(rest, valid, budget)
-        assert isinstance(grown, FittedTrees)
-        return FittedHybrid(self, grown)
+        """Each of the three has a third of the budget's seconds."""
+        share = shares(budget, [budget.seed] * 3)[0]
+        trees = self.trees
+        if train.task.type is not TaskType.RECOMMENDATION:
+            first, since = by_time(train, self.earlier)
+            viewed = replace(self.view, networks=1, leveled=bool(self.view.leveled)).fit(first, valid, share)
+            assert isinstance(viewed, Fitted)
+            trees = replace(trees, features=(*trees.features, NetworkView(viewed, since)))
+        return FittedAverage((self.network.fit(train, valid, share), trees.fit(train, valid, share)))
 
 
-@dataclass(frozen=True)
-class FittedHybrid:
-    """Grown trees that read the network's view."""
+def by_time(examples: Examples, earlier: float) -> tuple[Examples, int]:
+    """The earlier part of the questions, those of one time together, and the time of the first one after it.
 
-    method: Hybrid
-    trees: FittedTrees
-
-    def predict(self, questions: Examples) -> NDArray[np.generic]:
-        return self.trees.predict(questions)
-
-    def refit(self, examples: Examples) -> FittedHybrid:
-        """The trees grow again on the later questions; the network stays."""
-        return replace(self, trees=self.trees.refit(by_time(examples, self.method.earlier)[1]))
-
-
-def by_time(examples: Examples, earlier: float) -> tuple[Examples, Examples]:
-    """The earlier part of the questions and the rest, those of one time together; all twice where there is one time."""
+    Where there is one time, all questions and that time.
+    """
     order = np.sort(examples.time)
-    instant = order[min(len(order) - 1, int(earlier * len(order)))]
-    early = examples.time < instant
-    if not early.any():
-        return examples, examples
-    return examples.take(np.flatnonzero(early)), examples.take(np.flatnonzero(~early))
+    since = int(order[min(len(order) - 1, int(earlier * len(order)))])
+    early = examples.time < since
+    return (examples.take(np.flatnonzero(early)) if early.any() else examples), since

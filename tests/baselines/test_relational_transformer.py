@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from relbench_harness.baselines.averaged import FittedAverage, fused
 from relbench_harness.baselines.boosted_trees import BoostedTrees
-from relbench_harness.baselines.hybrid import Hybrid, by_time
+from relbench_harness.baselines.hybrid import Hybrid, NetworkView, by_time
 from relbench_harness.baselines.recommender import Recommender
+from relbench_harness.baselines.relational import Fitted
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.relational_transformer import RelationalTransformer
 from sklearn.metrics import roc_auc_score
@@ -57,19 +59,44 @@ def test_trees_learn_what_the_network_sees() -> None:
     """The entity's own columns say nothing about its orders; the network's view of them does."""
     database = shop()
     train, valid, later = (asked(database, TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
+    unknown = replace(later, labels=None)
     trees = BoostedTrees(library="lightgbm", rounds=40, bags=1, features=(EntityColumns(),))
     network = RelationalGNN(channels=16, fans=(4, 2), epochs=10, steps=12, batch=64, rate=0.01)
-    told = Hybrid(network, trees).fit(train, valid, ONE).predict(replace(later, labels=None))
-    alone = trees.fit(train, valid, ONE).predict(replace(later, labels=None))
-    assert roc_auc_score(later.values, told) > max(0.8, roc_auc_score(later.values, alone) + 0.1)
+    fitted = Hybrid(network, trees, view=network).fit(train, valid, ONE)
+    assert isinstance(fitted, FittedAverage)
+    told = [np.asarray(member.predict(unknown), np.float64) for member in fitted.members]
+    alone = trees.fit(train, valid, ONE).predict(unknown)
+    assert roc_auc_score(later.values, told[1]) > max(0.8, roc_auc_score(later.values, alone) + 0.1)
+    assert np.array_equal(fitted.predict(unknown), (told[0] + told[1]) / 2)
 
 
-def test_the_network_and_the_trees_learn_from_different_times() -> None:
+def test_questions_that_the_view_was_learned_from_have_none() -> None:
+    train, valid = (asked(shop(), TaskType.BINARY, days) for days in (TRAIN, VALID))
+    first, since = by_time(train, 0.6)
+    assert first.time.max() < since == train.time[train.time > first.time.max()].min()
+    network = RelationalGNN(channels=4, fans=(2,), epochs=1, steps=1).fit(first, valid, ONE)
+    assert isinstance(network, Fitted)
+    view = NetworkView(network, since).compute(train).to_matrix()
+    assert view.shape == (len(train), 5)
+    assert np.array_equal(np.isnan(view), np.repeat(train.time[:, None] < since, 5, axis=1))
+
+
+def test_questions_of_one_time_are_all_seen_by_the_view() -> None:
     train = asked(shop(), TaskType.BINARY, TRAIN)
-    first, rest = by_time(train, 0.6)
-    assert first.time.max() < rest.time.min()
-    assert len(first) + len(rest) == len(train)
     one_time = train.take(np.flatnonzero(train.time == train.time[0]))
-    assert [len(part) for part in by_time(one_time, 0.6)] == [len(one_time)] * 2
+    first, since = by_time(one_time, 0.6)
+    assert len(first) == len(one_time) and since == one_time.time[0]
     with pytest.raises(InputError, match="between 0 and 1"):
-        Hybrid(RelationalGNN(), BoostedTrees(library="lightgbm"), earlier=1.0)
+        Hybrid(RelationalGNN(), BoostedTrees(library="lightgbm"), RelationalGNN(), earlier=1.0)
+
+
+def test_a_hybrid_recommends_by_the_ranks_of_both() -> None:
+    database = shop()
+    train, valid, later = (asked(database, TaskType.RECOMMENDATION, days) for days in (TRAIN, VALID, LATER))
+    unknown = replace(later, labels=None)
+    network = RelationalGNN(channels=16, fans=(4, 2), epochs=2, steps=12, batch=64, rate=0.01)
+    trees = BoostedTrees(library="lightgbm", rounds=20, bags=1, features=(EntityColumns(),))
+    fitted = Hybrid(network, trees, view=network).fit(train, valid, ONE)
+    assert isinstance(fitted, FittedAverage)
+    ranked = [np.asarray(member.predict(unknown), np.int64) for member in fitted.members]
+    assert np.array_equal(fitted.predict(unknown), fused(ranked))
