@@ -18,7 +18,7 @@ from relbench_harness.data.database import Database
 from relbench_harness.graph.store import spacious
 from relbench_harness.graph.structure import Graph, grouped
 
-from .summaries import before
+from .summaries import earlier
 
 Rows = NDArray[np.int64]
 SAMPLE = 2000
@@ -109,10 +109,7 @@ class Opened:
 
     def _earlier(self, rows: Rows) -> tuple[Rows, Rows]:
         """(n,) where in `self.rows` those under the same parent begin, and where those before each of `rows` end."""
-        parent, last = self.parent[rows], len(self.starts) - 1  # there may be no parents at all
-        first = self.starts[parent.clip(0)].astype(np.int64)
-        end = np.where(parent < 0, first, self.starts[(parent + 1).clip(0, last)])
-        return first, before(self.when, first, end, self.times[rows])
+        return earlier(self.when, self.starts, self.parent[rows], self.times[rows])
 
     def tells(self) -> bool:
         """Whether it often finds a row, and mostly one alone: of many that came at once, the latest is any of them."""

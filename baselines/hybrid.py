@@ -42,14 +42,13 @@ class NetworkView:
     def compute(self, examples: Examples) -> Features:
         new = np.flatnonzero(examples.time >= self.since)
         values = np.full((len(examples), self.network.method.channels + self.network.answer.width), np.nan, np.float32)
-        values[new] = self._values(examples.take(new))
+        if len(new):
+            values[new] = self._values(examples.take(new))
         return Features(len(examples), tuple(Column(f"network.{i}", column) for i, column in enumerate(values.T)))
 
     def _values(self, examples: Examples) -> NDArray[np.float32]:
         """(n, channels + outputs)."""
         model, device = self.network.network, device_of(self.network.budget)
-        if len(examples) == 0:
-            return np.zeros((0, self.network.method.channels + self.network.answer.width), np.float32)
         reading = self.network.reader.open(examples)
         model.to(device).eval()
         parts = []

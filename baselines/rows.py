@@ -250,10 +250,10 @@ class RowEncoder(nn.Module):
                 base = {table: own[table] for table in {self.read_from[key] for key in links[generation]}}
             else:
                 base = {table: own[table][:count] for table, count in content.asked.items()}
-            state = {table: self._joined(table, rows, found, state, content.between) for table, rows in base.items()}
+            state = {table: self._heard(table, rows, found, state, content.between) for table, rows in base.items()}
         return own, state
 
-    def _joined(
+    def _heard(
         self,
         table: str,
         rows: Tensor,
@@ -264,7 +264,7 @@ class RowEncoder(nn.Module):
         """(rows, channels) `rows` of `table` and what they hear of `state` along its `links`."""
         if table not in self.hearing:
             return rows
-        joined = rows
+        heard = rows
         # a key by which every row finds something needs no scattering
         mine = sorted((key for key in links if key[0] == table), key=lambda key: len(links[key].child) < len(rows))
         for key in mine:
@@ -273,10 +273,10 @@ class RowEncoder(nn.Module):
             if key in between:
                 told = told + self.between[module_name(*key)](between[key][: len(link.child)])
             if len(link.child) == len(rows):
-                joined = joined + told
+                heard = heard + told
             else:
-                joined = joined.index_add(0, link.child, told) if joined is rows else joined.index_add_(0, link.child, told)
-        return torch.relu(rows) if joined is rows else joined.relu_()
+                heard = heard.index_add(0, link.child, told) if heard is rows else heard.index_add_(0, link.child, told)
+        return torch.relu(rows) if heard is rows else heard.relu_()
 
 
 def _told(layer: nn.Module, rows: Tensor, chosen: Tensor) -> Tensor:

@@ -59,6 +59,19 @@ def before(
     return out
 
 
+def earlier(
+    available: NDArray[np.int64], start: NDArray[Any], parent: NDArray[Any], t: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n,) where each parent's stretch of `available` begins, and where its values before t end; both alike for −1.
+
+    Args:
+        start: (parents + 1,) where each parent's stretch begins; there may be no parents at all.
+    """
+    low = start[parent.clip(0)].astype(np.int64)
+    high = np.where(parent < 0, low, start[(parent + 1).clip(0, len(start) - 1)])
+    return low, before(available, low, high, t)
+
+
 @dataclass(frozen=True)
 class History:
     """Events of each parent, in order of the time at which they become available.
@@ -126,12 +139,10 @@ class History:
 
         How many there are, how long ago the last, third, … was, means over the last rows, counts and sums by window.
         """
-        who = parent.clip(0)
-        low = self.start[who]
-        past = before(self.available, low, np.where(parent >= 0, self.start[who + 1], low), cutoff)
+        low, past = earlier(self.available, self.start, parent, cutoff)
         windows = [before(self.available, low, past, cutoff - window) for window in self.windows]
         first = np.stack([*(np.maximum(low, past - last) for last in LAST), *windows], axis=1)
-        count, total = self._tally(first, past, who)
+        count, total = self._tally(first, past, parent.clip(0))
         lasts, width = len(LAST), total.shape[2]
         total[:, :lasts] /= np.maximum(count[:, :lasts], 1)
         if self.averaged:
@@ -146,8 +157,7 @@ class History:
 
     def means(self, parent: NDArray[np.int64], cutoff: NDArray[np.int64]) -> Floats:
         """(n, len(LAST), columns) means over each parent's last rows before its cut-off, NaN where there is no value."""
-        low = self.start[parent]
-        past = before(self.available, low, self.start[parent + 1], cutoff)
+        low, past = earlier(self.available, self.start, parent, cutoff)
         count, total = self._tally(np.stack([np.maximum(low, past - last) for last in LAST], axis=1), past, parent)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 

@@ -17,6 +17,7 @@ from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.relational_transformer import RelationalTransformer
 from sklearn.metrics import roc_auc_score
 
+from relbench_harness.compose import make_method
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.entity import EntityColumns
@@ -100,3 +101,7 @@ def test_a_hybrid_recommends_by_the_ranks_of_both() -> None:
     assert isinstance(fitted, FittedAverage)
     ranked = [np.asarray(member.predict(unknown), np.int64) for member in fitted.members]
     assert np.array_equal(fitted.predict(unknown), fused(ranked))
+
+
+def test_the_network_of_the_hybrid_is_gnn() -> None:
+    assert make_method("hybrid")[1]["network"] == make_method("gnn")[1]
