@@ -13,7 +13,7 @@ from relbench_harness.protocol.method import Examples
 
 from .histories import DAY, windows_of
 from .interactions import Events, events, trails
-from .summaries import History, before
+from .summaries import History, earlier
 
 Rows = NDArray[np.int64]
 LONGEST = 512
@@ -29,8 +29,7 @@ class ByEntity:
 
     def past(self, entity: Rows, cutoff: Rows) -> tuple[Rows, Rows, Rows]:
         """(question, item, time) of each question's latest events before its cut-off."""
-        low, high = self.start[entity], self.start[entity + 1]
-        end = before(self.time, low, high, cutoff)
+        low, end = earlier(self.time, self.start, entity, cutoff)
         count = np.minimum(end - low, LONGEST)
         question = np.repeat(np.arange(len(entity)), count)
         place = end[question] - 1 - (np.arange(len(question)) - np.repeat(np.cumsum(count) - count, count))
