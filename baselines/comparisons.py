@@ -1,8 +1,9 @@
 """A row's numbers against its parents': a price beside the list price, a flight's minutes beside the planned ones.
 
 Where a number nearly follows from a parent's, what it departs by is the news, which is lost in a sum of two numbers that each
-spread over decades. Here it is read off a regression line, fitted on rows visible at the end of training. A parent counts
-where it is no younger than its child, so that a departure is visible wherever the row is.
+spread over decades. Here it is read off a regression line, fitted on rows visible at the end of training, and against what
+rows usually departed by shortly before: where all prices rise, later ones would all look dear. A parent counts where it is
+no younger than its child and what is usual is taken from older rows, so that a departure is visible wherever the row is.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Layout
+from relbench_harness.graph.compiled import compiled
 from relbench_harness.graph.encoders import CLIP
+from relbench_harness.graph.store import spacious
 
-from .drift import steady
-from .rows import ForeignKey, older_parents
+from .rows import ForeignKey, Rows, older_parents
 
 Floats = NDArray[np.float64]
 SAMPLE = 20_000
@@ -29,6 +31,11 @@ FOLLOWS = 0.5
 """Share of a number's variance that the parent's must explain."""
 EXACT = 1e-6
 """Where less than this is left of the variance a number is a copy of the parent's."""
+LATELY = 1 / 32
+"""The part of the span of training from whose rows it is seen what is usual, and `MANY` of them at least."""
+MANY = 200
+PRIOR = 5
+"""So many rows on the line are thought of beside those that are there: of few rows the mean is anything."""
 
 
 @dataclass(frozen=True)
@@ -64,45 +71,79 @@ class Comparisons:
         found: Foreign key → its comparisons, for keys that have any.
         layouts: Table → what its records hold.
         parents: Foreign key → the table it leads to.
+        window: Nanoseconds before a row from which it is seen what is usual.
     """
 
     found: Mapping[ForeignKey, tuple[Comparison, ...]]
     layouts: Mapping[str, Layout]
     parents: Mapping[ForeignKey, str]
+    window: int
 
     @classmethod
     def fit(cls, known: Database, layouts: Mapping[str, Layout]) -> Comparisons:
         """For each number of a row that one of its parents' foretells well, judged by some rows of `known`."""
         parents = {(name, column): p for name, table in known.items() for column, p in table.references.items()}
         found = {key: _telling(known, layouts, key) for key in parents}
-        return cls({key: some for key, some in found.items() if some}, layouts, parents)
+        timed = [table.times for table in known.values() if table.times is not None and len(table)]
+        span = max((int(times[-1] - times[0]) for times in timed), default=0)
+        return cls({key: some for key, some in found.items() if some}, layouts, parents, int(LATELY * span))
 
     def count(self, table: str) -> int:
         """How many numbers of a row of `table` are compared, along all its keys."""
         return sum(len(some) for (child, _), some in self.found.items() if child == table)
 
-    def columns(self, database: Database, table: str) -> Iterator[Floats]:
-        """(rows,) of the whole of `table` for each of its `count` comparisons; NaN also where there is no older parent."""
+    def open(self, database: Database) -> Departures:
+        """What every row of `database` departs by."""
+        departures = {}
         for key, some in self.found.items():
-            if key[0] == table:
-                older = older_parents(database, *key)
-                for comparison in some:
-                    own = _plain(database, self.layouts, table, comparison.own)
-                    above = _plain(database, self.layouts, self.parents[key], comparison.above)
-                    yield comparison.of(own, np.append(above, np.nan)[older])
+            table = database[key[0]]
+            older = older_parents(database, *key)
+            departures[key] = spacious((len(table), len(some)), np.float32)
+            for n, comparison in enumerate(some):
+                own = _plain(database, self.layouts, key[0], comparison.own)
+                above = _plain(database, self.layouts, self.parents[key], comparison.above)
+                departs = comparison.of(own, np.append(above, np.nan)[older])
+                if table.times is not None:
+                    departs -= usual(departs, table.times, self.window, MANY)
+                departures[key][:, n] = departs
+        return Departures(departures)
 
-    def read(self, key: ForeignKey, own: Floats, above: Floats) -> NDArray[np.float32]:
-        """(pairs, comparisons) along `key`, 0 where nothing can be compared.
 
-        Args:
-            own, above: (pairs, numbers) in the records of rows and of their older parents.
-        """
-        child, parent = self.layouts[key[0]], self.layouts[self.parents[key]]
-        out = np.zeros((len(own), len(self.found[key])), np.float32)
-        for n, comparison in enumerate(self.found[key]):
-            (i, number), (j, other) = child.plain_numbers[comparison.own], parent.plain_numbers[comparison.above]
-            out[:, n] = comparison.of(number.decode(own[:, i]), other.decode(above[:, j]))
-        return np.nan_to_num(out, copy=False)
+@dataclass(frozen=True)
+class Departures:
+    """Attributes: along: Foreign key → (rows, comparisons) of its table; NaN where nothing can be compared."""
+
+    along: Mapping[ForeignKey, NDArray[np.float32]]
+
+    def columns(self, table: str) -> Iterator[Floats]:
+        """(rows,) of the whole of `table` for each of its comparisons."""
+        for (child, _), departures in self.along.items():
+            if child == table:
+                yield from (column.astype(np.float64) for column in departures.T)
+
+    def read(self, key: ForeignKey, rows: Rows) -> NDArray[np.float32]:
+        """(rows, comparisons) along `key`, 0 where nothing can be compared."""
+        return np.nan_to_num(self.along[key][rows], copy=False)
+
+
+@compiled
+def usual(values: Floats, times: NDArray[np.int64], window: int, many: int) -> Floats:
+    """(rows,) the mean of the values that are older than each row, by `window` at most or the latest `many`; times ascend."""
+    out = np.empty(len(values))
+    total, count, first, end = 0.0, 0, 0, 0
+    for row in range(len(values)):
+        while times[end] < times[row]:
+            if not np.isnan(values[end]):
+                total += values[end]
+                count += 1
+            end += 1
+        while count > many and times[first] < times[row] - window:
+            if not np.isnan(values[first]):
+                total -= values[first]
+                count -= 1
+            first += 1
+        out[row] = total / (count + PRIOR)
+    return out
 
 
 def _telling(known: Database, layouts: Mapping[str, Layout], key: ForeignKey) -> tuple[Comparison, ...]:
@@ -115,14 +156,13 @@ def _telling(known: Database, layouts: Mapping[str, Layout], key: ForeignKey) ->
     if len(rows) < FEWEST:
         return ()
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64))]
-    times = None if table.times is None else table.times[rows]
     above = {c: _plain(known, layouts, parent.name, c, older[rows]) for c in layouts[parent.name].plain_numbers}
     found = []
     for column in layouts[table.name].plain_numbers:
         own = _plain(known, layouts, table.name, column, rows)
         for name, other in above.items():
             line = _line(column, name, own, other)
-            if line is not None and (times is None or steady(line.of(own, other)[:, None], times)[0]):
+            if line is not None:
                 found.append(line)
     return tuple(found)
 

@@ -9,10 +9,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.data.task import TaskType
+
 LATEST = 0.1
 """Part of the rows that counts as the latest."""
 FEWEST = 200
 """With fewer rows than this nothing is said to drift."""
+ROUNDS = 2
+"""So often must a cycle have come round: a season that was met once says when, and what was learned of it does not return."""
+
+
+def rounds(kind: TaskType) -> int:
+    """How often a cycle of the calendar must have come round in training to be read for answers of this type.
+
+    Chances are judged among entities that are asked at the same time, so of a season they could only learn how causes differ
+    by it, which one season cannot tell from how causes changed. Amounts, and which items sell, go up and down with it.
+    """
+    return 0 if kind in (TaskType.REGRESSION, TaskType.RECOMMENDATION) else ROUNDS
 
 
 def steady(values: NDArray[np.floating], times: NDArray[np.int64]) -> NDArray[np.bool_]:

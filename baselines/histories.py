@@ -24,12 +24,14 @@ from relbench_harness.features.past_labels import label_numbers
 from relbench_harness.protocol.method import Examples
 
 from .comparisons import Comparisons
-from .drift import steady
+from .drift import rounds, steady
 from .interactions import ALWAYS
 from .level import Levels
 from .summaries import Floats, History
 
 DAY = 86_400_000_000_000
+TURNS = (365.2425 * DAY, 7.0 * DAY, 1.0 * DAY)
+"""A year, a week and a day."""
 MOST_COLUMNS = 24
 SAMPLE = 20_000
 CLOSED = 24
@@ -144,6 +146,7 @@ class Histories:
         self.task, self.routes = train.task, routes_of(known, train.task.entity_table)
         self.measures = {route.table: measures_of(known[route.table]) for route in self.routes}
         self.windows = windows_of(train)
+        self.turns = tuple(t for t in TURNS if np.ptp(train.time) >= rounds(train.task.type) * t)
         entity = known[train.task.entity_table]
         self.dates = [
             name
@@ -187,7 +190,7 @@ class OpenHistories:
 
     def __init__(self, fitted: Histories, questions: Examples) -> None:
         database = questions.database
-        self.fitted, self.database = fitted, database
+        self.fitted, self.database, self.departures = fitted, database, fitted.compared.open(database)
         self.parts = [(route, self._history(route)) for route in fitted.routes]
         entity = database[fitted.task.entity_table]
         self.labels, self.levels = _past_labels(questions, fitted, len(entity))
@@ -213,11 +216,10 @@ class OpenHistories:
             named = between.parents(key)
             parent = np.where(parent >= 0, named[parent.clip(0)], -1) if len(named) else parent
         measures = self.fitted.measures[route.table]
-        compared = self.fitted.compared
         columns = chain(
-            (measure.of(self.database[route.table]) for measure in measures), compared.columns(self.database, route.table)
+            (measure.of(self.database[route.table]) for measure in measures), self.departures.columns(route.table)
         )
-        averaged = compared.count(route.table)
+        averaged = self.fitted.compared.count(route.table)
         anchors, width = len(self.database[route.anchor]), len(measures) + averaged
         return History.column_by_column(parent, available, columns, width, anchors, self.fitted.windows, averaged)
 
@@ -228,7 +230,7 @@ class OpenHistories:
         return np.clip(raw, -8, 8).astype(np.float32)
 
     def raw(self, questions: Examples) -> Floats:
-        parts = [_calendar(questions)]
+        parts = [_calendar(questions, self.fitted.turns)]
         for known in self.dates:
             date = known[questions.entity]
             age = (questions.time - date) / DAY
@@ -273,9 +275,8 @@ def _past_labels(questions: Examples, fitted: Histories, entities: int) -> tuple
     return history, Levels.of(labels, values[:, 0], fitted.windows[-1], float(train.values.mean()))
 
 
-def _calendar(questions: Examples) -> Floats:
-    days = questions.time / DAY
+def _calendar(questions: Examples, turns: tuple[float, ...]) -> Floats:
     stale = (questions.time - questions.cutoff) / DAY
-    turns = [days / 365.2425, days / 7, days]
-    waves = [f(2 * np.pi * turn) for turn in turns for f in (np.sin, np.cos)]
+    phases = [2 * np.pi * (questions.time % turn) / turn for turn in turns]
+    waves = [f(phase) for phase in phases for f in (np.sin, np.cos)]
     return np.stack([*waves, np.log1p(stale), stale / 365.25], axis=1)

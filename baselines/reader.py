@@ -18,6 +18,7 @@ from torch import Tensor
 
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Encoders
+from relbench_harness.graph.encoders import Calendar
 from relbench_harness.graph.neighbourhood import Neighbourhood
 from relbench_harness.graph.sampler import Fan, Sampler, Strategy
 from relbench_harness.graph.structure import Graph, Step
@@ -26,9 +27,9 @@ from relbench_harness.timing import phase
 
 from .asof import Opened, as_of_keys, telling
 from .comparisons import Comparisons
-from .drift import steady
+from .drift import rounds, steady
 from .histories import SAMPLE, Histories
-from .rows import Ancestry, Content, ForeignKey, Link, RowEncoder, Rows
+from .rows import Ancestry, Content, Link, RowEncoder, Rows
 
 DAY = 86_400e9
 AGES = 7
@@ -95,7 +96,7 @@ class Reader:
         self.strategy = strategy
         with phase("graph"):
             self.encoders = Encoders.fit(known, train.fit_end)
-            self.steady = {name: _steady(self.encoders, known, name) for name in known}
+            self.steady = {name: _steady(self.encoders, known, name, rounds(train.task.type)) for name in known}
             ancestry = Ancestry(known)
             self.late, self.parents = ancestry.late(known), ancestry.parent
             self.span = float(max(_span(known), DAY))
@@ -141,17 +142,17 @@ class Reader:
         return hops
 
 
-def _steady(encoders: Encoders, known: Database, table: str) -> NDArray[np.bool_]:
-    """Which numbers of a table's rows do not drift, judged by some of its rows."""
-    times = known[table].times
-    layout = encoders.layouts[table]
-    count = len(layout.names("numbers"))
-    if times is None or not count or not len(times):
-        return np.ones(count, np.bool_)
-    rows = np.unique(np.linspace(0, len(times) - 1, min(len(times), SAMPLE)).astype(np.int64))
+def _steady(encoders: Encoders, known: Database, table: str, rounds: int) -> NDArray[np.bool_]:
+    """Which numbers of a table's rows do not drift, nor are of seasons that did not return, judged by some of its rows."""
+    times, found = known[table].times, encoders.layouts[table].part("numbers")
+    if not found or not len(known[table]):
+        return np.ones(sum(len(e.names) for e in found), np.bool_)
+    rows = np.unique(np.linspace(0, len(known[table]) - 1, min(len(known[table]), SAMPLE)).astype(np.int64))
     some = known[table].rows.take(pa.array(rows))
-    encoded = [e.encode(some.column(e.column).combine_chunks()) for e in layout.part("numbers")]
-    return steady(np.concatenate(encoded, axis=1), times[rows])
+    numbers = [(e, some.column(e.column).combine_chunks()) for e in found]
+    returned = [e.returns(v, rounds) if isinstance(e, Calendar) else np.ones(len(e.names), np.bool_) for e, v in numbers]
+    kept = np.concatenate(returned)
+    return kept if times is None else kept & steady(np.concatenate([e.encode(v) for e, v in numbers], axis=1), times[rows])
 
 
 class Reading:
@@ -207,24 +208,16 @@ class Reading:
             days = days[links[key.name].child.numpy()]
             gap = np.stack([np.ones(len(days)), np.log1p(days) / 5, np.exp(-days)], axis=1)
             between[key.name] = torch.from_numpy(gap.astype(np.float32))
-        records = {name: self.attributes.take(name, r) for name, r in rows.items()}
+        for along in self.reader.compared.found.keys() & links.keys():
+            child = rows[along[0]][links[along].child.numpy()]
+            between[along] = torch.from_numpy(self.history.departures.read(along, child))
         return Content(
-            records=records,
+            records={name: self.attributes.take(name, r) for name, r in rows.items()},
             asked=count,
             folds={key: link for key, link in links.items() if key not in beside},
             beside={key: link for key, link in links.items() if key in beside},
-            between=between | self._departures(records, links),
+            between=between,
         )
-
-    def _departures(self, records: Mapping[str, Tensor], links: Mapping[ForeignKey, Link]) -> dict[ForeignKey, Tensor]:
-        compared = self.reader.compared
-        said = {}
-        for key in compared.found.keys() & links.keys():
-            child, parent = key[0], compared.parents[key]
-            own, above = (compared.layouts[t].unpack(records[t]).numbers.numpy() for t in (child, parent))
-            departs = compared.read(key, own[links[key].child.numpy()], above[links[key].parent.numpy()])
-            said[key] = torch.from_numpy(departs)
-        return said
 
     def _ages(self, around: Neighbourhood) -> dict[str, Tensor]:
         span = self.reader.span / DAY

@@ -172,6 +172,13 @@ class Calendar:
         varying = tuple(c for c, length in _CYCLES.items() if len(x) and np.ptp(x % length) > 0.01 * length)
         return cls(column, varying) if varying else None
 
+    def returns(self, values: pa.Array, rounds: int) -> NDArray[np.bool_]:
+        """(len(names),) whether `values` span so many rounds of each cycle; times of day always come back."""
+        x = _instants(values)
+        x = x[np.isfinite(x)]
+        span = np.inf if pa.types.is_time(values.type) else np.ptp(x) if len(x) else 0.0
+        return np.repeat([span >= rounds * _CYCLES[c] for c in self.cycles], 2)
+
     def encode(self, values: pa.Array) -> NDArray[np.float32]:
         x = _instants(values)
         phases = [2 * np.pi * (x % _CYCLES[c]) / _CYCLES[c] for c in self.cycles]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from relbench_harness.baselines.comparisons import Comparison, Comparisons
+from relbench_harness.baselines.comparisons import MANY, PRIOR, Comparison, Comparisons, usual
 from relbench_harness.baselines.reader import Reader
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.scales import FASTER, Scales
@@ -96,13 +96,14 @@ def test_a_batch_holds_the_departure_from_the_older_parent_and_nothing_of_a_youn
     reader = Reader(asks, asks, (16, 8), 2, "recent")
     content = reader.open(asks).content({"buys": np.arange(BUYS)})
     line = reader.compared.found["buys", "good"][0]
-    expected = (np.log(PAID) - line.start - line.slope * np.log(LISTED[GOOD])) / line.spread
-    expected = np.where(np.isnan(PAID) | (SINCE[GOOD] > AT), 0.0, expected)
+    departs = ((np.log(PAID) - line.start - line.slope * np.log(LISTED[GOOD])) / line.spread).clip(-10, 10)
+    departs[SINCE[GOOD] > AT] = np.nan
+    expected = np.nan_to_num(departs - usual(departs, AT, reader.compared.window, MANY))
     assert (SINCE[GOOD] > AT).any()
     got = np.zeros(BUYS)
     got[content.folds["buys", "good"].child.numpy()] = content.between["buys", "good"][:, 0].numpy()
-    np.testing.assert_allclose(got, np.clip(expected, -10, 10), atol=1e-3)
-    whole = next(reader.compared.columns(asks.database, "buys"))
+    np.testing.assert_allclose(got, expected, atol=1e-3)
+    whole = next(reader.compared.open(asks.database).columns("buys"))
     np.testing.assert_allclose(np.nan_to_num(whole), got, atol=1e-3)
 
 
@@ -115,8 +116,32 @@ def test_a_mean_departure_is_learned_which_prices_alone_do_not_tell(monkeypatch:
         return float(roc_auc_score(later.values, fitted.predict(replace(later, labels=None))))
 
     found = learned()
-    monkeypatch.setattr(Comparisons, "fit", classmethod(lambda cls, known, layouts: cls({}, layouts, {})))
+    monkeypatch.setattr(Comparisons, "fit", classmethod(lambda cls, known, layouts: cls({}, layouts, {}, 0)))
     assert found > max(0.95, learned() + 0.1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.floats(-5, 5) | st.just(np.nan))), st.integers(0, 40), st.integers(0, 8))
+def test_usual_is_the_mean_of_what_came_shortly_before(rows: list[tuple[int, float]], window: int, many: int) -> None:
+    times = np.sort(np.array([time for time, _ in rows], np.int64))
+    values = np.array([value for _, value in rows], np.float64)
+    for row, mean in enumerate(usual(values, times, window, many)):
+        known = np.flatnonzero((times < times[row]) & ~np.isnan(values))
+        lately = known[(times[known] >= times[row] - window) | (np.arange(len(known))[::-1] < many)]
+        np.testing.assert_allclose(mean, values[lately].sum() / (len(lately) + PRIOR), atol=1e-9)
+
+
+def test_a_departure_says_nothing_of_how_late_it_is() -> None:
+    rising = np.where(np.isnan(PAID), np.nan, PAID * np.exp(0.5 * AT / AT.max()))
+    database = world()
+    buys = database["buys"]
+    rows = buys.rows.set_column(buys.rows.column_names.index("paid"), "paid", pa.array(rising, from_pandas=True))
+    dearer = Database([*(t for name, t in database.items() if name != "buys"), replace(buys, rows=rows)])
+    departs = next(compared(dearer).open(dearer).columns("buys"))
+    late = np.quantile(AT, 0.8) <= AT
+    there = ~np.isnan(departs)
+    assert abs(departs[there & late].mean()) < 0.3 * departs[there].std()
+    risen = np.corrcoef(departs[there & late], RISE[there & late])[0, 1]
+    assert risen > 0.95
 
 
 def test_missing_and_impossible_numbers_depart_by_nothing() -> None:
