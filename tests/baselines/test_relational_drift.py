@@ -1,9 +1,17 @@
-"""Drift: clocks and newcomers among the columns are found, and what merely varies is kept."""
+"""Drift: clocks, newcomers and seasons that were met once are found among the columns, and what merely varies is kept."""
 
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pytest
 from relbench_harness.baselines.drift import steady
+from relbench_harness.baselines.reader import Reader
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.graph.encoders import Calendar
+
+from .small_shop import DAY, asked, shop
 
 
 def test_clocks_and_newcomers_drift_and_noise_does_not() -> None:
@@ -27,3 +35,34 @@ def test_clocks_and_newcomers_drift_and_noise_does_not() -> None:
 def test_few_rows_say_nothing() -> None:
     assert steady(np.arange(20.0)[:, None], np.arange(20)).tolist() == [True]
     assert steady(np.zeros((0, 2)), np.zeros(0, np.int64)).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("kind", TaskType)
+def test_a_season_that_did_not_return_is_read_for_amounts_and_items_alone(kind: TaskType) -> None:
+    asks = asked(shop(), kind, range(60, 180, 10))
+    reader = Reader(asks, asks, (4, 2), 2, "recent")
+    read = {
+        name
+        for table, layout in reader.encoders.layouts.items()
+        for name, kept in zip(layout.names("numbers"), reader.steady[table], strict=True)
+        if kept
+    }
+    # orders span 200 days, questions 110, birthdays 25 years
+    assert {"at.week.sin", "born on.year.sin"} <= read
+    seasonal = kind in (TaskType.REGRESSION, TaskType.RECOMMENDATION)
+    assert ("at.year.sin" in read) is seasonal
+    assert len(reader.histories.turns) == 2 + seasonal
+
+
+def test_a_time_of_day_always_returns_and_a_date_after_so_many_rounds() -> None:
+    hours = pa.chunked_array([pa.array([0, 3600, 7200], pa.time32("s"))])
+    clock = Calendar.fit("x", hours)
+    assert clock is not None
+    assert clock.returns(hours.combine_chunks(), 2).all()
+    for days, returned in ((700, {"week", "day"}), (740, {"year", "week", "day"}), (3, {"day"})):
+        moments = pa.chunked_array([pa.array(np.linspace(0, days * DAY, 50).astype(np.int64)).cast(pa.timestamp("ns"))])
+        calendar = Calendar("x", ("year", "week", "day"))
+        found = calendar.returns(moments.combine_chunks(), 2)
+        assert {name.split(".")[1] for name, back in zip(calendar.names, found, strict=True) if back} == returned
+    nothing = pa.array([None, None], pa.timestamp("ns"))
+    assert not Calendar("x", ("year",)).returns(nothing, 2).any()
