@@ -70,23 +70,20 @@ class Comparisons:
     Attributes:
         found: Foreign key → its comparisons, for keys that have any.
         layouts: Table → what its records hold.
-        parents: Foreign key → the table it leads to.
         window: Nanoseconds before a row from which it is seen what is usual.
     """
 
     found: Mapping[ForeignKey, tuple[Comparison, ...]]
     layouts: Mapping[str, Layout]
-    parents: Mapping[ForeignKey, str]
     window: int
 
     @classmethod
     def fit(cls, known: Database, layouts: Mapping[str, Layout]) -> Comparisons:
         """For each number of a row that one of its parents' foretells well, judged by some rows of `known`."""
-        parents = {(name, column): p for name, table in known.items() for column, p in table.references.items()}
-        found = {key: _telling(known, layouts, key) for key in parents}
+        found = {(name, c): _telling(known, layouts, (name, c)) for name, table in known.items() for c in table.references}
         timed = [table.times for table in known.values() if table.times is not None and len(table)]
         span = max((int(times[-1] - times[0]) for times in timed), default=0)
-        return cls({key: some for key, some in found.items() if some}, layouts, parents, int(LATELY * span))
+        return cls({key: some for key, some in found.items() if some}, layouts, int(LATELY * span))
 
     def count(self, table: str) -> int:
         """How many numbers of a row of `table` are compared, along all its keys."""
@@ -101,7 +98,7 @@ class Comparisons:
             departures[key] = spacious((len(table), len(some)), np.float32)
             for n, comparison in enumerate(some):
                 own = _plain(database, self.layouts, key[0], comparison.own)
-                above = _plain(database, self.layouts, self.parents[key], comparison.above)
+                above = _plain(database, self.layouts, table.references[key[1]], comparison.above)
                 departs = comparison.of(own, np.append(above, np.nan)[older])
                 if table.times is not None:
                     departs -= usual(departs, table.times, self.window, MANY)

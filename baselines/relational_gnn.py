@@ -30,9 +30,6 @@ HEADS = 4
 POOLED = (1, 2, 3)
 """The windows in which children are pooled, in lengths of the shortest: what lies between them is only nearly found."""
 
-QUIET = 0.1
-"""Of how loud other layers start."""
-
 
 @dataclass(frozen=True)
 class RelationalGNN(Recommending):
@@ -71,8 +68,7 @@ def _quiet(layers: dict[tuple[str, str, str], nn.Module]) -> nn.Module:
 class Pools(nn.Module):
     """What a mean over all children hides: the latest of them, the greatest of each channel, the mean of those in a window.
 
-    Several ways of pooling side by side tell multisets apart that one cannot (Corso et al., 2020). All but the
-    latest start silent.
+    Several ways of pooling side by side tell multisets apart that one cannot (Corso et al., 2020). All start silent.
 
     Args:
         windows: Nanoseconds before the cut-off that means are taken over.
@@ -80,10 +76,7 @@ class Pools(nn.Module):
 
     def __init__(self, channels: int, windows: Sequence[int]) -> None:
         super().__init__()
-        self.latest, self.greatest = nn.Linear(channels, channels, bias=False), silent(channels, channels)
-        # quiet, not silent: two silent layers behind each other hear no gradient, and the latest of the latest would wait for
-        # another cause to wake one of them
-        nn.init.normal_(self.latest.weight, std=QUIET / channels**0.5)
+        self.latest, self.greatest = silent(channels, channels), silent(channels, channels)
         self.within = nn.ModuleList(silent(channels, channels) for _ in windows)
         self.ends: Tensor
         # as the first of the ages is scaled

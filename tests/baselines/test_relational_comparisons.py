@@ -116,7 +116,7 @@ def test_a_mean_departure_is_learned_which_prices_alone_do_not_tell(monkeypatch:
         return float(roc_auc_score(later.values, fitted.predict(replace(later, labels=None))))
 
     found = learned()
-    monkeypatch.setattr(Comparisons, "fit", classmethod(lambda cls, known, layouts: cls({}, layouts, {}, 0)))
+    monkeypatch.setattr(Comparisons, "fit", classmethod(lambda cls, known, layouts: cls({}, layouts, 0)))
     assert found > max(0.95, learned() + 0.1)
 
 

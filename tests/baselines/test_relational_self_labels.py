@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .conftest import Shop
 
 DAY = 86_400_000_000_000
-NOTHING = Comparisons({}, {}, {}, 0)
+NOTHING = Comparisons({}, {}, 0)
 SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM timestamps s
          JOIN orders o ON o.at > s.timestamp AND o.at <= s.timestamp + INTERVAL '{timedelta}' GROUP BY 1, 2"""
 
