@@ -142,15 +142,15 @@ class Reader:
         return hops
 
 
-def _steady(encoders: Encoders, known: Database, table: str, rounds: int) -> NDArray[np.bool_]:
-    """Which numbers of a table's rows do not drift, nor are of seasons that did not return, judged by some of its rows."""
+def _steady(encoders: Encoders, known: Database, table: str, seasons: int) -> NDArray[np.bool_]:
+    """Which numbers of a table's rows do not drift, nor are of cycles met less than `seasons` times, judged by some of its rows."""
     times, found = known[table].times, encoders.layouts[table].part("numbers")
     if not found or not len(known[table]):
         return np.ones(sum(len(e.names) for e in found), np.bool_)
     rows = np.unique(np.linspace(0, len(known[table]) - 1, min(len(known[table]), SAMPLE)).astype(np.int64))
     some = known[table].rows.take(pa.array(rows))
     numbers = [(e, some.column(e.column).combine_chunks()) for e in found]
-    returned = [e.returns(v, rounds) if isinstance(e, Calendar) else np.ones(len(e.names), np.bool_) for e, v in numbers]
+    returned = [e.returns(v, seasons) if isinstance(e, Calendar) else np.ones(len(e.names), np.bool_) for e, v in numbers]
     kept = np.concatenate(returned)
     return kept if times is None else kept & steady(np.concatenate([e.encode(v) for e, v in numbers], axis=1), times[rows])
 
