@@ -21,7 +21,7 @@ from relbench_harness.graph.compiled import compiled
 from relbench_harness.graph.encoders import CLIP
 from relbench_harness.graph.store import spacious
 
-from .rows import ForeignKey, Rows, older_parents
+from .rows import ForeignKey, Rows, covered, older_parents
 
 Floats = NDArray[np.float64]
 SAMPLE = 20_000
@@ -81,9 +81,7 @@ class Comparisons:
     def fit(cls, known: Database, layouts: Mapping[str, Layout]) -> Comparisons:
         """For each number of a row that one of its parents' foretells well, judged by some rows of `known`."""
         found = {(name, c): _telling(known, layouts, (name, c)) for name, table in known.items() for c in table.references}
-        timed = [table.times for table in known.values() if table.times is not None and len(table)]
-        span = max((int(times[-1] - times[0]) for times in timed), default=0)
-        return cls({key: some for key, some in found.items() if some}, layouts, int(LATELY * span))
+        return cls({key: some for key, some in found.items() if some}, layouts, int(LATELY * covered(known)))
 
     def count(self, table: str) -> int:
         """How many numbers of a row of `table` are compared, along all its keys."""

@@ -21,17 +21,17 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.features.encode import numbers
 from relbench_harness.features.label_history import closed_labels
 from relbench_harness.features.past_labels import label_numbers
+from relbench_harness.graph.encoders import CYCLES, waves
 from relbench_harness.protocol.method import Examples
 
 from .comparisons import Comparisons
 from .drift import rounds, steady
 from .interactions import ALWAYS
 from .level import Levels
+from .rows import covered
 from .summaries import Floats, History
 
 DAY = 86_400_000_000_000
-TURNS = (365.2425 * DAY, 7.0 * DAY, 1.0 * DAY)
-"""A year, a week and a day."""
 MOST_COLUMNS = 24
 SAMPLE = 20_000
 CLOSED = 24
@@ -146,7 +146,7 @@ class Histories:
         self.task, self.routes = train.task, routes_of(known, train.task.entity_table)
         self.measures = {route.table: measures_of(known[route.table]) for route in self.routes}
         self.windows = windows_of(train)
-        self.turns = tuple(t for t in TURNS if np.ptp(train.time) >= rounds(train.task.type) * t)
+        self.turns = tuple(t for t in CYCLES.values() if np.ptp(train.time) >= rounds(train.task.type) * t)
         entity = known[train.task.entity_table]
         self.dates = [
             name
@@ -180,8 +180,7 @@ def windows_of(train: Examples) -> tuple[int, ...]:
     """Lengths over which sums are taken: around the horizon, or where that is no span of time, parts of the whole."""
     horizon = int(train.task.horizon.value)
     if horizon < DAY:
-        timed = [t.times for t in train.known.values() if t.times is not None and len(t)]
-        horizon = max(DAY, max((int(t[-1] - t[0]) for t in timed), default=DAY) // 64)
+        horizon = max(DAY, covered(train.known) // 64)
     return (horizon, 3 * horizon, 12 * horizon)
 
 
@@ -277,6 +276,4 @@ def _past_labels(questions: Examples, fitted: Histories, entities: int) -> tuple
 
 def _calendar(questions: Examples, turns: tuple[float, ...]) -> Floats:
     stale = (questions.time - questions.cutoff) / DAY
-    phases = [2 * np.pi * (questions.time % turn) / turn for turn in turns]
-    waves = [f(phase) for phase in phases for f in (np.sin, np.cos)]
-    return np.stack([*waves, np.log1p(stale), stale / 365.25], axis=1)
+    return np.column_stack([waves(questions.time, turns), np.log1p(stale), stale / 365.25])

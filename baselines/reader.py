@@ -29,7 +29,7 @@ from .asof import Opened, as_of_keys, telling
 from .comparisons import Comparisons
 from .drift import rounds, steady
 from .histories import SAMPLE, Histories
-from .rows import Ancestry, Content, Link, RowEncoder, Rows
+from .rows import Ancestry, Content, Link, RowEncoder, Rows, covered
 
 DAY = 86_400e9
 AGES = 7
@@ -99,7 +99,7 @@ class Reader:
             self.steady = {name: _steady(self.encoders, known, name, rounds(train.task.type)) for name in known}
             ancestry = Ancestry(known)
             self.late, self.parents = ancestry.late(known), ancestry.parent
-            self.span = float(max(_span(known), DAY))
+            self.span = float(max(covered(known), DAY))
             self.compared = Comparisons.fit(known, self.encoders.layouts)
             self.histories = Histories(train, asked, self.compared)
             # the graph of training is handed on to the reading of training
@@ -247,8 +247,3 @@ def _labels(questions: Examples) -> Tensor | None:
         return None
     labels = questions.labels
     return torch.from_numpy(labels.astype(np.float32 if labels.dtype == np.float64 else np.int64))
-
-
-def _span(database: Database) -> int:
-    timed = [t.times for t in database.values() if t.times is not None and len(t)]
-    return max((int(t[-1] - t[0]) for t in timed), default=0)

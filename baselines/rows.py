@@ -141,6 +141,12 @@ def older_parents(database: Database, child: str, column: str) -> NDArray[np.int
     return older
 
 
+def covered(database: Database) -> int:
+    """Nanoseconds from the first to the last row of the table that covers most time; 0 where no table has rows in time."""
+    timed = [t.times for t in database.values() if t.times is not None and len(t)]
+    return max((int(t[-1] - t[0]) for t in timed), default=0)
+
+
 @compiled
 def _joined(held: Rows, named: Rows) -> tuple[Rows, Rows]:
     """`held` (distinct) followed by what of `named` it lacks, each once, and the place of each of `named`; −1 has none."""

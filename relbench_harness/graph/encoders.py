@@ -6,6 +6,7 @@ clipped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -24,7 +25,7 @@ CLIP = 10.0
 SMALL = 32
 """An integer column with no more distinct values is encoded both as a number and as a category."""
 DAY = 86_400e9
-_CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
+CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
 
 
 class Encoder(Protocol):
@@ -169,7 +170,7 @@ class Calendar:
     def fit(cls, column: str, values: pa.ChunkedArray) -> Calendar | None:
         x = _instants(_single(spread(values)))
         x = x[np.isfinite(x)]
-        varying = tuple(c for c, length in _CYCLES.items() if len(x) and np.ptp(x % length) > 0.01 * length)
+        varying = tuple(c for c, length in CYCLES.items() if len(x) and np.ptp(x % length) > 0.01 * length)
         return cls(column, varying) if varying else None
 
     def returns(self, values: pa.Array, rounds: int) -> NDArray[np.bool_]:
@@ -177,12 +178,19 @@ class Calendar:
         x = _instants(values)
         x = x[np.isfinite(x)]
         span = np.inf if pa.types.is_time(values.type) else np.ptp(x) if len(x) else 0.0
-        return np.repeat([span >= rounds * _CYCLES[c] for c in self.cycles], 2)
+        return np.repeat([span >= rounds * CYCLES[c] for c in self.cycles], 2)
 
     def encode(self, values: pa.Array) -> NDArray[np.float32]:
-        x = _instants(values)
-        phases = [2 * np.pi * (x % _CYCLES[c]) / _CYCLES[c] for c in self.cycles]
-        return np.stack([f(p) for p in phases for f in (np.sin, np.cos)], axis=1).astype(np.float32)
+        return waves(_instants(values), [CYCLES[c] for c in self.cycles]).astype(np.float32)
+
+
+def waves(instants: NDArray[np.float64] | NDArray[np.int64], lengths: Sequence[float]) -> NDArray[np.float64]:
+    """(n, 2 · cycles) sine and cosine of where `instants` lie in cycles of the given lengths, all in nanoseconds."""
+    out = np.empty((len(instants), 2 * len(lengths)))
+    for place, length in enumerate(lengths):
+        phase = 2 * np.pi * (instants % length) / length
+        out[:, 2 * place], out[:, 2 * place + 1] = np.sin(phase), np.cos(phase)
+    return out
 
 
 @dataclass(frozen=True)

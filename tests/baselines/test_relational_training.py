@@ -190,7 +190,7 @@ def test_few_questions_are_answered_by_the_mean_of_several_networks_and_many_by_
 def test_numbers_are_answered_from_the_level_where_validation_prefers_it(tmp_path: Path) -> None:
     database = shop()
     train, valid = (asked(database, TaskType.REGRESSION, days) for days in (range(60, 130, 10), range(140, 160, 10)))
-    method = RelationalGNN(channels=8, fans=(4, 2), epochs=2, steps=3, batch=64, rate=0.02, networks=2)
+    method = RelationalGNN(channels=8, fans=(4, 2), epochs=2, steps=3, batch=64, networks=2)
     budget = Budget(seed=2, threads=1, device="cpu")
     each = {}
     for leveled in (True, False):
