@@ -200,9 +200,8 @@ class Reading:
         found = {o.key: o.before(asked[o.key.table]) for o in self.beside if o.key.table in asked}
         found = {key: (other, days) for key, (other, days) in found.items() if (other >= 0).any()}
         beside = {key.name: (key.beside, other) for key, (other, _) in found.items()}
-        rows, places = self.ancestry.close(asked, self.reader.generations, beside)
-        count = {name: len(r) for name, r in asked.items()}
-        links = {key: Link.of(place, count.get(key[0], 0)) for key, place in places.items()}
+        rows, reach, places = self.ancestry.close(asked, self.reader.generations, beside)
+        links = {key: Link.of(place, [count.get(key[0], 0) for count in reach]) for key, place in places.items()}
         between = {}
         for key, (_, days) in found.items():
             days = days[links[key.name].child.numpy()]
@@ -213,7 +212,7 @@ class Reading:
             between[along] = torch.from_numpy(self.history.departures.read(along, child))
         return Content(
             records={name: self.attributes.take(name, r) for name, r in rows.items()},
-            asked=count,
+            reach=reach,
             folds={key: link for key, link in links.items() if key not in beside},
             beside={key: link for key, link in links.items() if key in beside},
             between=between,

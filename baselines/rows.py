@@ -6,9 +6,9 @@ The parents of a row are older than it almost always, and then what a row and it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -34,22 +34,24 @@ class Link(NamedTuple):
 
     Attributes:
         child, parent: (pairs,) places among the distinct rows of both; children ascend.
-        asked: How many of the pairs, the first, are of sampled rows.
+        reach: How many of the pairs, the first, are of rows at most 0, 1, … generations from a sampled one.
     """
 
     child: Tensor
     parent: Tensor
-    asked: int
+    reach: tuple[int, ...]
 
     @classmethod
-    def of(cls, place: Rows, asked: int) -> Link:
-        """From what each row finds, −1 for nothing; the first `asked` rows are sampled ones."""
+    def of(cls, place: Rows, reach: Sequence[int]) -> Link:
+        """From what each row finds, −1 for nothing, and how many of the rows are at most 0, 1, … generations away."""
         child = np.flatnonzero(place >= 0)
-        return cls(torch.from_numpy(child), torch.from_numpy(place[child]), int(np.searchsorted(child, asked)))
+        ends = tuple(int(end) for end in np.searchsorted(child, reach))
+        return cls(torch.from_numpy(child), torch.from_numpy(place[child]), ends)
 
-    def sampled(self) -> Link:
-        """The pairs of sampled rows alone."""
-        return Link(self.child[: self.asked], self.parent[: self.asked], self.asked)
+    def within(self, generation: int) -> Link:
+        """The pairs of rows at most so many generations from a sampled one."""
+        pairs = self.reach[generation]
+        return Link(self.child[:pairs], self.parent[:pairs], self.reach)
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Content:
     """What a `RowEncoder` reads.
 
     Attributes:
-        records: Table → (distinct rows, words), packed; sampled rows first.
-        asked: Table → how many of its rows are sampled; the others are there to be read by them.
+        records: Table → (distinct rows, words), packed; sampled rows first, then those that they read, and so on.
+        reach: For 0, 1, … generations, table → how many of its rows, the first, are at most so many from a sampled one.
         folds: Foreign key → which rows have which older parent.
         beside: As-of key → which sampled rows find what.
         between: Foreign key → (pairs, comparisons), what numbers depart by from those of the older parent; as-of key →
@@ -66,7 +68,7 @@ class Content:
     """
 
     records: dict[str, Tensor]
-    asked: dict[str, int]
+    reach: list[dict[str, int]]
     folds: dict[ForeignKey, Link]
     beside: dict[ForeignKey, Link]
     between: dict[ForeignKey, Tensor]
@@ -81,7 +83,7 @@ class Ancestry:
 
     def close(
         self, asked: Mapping[str, Rows], generations: int, beside: Mapping[ForeignKey, tuple[str, Rows]]
-    ) -> tuple[dict[str, Rows], dict[ForeignKey, Rows]]:
+    ) -> tuple[dict[str, Rows], list[dict[str, int]], dict[ForeignKey, Rows]]:
         """`asked` (distinct, by table), followed by their older parents, grandparents, … up to `generations` away.
 
         Args:
@@ -89,7 +91,8 @@ class Ancestry:
                 belong to the first generation as well.
 
         Returns:
-            Table → rows, and foreign or as-of key → for each of the child's rows, the place among the parent's of the
+            Table → rows; for 0, 1, … `generations`, table → how many of its rows, the first, are at most so many away; and
+            foreign or as-of key → for each of the child's rows, the place among the parent's of the
             older parent, −1 where there is none or the row itself is too far away for its parents to be read.
         """
         held = {name: np.asarray(r, np.int64) for name, r in asked.items() if len(r)}
@@ -98,12 +101,13 @@ class Ancestry:
         for key, (table, found) in beside.items():
             named.setdefault(table, []).append((key, found))
         read: dict[str, int] = {}
+        reach = [{name: len(rows) for name, rows in held.items()}]
         for _ in range(generations):
             for key, parent in self.parent.items():
                 fresh = held.get(key[0], _NONE)[read.get(key[0], 0) :]
                 if len(fresh):
                     named.setdefault(parent, []).append((key, self._older[key][fresh].astype(np.int64)))
-            read = {name: len(rows) for name, rows in held.items()}
+            read = reach[-1]
             for table, parts in named.items():
                 rows, place = _joined(held.get(table, _NONE), np.concatenate([part for _, part in parts]))
                 if len(rows):
@@ -112,11 +116,14 @@ class Ancestry:
                 for (key, _), where in zip(parts, np.split(place, ends), strict=True):
                     places.setdefault(key, []).append(where)
             named = {}
+            reach.append({name: len(rows) for name, rows in held.items()})
         found_in = {**self.parent, **{key: table for key, (table, _) in beside.items()}}
         joined = {key: np.concatenate(parts) for key, parts in places.items() if found_in[key] in held}
-        return held, {
-            key: np.pad(found, (0, len(held[key[0]]) - len(found)), constant_values=-1) for key, found in joined.items()
-        }
+        return (
+            held,
+            reach,
+            {key: np.pad(found, (0, len(held[key[0]]) - len(found)), constant_values=-1) for key, found in joined.items()},
+        )
 
     def late(self, known: Database) -> set[ForeignKey]:
         """Foreign keys of `known` that name a parent younger than its child, so that each question must look itself."""
@@ -195,22 +202,31 @@ class TableEncoder(nn.Module):
         self.codes = nn.EmbeddingBag(1 + sum(columns), channels, mode="sum", padding_idx=0) if columns else None
         first = [1 + int(n) for n in np.cumsum([0, *columns])[:-1]]
         self.register_buffer("first", torch.tensor(first, dtype=torch.int32), persistent=False)
-        self.shape = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(inplace=True), nn.Linear(channels, channels))
+        self.shape = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(inplace=True))
+        self.out = nn.Linear(channels, channels)
 
     def forward(self, packed: Tensor) -> Tensor:
-        """(rows, channels) from packed records (rows, words)."""
-        state = self.base.expand(len(packed), -1)
-        if self.numbers is not None or self.codes is not None:
-            row = self.layout.unpack(packed)
-            if self.numbers is not None:
-                numbers = row.numbers[:, self.steady]
-                present = numbers.isnan().logical_not().float()
-                values = torch.cat([numbers.nan_to_num(0.0), present, row.vectors.float()], dim=1)
-                state = functional.linear(values, self.numbers.weight, self.base)
-            if self.codes is not None:
-                sets = torch.where(row.sets == 0, -1 - self.first[row.codes.shape[1] :], row.sets)
-                codes = torch.cat([row.codes, sets], dim=1) + self.first
-                state = state + self.codes(codes.clamp(min=0))
+        """(rows, channels) from packed records (rows, words), before the last layer `out`."""
+        row = self.layout.unpack(packed)
+        # the base is the weight of a column of ones
+        values, weights = [self.base.new_ones(len(packed), 1)], [self.base[:, None]]
+        spread = None
+        if self.numbers is not None:
+            numbers = row.numbers[:, self.steady]
+            values += [numbers.nan_to_num(0.0), numbers.isnan().logical_not().float(), row.vectors.float()]
+            weights.append(self.numbers.weight)
+        if self.codes is not None:
+            sets = torch.where(row.sets == 0, -1 - self.first[row.codes.shape[1] :], row.sets)
+            codes = (torch.cat([row.codes, sets], dim=1) + self.first).clamp(min=0)
+            if len(self.codes.weight) > self.out.in_features:
+                spread = self.codes(codes)
+            else:  # so few cost less as columns of ones and zeros
+                hot = self.base.new_zeros(len(codes), len(self.codes.weight))
+                values.append(hot.scatter_add_(1, codes.long(), hot.new_ones(()).expand(codes.shape))[:, 1:])
+                weights.append(self.codes.weight[1:].T)
+        state = functional.linear(torch.cat(values, dim=1), torch.cat(weights, dim=1))
+        if spread is not None:
+            state = state + spread
         shaped: Tensor = self.shape(state)
         return shaped
 
@@ -245,53 +261,79 @@ class RowEncoder(nn.Module):
         self.between = nn.ModuleDict({module_name(*key): silent(width, channels) for key, width in between.items()})
 
     def forward(self, content: Content) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Table → (rows, channels) of all rows without parents, and of the sampled ones with them."""
-        own = {table: self.tables[module_name(table)](packed) for table, packed in content.records.items()}
-        # only sampled rows are looked at in the end
-        sampled = {key: link.sampled() for key, link in {**content.folds, **content.beside}.items() if link.asked}
-        links: list[Mapping[ForeignKey, Link]] = [*[content.folds] * (self.generations - 1), sampled]
-        state = own
-        for generation, found in enumerate(links, 1):
-            if generation < self.generations:
-                base = {table: own[table] for table in {self.read_from[key] for key in links[generation]}}
-            else:
-                base = {table: own[table][:count] for table, count in content.asked.items()}
-            state = {table: self._heard(table, rows, found, state, content.between) for table, rows in base.items()}
+        """Table → (rows, channels) of the sampled rows without parents, and with them."""
+        last, links = self.generations - 1, {**content.folds, **content.beside}
+        inner = {table: encoder(content.records[table]) for table, encoder in self._tables(content.records)}
+        # rows of these tables tell others what they have heard; of the rest, only sampled rows hear anything
+        passing = {self.read_from[key] for key, link in links.items() if any(link.reach[:last])} & self.hearing
+        far = {table: last if table in passing else 0 for table in inner}
+        own = {
+            table: encoder.out(_first(inner[table], count))
+            for table, encoder in self._tables(inner)
+            if (count := content.reach[far[table]].get(table, 0))
+        }
+        # what hears nothing tells the same in every generation
+        deaf = {key: link for key, link in content.folds.items() if self.read_from[key] not in self.hearing}
+        rest = {key: link for key, link in content.folds.items() if key not in deaf}
+        base = {
+            table: self._heard(table, rows, deaf, far[table], inner, {}, content.between) for table, rows in own.items()
+        }
+        state: dict[str, Tensor] = {}
+        for left in range(last, -1, -1):
+            found = rest if left else {**rest, **content.beside}
+            told = {}
+            for table, heard in base.items():
+                if far[table] >= left and (count := content.reach[left].get(table, 0)):
+                    rows = _first(heard, count)
+                    told[table] = self._heard(table, rows, found, left, inner, state, content.between)
+                    if table in self.hearing:
+                        told[table] = torch.relu(rows) if told[table] is rows else told[table].relu_()
+            state = told
         return own, state
+
+    def _tables(self, tables: Iterable[str]) -> Iterator[tuple[str, TableEncoder]]:
+        return ((table, cast(TableEncoder, self.tables[module_name(table)])) for table in tables)
 
     def _heard(
         self,
         table: str,
         rows: Tensor,
         links: Mapping[ForeignKey, Link],
+        generation: int,
+        inner: Mapping[str, Tensor],
         state: Mapping[str, Tensor],
         between: Mapping[ForeignKey, Tensor],
     ) -> Tensor:
-        """(rows, channels) `rows` of `table` and what they hear of `state` along its `links`."""
-        if table not in self.hearing:
-            return rows
+        """(rows, channels) `rows` of `table` and what those at most `generation` away hear along its `links`."""
         heard = rows
+        mine = [(key, link.within(generation)) for key, link in links.items() if key[0] == table and link.reach[generation]]
         # a key by which every row finds something needs no scattering
-        mine = sorted((key for key in links if key[0] == table), key=lambda key: len(links[key].child) < len(rows))
-        for key in mine:
-            link = links[key]
-            told = _told(self.weights[module_name(*key)], state[self.read_from[key]], link.parent)
+        for key, link in sorted(mine, key=lambda found: len(found[1].child) < len(rows)):
+            told = self._told(key, link.parent, inner, state)
             if key in between:
                 told = told + self.between[module_name(*key)](between[key][: len(link.child)])
             if len(link.child) == len(rows):
                 heard = heard + told
             else:
                 heard = heard.index_add(0, link.child, told) if heard is rows else heard.index_add_(0, link.child, told)
-        return torch.relu(rows) if heard is rows else heard.relu_()
+        return heard
+
+    def _told(self, key: ForeignKey, chosen: Tensor, inner: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
+        """(pairs, channels) what the chosen rows tell: their `state`, or where they have heard nothing yet, themselves."""
+        table, layer = self.read_from[key], cast(nn.Linear, self.weights[module_name(*key)])
+        if table in self.hearing and table in state:
+            rows, weight, bias = state[table], layer.weight, None
+        else:  # two linear layers behind each other are one
+            out = cast(TableEncoder, self.tables[module_name(table)]).out
+            rows, weight, bias = inner[table], layer.weight @ out.weight, layer.weight @ out.bias
+        # by the way that multiplies fewer
+        if len(chosen) < len(rows):
+            return functional.linear(rows.index_select(0, chosen), weight, bias)
+        return functional.linear(rows, weight, bias).index_select(0, chosen)
 
 
-def _told(layer: nn.Module, rows: Tensor, chosen: Tensor) -> Tensor:
-    """(pairs, channels) `layer` of the chosen rows, by the way that multiplies fewer."""
-    if len(chosen) < len(rows):
-        told: Tensor = layer(rows.index_select(0, chosen))
-    else:
-        told = layer(rows).index_select(0, chosen)
-    return told
+def _first(rows: Tensor, count: int) -> Tensor:
+    return rows if count == len(rows) else rows[:count]
 
 
 def silent(inputs: int, outputs: int) -> nn.Linear:

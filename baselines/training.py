@@ -100,14 +100,18 @@ def draw(times: NDArray[np.int64], schedule: Schedule, seed: int, epoch: int) ->
         times: (questions,) when each is asked, nanoseconds.
     """
     count, random = len(times), np.random.default_rng([seed, epoch])
-    order = random.permutation(count)
     ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
     # few questions: smaller batches, so that an epoch is still some twenty steps
     whole = ranks * min(schedule.batch, max(SMALLEST, count // (20 * ranks)))
-    if count > schedule.steps * whole:
+    seen = schedule.steps * whole
+    if count > seen:
         age = (times.max() - times) / max(1, int(times.max() - times.min()))
-        order = np.argsort(random.exponential(size=count) * 2.0 ** (age / HALVED))
-    starts = list(range(0, count, whole))[: schedule.steps]
+        keys = random.exponential(size=count) * np.exp2(age / HALVED)
+        first = np.argpartition(keys, seen)[:seen]
+        order = first[np.argsort(keys[first])]
+    else:
+        order = random.permutation(count)
+    starts = range(0, len(order), whole)
     parts = [order[start : start + whole][rank::ranks] for start in starts]
     return [part for part in parts if len(part)]
 

@@ -6,10 +6,11 @@ from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relbench_harness.baselines.rows import Ancestry, Content, Link, RowEncoder, module_name
+from relbench_harness.baselines.rows import GAPS, Ancestry, Content, Link, RowEncoder, TableEncoder, module_name
 from torch import Tensor
 
 from relbench_harness.data.database import Database
@@ -17,6 +18,7 @@ from relbench_harness.data.table import Table
 from relbench_harness.graph.attributes import Encoders
 
 ROWS, PARENTS = 8, 3
+FRIEND = ("people", "as of")
 
 
 def family(leader: list[int | None], group: list[int | None]) -> Database:
@@ -38,13 +40,14 @@ def test_every_place_names_the_parent_that_the_key_names(
     leader: list[int | None], group: list[int | None], asked: set[int], generations: int
 ) -> None:
     first = np.array(sorted(asked))
-    rows, places = Ancestry(family(leader, group)).close({"people": first}, generations, {})
+    rows, reach, places = Ancestry(family(leader, group)).close({"people": first}, generations, {})
 
     def named_by(people: set[int], key: list[int | None]) -> set[int]:
         return {up for person in people if (up := key[person]) is not None}
 
     near = set(asked)  # all whose parents are read
-    for _ in range(generations - 1):
+    for generation in range(generations - 1):
+        assert set(rows["people"][: reach[generation]["people"]].tolist()) == near
         near |= named_by(near, leader)
     assert rows["people"][: len(first)].tolist() == first.tolist()
     assert set(rows["people"].tolist()) == near | named_by(near, leader)
@@ -57,31 +60,67 @@ def test_every_place_names_the_parent_that_the_key_names(
 
 
 @settings(deadline=None, max_examples=50)
-@given(named(ROWS), named(PARENTS), st.sets(st.integers(0, ROWS - 1), min_size=1), st.integers(1, 3))
+@given(named(ROWS), named(PARENTS), named(ROWS), st.sets(st.integers(0, ROWS - 1), min_size=1), st.integers(1, 3))
 def test_every_row_hears_of_its_ancestors_whoever_else_is_read(
-    leader: list[int | None], group: list[int | None], asked: set[int], generations: int
+    leader: list[int | None], group: list[int | None], friend: list[int | None], asked: set[int], generations: int
 ) -> None:
+    """And sampled rows of what an as-of key finds, with its ancestors."""
     database = family(leader, group)
     encoders, ancestry = Encoders.fit(database, 0), Ancestry(database)
     attributes = encoders.encode(database)
     steady = {name: np.ones(len(layout.names("numbers")), np.bool_) for name, layout in encoders.layouts.items()}
     torch.manual_seed(0)
-    encoder = RowEncoder(encoders.layouts, steady, ancestry.parent, {}, {}, 4, generations)
+    encoder = RowEncoder(encoders.layouts, steady, ancestry.parent, {FRIEND: "people"}, {}, 4, generations)
+    torch.nn.init.normal_(encoder.weights[module_name(*FRIEND)].weight)  # type: ignore[arg-type]
     first = np.array(sorted(asked))
-    rows, places = ancestry.close({"people": first}, generations, {})
-    links = {key: Link.of(place, len(first) if key[0] == "people" else 0) for key, place in places.items()}
+    found = np.array([-1 if friend[person] is None else friend[person] for person in first], np.int64)
+    rows, reach, places = ancestry.close({"people": first}, generations, {FRIEND: ("people", found)})
+    links = {key: Link.of(place, [count.get(key[0], 0) for count in reach]) for key, place in places.items()}
     records = {name: attributes.take(name, found) for name, found in rows.items()}
-    _, told = encoder(Content(records, {"people": len(first)}, links, {}, {}))
+    gaps = torch.zeros(len(links[FRIEND].child), GAPS)
+    folds = {key: link for key, link in links.items() if key != FRIEND}
+    own, told = encoder(Content(records, reach, folds, {FRIEND: links[FRIEND]}, {FRIEND: gaps}))
 
     def by_hand(table: str, row: int, generation: int) -> Tensor:
-        state: Tensor = encoder.tables[module_name(table)](attributes.take(table, np.array([row])))
+        encode = encoder.tables[module_name(table)]
+        state: Tensor = encode.out(encode(attributes.take(table, np.array([row]))))  # type: ignore[operator]
         if table == "groups" or generation == 0:
             return state
-        for column, other, names in (("leader", "people", leader), ("group", "groups", group)):
+        named = [("leader", "people", leader), ("group", "groups", group)]
+        for column, other, names in [*named, (FRIEND[1], "people", friend)][: 3 if generation == generations else 2]:
             up = names[row]
             if up is not None:
                 state = state + encoder.weights[module_name("people", column)](by_hand(other, up, generation - 1))
         return torch.relu(state)
 
-    expected = torch.cat([by_hand("people", int(row), generations) for row in first])
-    assert torch.allclose(told["people"], expected, atol=1e-5)
+    for got, generation in ((own, 0), (told, generations)):
+        expected = torch.cat([by_hand("people", int(row), generation) for row in first])
+        assert torch.allclose(got["people"][: len(first)], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [4, 64])
+def test_codes_are_embeddings_however_many_there_are(channels: int) -> None:
+    """Few are multiplied as ones and zeros, many are looked up: a null, an unseen one and lists of several alike."""
+    rng = np.random.default_rng(0)
+    colour = pa.array([None, *rng.choice(["red", "blue", "green"], 39)])
+    tags = pa.array(
+        [None, [], *[list(rng.choice(["a", "b", "c", "d"], rng.integers(1, 4), replace=False)) for _ in range(38)]]
+    )
+    known = Database([Table("things", pa.table({"id": np.arange(40), "colour": colour, "tags": tags}), key="id")])
+    encoders = Encoders.fit(known, 0)
+    layout = encoders.layouts["things"]
+    assert layout.cardinalities and layout.sets
+    torch.manual_seed(0)
+    encoder = TableEncoder(layout, channels, np.ones(len(layout.names("numbers")), np.bool_))
+    packed = encoders.encode(known).take("things", np.arange(40))
+    packed[3, layout.slices["codes"]] = 1  # as a value that training did not have
+    row, weight = layout.unpack(packed), encoder.codes.weight  # type: ignore[union-attr]
+    assert (len(weight) > channels) == (channels == 4)
+    expected = torch.zeros(40, channels)
+    for at in range(40):
+        for place, code in enumerate([*row.codes[at].tolist(), *row.sets[at].tolist()]):
+            if place < row.codes.shape[1] or code:
+                expected[at] += weight[int(encoder.first[place]) + code]
+    torch.testing.assert_close(encoder(packed), encoder.shape(expected))
+    encoder(packed).sum().backward()
+    assert weight.grad is not None and not weight.grad[0].any()
