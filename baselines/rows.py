@@ -192,10 +192,10 @@ class TableEncoder(nn.Module):
         super().__init__()
         self.layout = layout
         self.steady: Tensor
-        self.register_buffer("steady", torch.from_numpy(steady), persistent=False)
+        self.register_buffer("steady", torch.from_numpy(np.flatnonzero(steady)), persistent=False)
         self.first: Tensor
         self.base = nn.Parameter(torch.zeros(channels))
-        width = 2 * int(steady.sum()) + len(layout.names("vectors"))
+        width = 2 * len(self.steady) + len(layout.names("vectors"))
         self.numbers = nn.Linear(width, channels, bias=False) if width else None
         columns = [*layout.cardinalities, *(size for count, size in layout.sets for _ in range(count))]
         # place 0 of the table of embeddings is for what a list does not hold
@@ -212,7 +212,7 @@ class TableEncoder(nn.Module):
         values, weights = [self.base.new_ones(len(packed), 1)], [self.base[:, None]]
         spread = None
         if self.numbers is not None:
-            numbers = row.numbers[:, self.steady]
+            numbers = row.numbers.index_select(1, self.steady)
             values += [numbers.nan_to_num(0.0), numbers.isnan().logical_not().float(), row.vectors.float()]
             weights.append(self.numbers.weight)
         if self.codes is not None:
