@@ -6,7 +6,7 @@ The parents of a row are older than it almost always, and then what a row and it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -51,7 +51,7 @@ class Link(NamedTuple):
     def within(self, generation: int) -> Link:
         """The pairs of rows at most so many generations from a sampled one."""
         pairs = self.reach[generation]
-        return Link(self.child[:pairs], self.parent[:pairs], self.reach)
+        return Link(self.child[:pairs], self.parent[:pairs], self.reach[: generation + 1])
 
 
 @dataclass(frozen=True)
@@ -263,13 +263,13 @@ class RowEncoder(nn.Module):
     def forward(self, content: Content) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Table → (rows, channels) of the sampled rows without parents, and with them."""
         last, links = self.generations - 1, {**content.folds, **content.beside}
-        inner = {table: encoder(content.records[table]) for table, encoder in self._tables(content.records)}
+        inner = {table: self._table(table)(packed) for table, packed in content.records.items()}
         # rows of these tables tell others what they have heard; of the rest, only sampled rows hear anything
         passing = {self.read_from[key] for key, link in links.items() if any(link.reach[:last])} & self.hearing
         far = {table: last if table in passing else 0 for table in inner}
         own = {
-            table: encoder.out(_first(inner[table], count))
-            for table, encoder in self._tables(inner)
+            table: self._table(table).out(_first(rows, count))
+            for table, rows in inner.items()
             if (count := content.reach[far[table]].get(table, 0))
         }
         # what hears nothing tells the same in every generation
@@ -291,8 +291,8 @@ class RowEncoder(nn.Module):
             state = told
         return own, state
 
-    def _tables(self, tables: Iterable[str]) -> Iterator[tuple[str, TableEncoder]]:
-        return ((table, cast(TableEncoder, self.tables[module_name(table)])) for table in tables)
+    def _table(self, name: str) -> TableEncoder:
+        return cast(TableEncoder, self.tables[module_name(name)])
 
     def _heard(
         self,
@@ -324,7 +324,7 @@ class RowEncoder(nn.Module):
         if table in self.hearing and table in state:
             rows, weight, bias = state[table], layer.weight, None
         else:  # two linear layers behind each other are one
-            out = cast(TableEncoder, self.tables[module_name(table)]).out
+            out = self._table(table).out
             rows, weight, bias = inner[table], layer.weight @ out.weight, layer.weight @ out.bias
         # by the way that multiplies fewer
         if len(chosen) < len(rows):
