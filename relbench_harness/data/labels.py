@@ -6,7 +6,7 @@ Hosted `{train,val,test}.parquet` are used where a task's folder has them, else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import sqlglot
 from numpy.typing import NDArray
 
 from relbench_harness.data.canonical import source_row_numbers
@@ -138,17 +139,44 @@ def sql_labels(task: Task, database: Database, timestamps: pd.DatetimeIndex) -> 
     return _label_table(task, rows, _source(task))
 
 
-def closing_labels(task: Task, database: Database, starts: pd.DatetimeIndex) -> Iterator[LabelTable]:
-    """The labels at each of `starts` as they were known the moment their window closed, one table per start.
+class Window(NamedTuple):
+    """A label window: it begins after `start`, and its label is made of rows older than `end` (nanoseconds)."""
 
-    Label s is made of rows older than s + Δ alone, so a question whose cut-off is s + Δ or later may see it.
+    start: int
+    end: int
+
+
+def window_labels(task: Task, database: Database, windows: Iterable[Window]) -> Iterator[tuple[Window, LabelTable]]:
+    """Each window with the labels that the task's SQL gives on the rows older than its end, those that are known.
+
+    The SQL may give no value where it lacks rows (a mean of nothing); such labels are left out.
     """
     sql = _label_sql(task)
     with CutQueries(database) as queries:
-        for start in starts:
-            stamp = _timestamps(pd.DatetimeIndex([start]))
-            rows = queries.run(sql, nanoseconds(start + task.horizon), stamp, _source(task))
-            yield _label_table(task, rows, _source(task))
+        for window in windows:
+            stamp = _timestamps(pd.DatetimeIndex([pd.Timestamp(window.start)]))
+            rows = queries.run(sql, window.end, stamp, _source(task))
+            yield window, _label_table(task, _known(task, rows), _source(task))
+
+
+def _known(task: Task, rows: pa.Table) -> pa.Table:
+    """`rows` whose target is neither null nor, for a number, NaN or infinite."""
+    if task.target not in rows.column_names:
+        return rows
+    target = rows.column(task.target)
+    known = pc.is_finite(target) if pa.types.is_floating(target.type) else pc.is_valid(target)
+    return rows.filter(pc.fill_null(known, False))
+
+
+def tables_read(task: Task, database: Database) -> frozenset[str]:
+    """The tables with a time that the task's SQL reads: all there are, where the SQL cannot be parsed or names none."""
+    timed = {name for name, table in database.items() if table.times is not None}
+    try:
+        parsed = sqlglot.parse_one(task.sql or "", dialect="duckdb")
+        named = {table.name.casefold() for table in parsed.find_all(sqlglot.exp.Table)}
+    except sqlglot.errors.SqlglotError:
+        named = set()
+    return frozenset({name for name in timed if name.casefold() in named} or timed)
 
 
 def _label_sql(task: Task) -> str:
