@@ -17,7 +17,7 @@ from relbench_harness.authoring.leakage import database_leaks, task_leaks
 from relbench_harness.authoring.schema_diagram import schema_svg
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset, open_dataset
-from relbench_harness.data.labels import SPLITS, Cuts, LabelTable, Split
+from relbench_harness.data.labels import SPLITS, Cuts, EmptySplitError, LabelTable, Split
 from relbench_harness.errors import InputError
 
 
@@ -95,7 +95,7 @@ class _Checking:
             try:
                 tables[split] = self.dataset.labels(task, split)
             except InputError as error:
-                kind = "split" if "is empty" in str(error) else "sql"
+                kind = "split" if isinstance(error, EmptySplitError) else "sql"
                 yield Finding(kind, name, f"split {split}: {error}")
         if len(tables) < len(SPLITS):
             return

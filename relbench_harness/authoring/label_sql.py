@@ -37,12 +37,18 @@ SUMMED = {"COUNT", "COUNT_DISTINCT", "SUM"}
 
 @dataclass(frozen=True)
 class Joined:
-    """The rows an aggregate reads: FROM clause, the entity each row belongs to, and the aliases of the joined tables."""
+    """The rows an aggregate reads: FROM clause, the entity each row belongs to, and the aliases of the joined tables.
+
+    `many`: whether a row may meet an entity more than once; `time`, `place`: the SQL of a row's time and
+    of its place in canonical order.
+    """
 
     lines: tuple[str, ...]
     entity: str
     aliases: Mapping[str, str]
     many: bool
+    time: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,11 +190,24 @@ class Compiler:
         time = self._time(part, table, aliases, path)
         start, end = self._interval(part.start, False), self._interval(part.end, target)
         window = f"{time} > s.timestamp{start} AND {time} <= s.timestamp{end}"
+        source, place = self._placed(part, table)
         if time.startswith("r."):
-            lines = ("FROM timestamps s", f"JOIN {identifier(table)} r ON {window}", *joins)
+            lines = ("FROM timestamps s", f"JOIN {source} r ON {window}", *joins)
         else:
-            lines = (f"FROM {identifier(table)} r", *joins, f"JOIN timestamps s ON {window}")
-        return Joined(lines, entity, aliases, any(not step.up for step in path))
+            lines = (f"FROM {source} r", *joins, f"JOIN timestamps s ON {window}")
+        return Joined(lines, entity, aliases, any(not step.up for step in path), time, place)
+
+    def _placed(self, part: Aggregate, table: str) -> tuple[str, str]:
+        """The SQL of `table` as alias r, and of a row's place in canonical order where FIRST or LAST needs it."""
+        key = self.tables[table].pkey
+        if part.function not in ("FIRST", "LAST"):
+            return identifier(table), ""
+        if key is not None:
+            return identifier(table), f"r.{identifier(key)}"
+        place = "place"
+        while place.lower() in {name.lower() for name in self.columns[table]}:
+            place += "_"
+        return f"(SELECT *, row_number() OVER () AS {place} FROM {identifier(table)})", f"r.{place}"
 
     def _key(self, table: str) -> str:
         return self.tables[table].pkey or ""
@@ -244,8 +263,8 @@ class Compiler:
             return f"{part.function.removesuffix('_DISTINCT')}(DISTINCT {inner})"
         if part.function in ("FIRST", "LAST"):
             chooser = "arg_min" if part.function == "FIRST" else "arg_max"
-            time = self._time(part, table, rows.aliases, self.path(part, table))
-            return f"{chooser}({inner}, {time})"
+            # rows of one time are told apart by their place in canonical order
+            return f"{chooser}({inner}, ({rows.time}, {rows.place}))"
         return f"{part.function}({inner})"
 
     def _inner(self, column: Column, rows: Joined) -> str:
@@ -305,6 +324,9 @@ def _operation(expression: Operation, parts: list[str]) -> str:
         return f"{wrapped[0]} {'NOT ' if operator == 'not_like' else ''}LIKE {parts[1]}"
     if operator in _PATTERNS:
         return f"{_PATTERNS[operator]}({parts[0]}, {parts[1]})"
+    if operator == "/":
+        # a ratio over nobody has no value, rather than NaN or infinity
+        return f"{wrapped[0]} / NULLIF({parts[1]}, 0)"
     return f" {operator} ".join(wrapped)
 
 
