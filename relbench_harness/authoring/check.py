@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from relbench_harness.authoring.check_report import Report
 from relbench_harness.authoring.dataset_summary import TaskSummary, table_summaries, task_summary
 from relbench_harness.authoring.findings import Finding, with_known
+from relbench_harness.authoring.future_columns import future_columns
 from relbench_harness.authoring.integrity import integrity
 from relbench_harness.authoring.label_checks import hosted_findings, split_findings, window_findings
 from relbench_harness.authoring.leakage import database_leaks, task_leaks
@@ -80,6 +81,7 @@ class _Checking:
         if cuts is None:
             return
         yield from database_leaks(self.database, cuts.val)
+        yield from future_columns(self.database, cuts.val)
         for name in self.names:
             yield from self._task(name)
 
