@@ -20,6 +20,7 @@ class Described:
         keys: The columns of each table's key at the source.
         inherited: The foreign key by which a table took its parent's time.
         evidence: Why, by (table, "key" | "time" | foreign-key column).
+        choices: What the import was told (`wanted.recorded`).
     """
 
     name: str
@@ -31,6 +32,7 @@ class Described:
     evidence: Mapping[tuple[str, str], str]
     open: list[Proposal]
     notes: list[str]
+    choices: Mapping[str, Any]
 
 
 def manifest_text(described: Described, previous: Mapping[str, Any] | None = None) -> str:
@@ -98,6 +100,8 @@ def _origin(described: Described) -> list[str]:
     keys = {name: list(key) for name, key in described.keys.items() if key != (described.written[name].spec.pkey,)}
     references = {n: {c: list(of) for c, of in w.columns_of.items()} for n, w in described.written.items() if w.columns_of}
     origin: dict[str, Any] = {"source": described.source}
+    if described.choices:
+        origin["choices"] = dict(described.choices)
     if keys:
         origin["keys"] = keys
     if references:

@@ -28,28 +28,10 @@ from relbench_harness.authoring.proposals import Proposal, key_proposal, referen
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
 from relbench_harness.authoring.staging import Progress, Staged, stage
+from relbench_harness.authoring.wanted import Wanted, recorded, remembered
 from relbench_harness.errors import InputError, nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the user says beyond the source.
-
-    Attributes:
-        take_all: Take proposals that are not sure, too.
-        again: Import anew with the keys and times of the manifest that is there.
-        tables: Only these tables; all where empty.
-        times: Table → its time column, or None for none.
-        zone: The time zone of times that carry none.
-    """
-
-    take_all: bool = False
-    again: bool = False
-    tables: tuple[str, ...] = ()
-    times: Mapping[str, str | None] = field(default_factory=dict)
-    zone: str = "UTC"
 
 
 @dataclass
@@ -71,23 +53,43 @@ def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progre
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name for a dataset: letters, digits, '.', '_' and '-' make one")
-    try:
-        pd.Timestamp(0, tz=wanted.zone)
-    except Exception:
-        raise InputError(
-            f"no time zone {wanted.zone!r}; names are those of the IANA database, such as Europe/London"
-        ) from None
     target = out / name
     if target.exists() and not wanted.again:
         raise InputError(
             f"{target} is there already; choose another name, or --again imports with its manifest's decisions"
         )
-    if wanted.again and not (target / "manifest.yaml").is_file():
-        raise InputError(f"{target} has no manifest to import again by")
+    previous = _previous(target) if wanted.again else None
+    told, wanted = wanted, remembered(wanted, (previous or {}).get("origin", {}).get("choices"))
+    _check_zone(wanted.zone_name)
     source = open_source(uri)
     out.mkdir(parents=True, exist_ok=True)
     with _whole(out, target) as folder, tempfile.TemporaryDirectory(prefix=f".{name}-staging-", dir=out) as scratch:
-        return _Import(name, source, wanted, Path(scratch), target).run(folder, progress)
+        return _Import(name, source, wanted, told, Path(scratch), target, previous).run(folder, progress)
+
+
+def _check_zone(zone: str) -> None:
+    try:
+        pd.Timestamp(0, tz=zone)
+    except Exception:
+        raise InputError(f"no time zone {zone!r}; names are those of the IANA database, such as Europe/London") from None
+
+
+def _previous(target: Path) -> dict[str, Any]:
+    """The manifest that an import is repeated by."""
+    path = target / "manifest.yaml"
+    if not path.is_file():
+        raise InputError(f"{target} has no manifest to import again by")
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(loaded, dict):
+        raise InputError(f"{path} is no mapping of keys to values")
+    for key in ("tables", "origin"):
+        if not isinstance(loaded.setdefault(key, {}) or {}, dict):
+            raise InputError(f"{path}: {key!r} is no mapping")
+        loaded[key] = loaded[key] or {}
+    return loaded
 
 
 @contextmanager
@@ -112,11 +114,21 @@ def _whole(out: Path, target: Path) -> Iterator[Path]:
 
 @dataclass
 class _Import:
+    """One import.
+
+    Attributes:
+        wanted: What the manifest's choices and this call say together.
+        told: What this call alone says: it goes before the manifest's tables.
+        previous: The manifest to import again by, None for a first import.
+    """
+
     name: str
     source: Source
     wanted: Wanted
+    told: Wanted
     scratch: Path
     target: Path
+    previous: dict[str, Any] | None
     notes: list[str] = field(default_factory=list)
     open: list[Proposal] = field(default_factory=list)
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -128,8 +140,8 @@ class _Import:
         try:
             for name, one in staged.items():
                 bench.view(name, one.path)
-            previous = self._previous()
-            decisions = decided(previous, staged) if previous else self._decide(tables, staged, bench)
+            previous = self.previous
+            decisions = decided(previous, staged) if previous is not None else self._decide(tables, staged, bench)
             self._inherit_times(previous, staged, decisions, bench)
             numbering = Numbering(bench, staged, decisions, self.source.ordered)
             written = {}
@@ -142,7 +154,16 @@ class _Import:
         self._note_losses(staged, written)
         keys = {name: d.key for name, d in decisions.items() if d.key}
         described = Described(
-            self.name, self.source.label, written, keys, self.inherited, cuts, self.evidence, self.open, self.notes
+            self.name,
+            self.source.label,
+            written,
+            keys,
+            self.inherited,
+            cuts,
+            self.evidence,
+            self.open,
+            self.notes,
+            recorded(self.wanted),
         )
         (folder / "manifest.yaml").write_text(manifest_text(described, previous), encoding="utf-8")
         return Imported(self.target, written, cuts, self.open, self.notes)
@@ -158,18 +179,10 @@ class _Import:
             chosen = {n: t for n, t in tables.items() if not self.wanted.tables or n in self.wanted.tables}
             _check_table_names(chosen)
             staged = {
-                name: stage(name, reading.batches(name), self.scratch / f"{index}.parquet", progress, self.wanted.zone)
+                name: stage(name, reading.batches(name), self.scratch / f"{index}.parquet", progress, self.wanted.zone_name)
                 for index, name in enumerate(chosen)
             }
         return chosen, staged
-
-    def _previous(self) -> dict[str, Any] | None:
-        if not self.wanted.again:
-            return None
-        loaded = yaml.safe_load((self.target / "manifest.yaml").read_text())
-        if not isinstance(loaded, dict):
-            raise InputError(f"{self.target / 'manifest.yaml'} is no mapping of keys to values")
-        return loaded
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
