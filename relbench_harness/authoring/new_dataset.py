@@ -22,6 +22,7 @@ from relbench_harness.authoring.again import check_tasks, keep_others, manifest_
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
 from relbench_harness.authoring.decided import decided
+from relbench_harness.authoring.declared import spelled
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender
 from relbench_harness.authoring.manifest_comments import Comments, comments
@@ -139,6 +140,7 @@ class _Import:
 
     def run(self, folder: Path, progress: Progress) -> Imported:
         tables, staged = self._stage(progress)
+        tables = spelled(tables, {name: one.schema.names for name, one in staged.items()})
         bench = Workbench(self.scratch)
         try:
             for name, one in staged.items():
