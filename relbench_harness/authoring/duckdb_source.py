@@ -14,7 +14,9 @@ from relbench_harness.authoring.identifiers import quoted
 from relbench_harness.authoring.sources import Reading, Reference, SourceTable
 from relbench_harness.errors import InputError
 
-_NESTED = ("STRUCT", "MAP", "UNION", "JSON", "INTERVAL", "TIME", "UUID", "BIT", "VARIANT")
+_NESTED = ("STRUCT", "MAP", "UNION", "JSON", "INTERVAL", "TIME", "UUID", "BIT", "VARIANT", "BIGNUM")
+_LONG = ("HUGEINT", "UHUGEINT")
+"""Whole numbers of 39 digits, which the decimals of Arrow that DuckDB hands them out as cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class DuckDBSource:
         except duckdb.Error as error:
             raise InputError(f"{self.path} cannot be opened: {' '.join(str(error).split())[:300]}") from None
         with connection:
+            # a time with a zone inside a nested value is written as text in the session's zone
+            connection.execute("SET TimeZone = 'UTC'")
             yield _Open(connection)
 
 
@@ -63,9 +67,15 @@ class _Open:
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         described = self.connection.execute(f"DESCRIBE {quoted(table)}").fetchall()
         columns = ", ".join(
-            f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_nested(kind) else quoted(n) for n, kind, *_ in described
+            f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_nested(kind) or kind in _LONG else quoted(n)
+            for n, kind, *_ in described
         )
-        yield from self.connection.sql(f"SELECT {columns} FROM {quoted(table)}").to_arrow_reader(100_000)
+        long = [place for place, (_, kind, *_) in enumerate(described) if kind in _LONG]
+        for batch in self.connection.sql(f"SELECT {columns} FROM {quoted(table)}").to_arrow_reader(100_000):
+            for place in long:
+                exact = batch.column(place).cast(pa.decimal256(39, 0))
+                batch = batch.set_column(place, batch.schema.names[place], exact)
+            yield batch
 
 
 def _is_nested(kind: str) -> bool:

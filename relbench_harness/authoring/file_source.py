@@ -100,6 +100,7 @@ def _parquet(table: str, paths: list[Path]) -> Iterator[pa.RecordBatch]:
 def _csv(path: Path) -> Iterator[pa.RecordBatch]:
     """The rows of a CSV file, its types read off all of it; keys with leading zeros stay text."""
     with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
         options = "header=true, sample_size=-1, null_padding=false"
         try:
             kinds = _kinds(connection, path, options)

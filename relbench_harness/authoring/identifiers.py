@@ -7,6 +7,9 @@ from functools import cache
 
 import duckdb
 
+from relbench_harness.data.query import free as free
+from relbench_harness.data.query import quoted as quoted
+
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -16,11 +19,6 @@ def _reserved() -> frozenset[str]:
         sql = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
         rows = connection.execute(sql).fetchall()
     return frozenset(str(row[0]).lower() for row in rows)
-
-
-def quoted(name: str) -> str:
-    """`name` between double quotes, those within it doubled."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def identifier(name: str) -> str:

@@ -134,10 +134,23 @@ class _Reflected:
         references = tuple(
             Reference(tuple(f["constrained_columns"]), f["referred_table"], tuple(f["referred_columns"]))
             for f in inspector.get_foreign_keys(name, schema)
-            if f["referred_table"] in known and f["referred_schema"] in (None, schema)
+            if f["referred_table"].lower() in {n.lower() for n in known} and f["referred_schema"] in (None, schema)
         )
         moments = frozenset(c for c, kind in self.kinds(name) if isinstance(kind, sa.Date | sa.DateTime))
         return SourceTable(name, key, references, moments=moments)
+
+    def keyed(self, table: str) -> set[str]:
+        """The columns of `table` that are part of a declared key or that a foreign key refers to, in lower case."""
+        inspector, schema = self.inspector, self.schema
+        found = set(inspector.get_pk_constraint(table, schema)["constrained_columns"])
+        for constraint in inspector.get_unique_constraints(table, schema):
+            found |= set(constraint["column_names"])
+        for index in inspector.get_indexes(table, schema):
+            # a foreign key may refer to what a unique index alone keeps unique
+            found |= {c for c in index["column_names"] if c is not None} if index["unique"] else set()
+        for reference in inspector.get_foreign_keys(table, schema):
+            found |= set(reference["constrained_columns"])
+        return {c.lower() for c in found}
 
     def kinds(self, table: str) -> list[tuple[str, Any]]:
         return [(str(c["name"]), c["type"]) for c in self.inspector.get_columns(table, self.schema)]
@@ -156,26 +169,63 @@ class _Postgres(_Reflected):
         connection = dbapi.connect(make_conninfo(**{**parts, **self.source.url.query}))
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            # what is written as text (a time in JSON, a range, an interval) reads the same whatever the environment says
+            for setting in ("TimeZone = 'UTC'", "DateStyle = 'ISO, YMD'", "IntervalStyle = 'postgres'"):
+                cursor.execute(f"SET {setting}")
         return connection
 
-    def _column(self, name: str, kind: Any) -> str:
+    def _column(self, name: str, kind: Any, exact: pa.DataType | None) -> str:
+        """The expression that a column is read by.
+
+        Args:
+            exact: The decimal that holds the column's numbers where they must keep every digit: it is read as text then.
+        """
         quoted = self.quote(name)
+        if exact is not None:
+            return f"CAST(NULLIF({quoted}, 'NaN') AS {'bigint' if pa.types.is_integer(exact) else 'text'}) AS {quoted}"
         if isinstance(kind, sa.Numeric) and not isinstance(kind, sa.Float):
-            whole = kind.scale == 0 and kind.precision is not None and kind.precision <= 18
-            return f"CAST({quoted} AS {'bigint' if whole else 'double precision'}) AS {quoted}"
+            return f"CAST({quoted} AS double precision) AS {quoted}"
+        if isinstance(kind, postgresql.MONEY):
+            return f"CAST(CAST({quoted} AS numeric) AS double precision) AS {quoted}"
         item = kind.item_type if isinstance(kind, postgresql.ARRAY) else kind
         plain = (sa.Integer, sa.Float, sa.Boolean, sa.Date, sa.DateTime, sa.LargeBinary, sa.Text)
         if isinstance(item, plain) or (isinstance(item, sa.String) and type(item) in (sa.String, sa.VARCHAR, sa.TEXT)):
             return quoted
         return f"CAST({quoted} AS text) AS {quoted}"
 
+    def _exact(self, cursor: Any, table: str) -> dict[str, pa.DataType]:
+        """Column → the type that keeps its numbers exactly: keys of any precision, and all whole numbers."""
+        keyed, found = self.keyed(table), {}
+        for name, kind in self.kinds(table):
+            if not isinstance(kind, sa.Numeric) or isinstance(kind, sa.Float):
+                continue
+            precision, scale = kind.precision, kind.scale or 0
+            if precision is None or scale < 0:
+                quoted = self.quote(name)
+                cursor.execute(
+                    f"SELECT max(scale(trim_scale({quoted}))), max(length(trunc(abs({quoted}))::text)), "
+                    f"bool_or({quoted} IN ('NaN', 'Infinity', '-Infinity')) FROM {self.named(table)}"
+                )
+                digits, whole, odd = cursor.fetchone()
+                if odd or whole is None:
+                    continue
+                precision, scale = max(whole + digits, 1), digits
+            kept = _decimal(precision, scale, name.lower() in keyed)
+            if kept is not None:
+                found[name] = kept
+        return found
+
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
-        columns = ", ".join(self._column(name, kind) for name, kind in self.kinds(table))
         with self.connection.cursor() as cursor:
+            exact = self._exact(cursor, table)
+            columns = ", ".join(self._column(name, kind, exact.get(name)) for name, kind in self.kinds(table))
             cursor.execute(f"SELECT {columns} FROM {self.named(table)}")
             reader = cursor.fetch_record_batch()
-            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
-            yield from reader
+            schema = pa.schema([f.with_type(exact.get(f.name, f.type)) for f in reader.schema])
+            yield pa.RecordBatch.from_pylist([], schema=schema)
+            for batch in reader:
+                arrays = [_number(v, f.type) for v, f in zip(batch.columns, schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 class _SQLite(_Reflected):
@@ -240,7 +290,8 @@ class _MySQL(_Reflected):
         from pymysql.cursors import SSCursor
 
         kinds = self.kinds(table)
-        schema = pa.schema([(name, _arrow(kind)) for name, kind in kinds])
+        keyed = self.keyed(table)
+        schema = pa.schema([(name, _arrow(kind, name.lower() in keyed)) for name, kind in kinds])
         readers = [_reader(field.type) for field in schema]
         yield pa.RecordBatch.from_pylist([], schema=schema)
         columns = ", ".join(self.quote(name) for name, _ in kinds)
@@ -254,16 +305,36 @@ class _MySQL(_Reflected):
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _arrow(kind: Any) -> pa.DataType:
-    """The Arrow type of a MySQL column."""
+def _decimal(precision: int, scale: int, keyed: bool) -> pa.DataType | None:
+    """The type that keeps numbers of so many digits exactly; None for fractions that are no key, and beyond 76 digits."""
+    if scale and not keyed:
+        return None
+    if not scale and precision <= 18:
+        return pa.int64()
+    if precision <= 38:
+        return pa.decimal128(precision, scale)
+    return pa.decimal256(precision, scale) if precision <= 76 else None
+
+
+def _number(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Numbers that came as text as exact decimals."""
+    return values.cast(kind) if pa.types.is_decimal(kind) and pa.types.is_string(values.type) else values
+
+
+def _arrow(kind: Any, keyed: bool) -> pa.DataType:
+    """The Arrow type of a MySQL column; `keyed` where it is part of a declared key."""
     if isinstance(kind, sa.Boolean | sa.Integer):
         return pa.uint64() if getattr(kind, "unsigned", False) and isinstance(kind, sa.BigInteger) else pa.int64()
     if isinstance(kind, sa.Float):
         return pa.float64()
     if isinstance(kind, sa.Numeric):
-        whole = kind.scale == 0 and (kind.precision or 99) <= 18
-        return pa.int64() if whole else pa.float64()
-    if isinstance(kind, sa.DateTime | sa.Date):
+        return _decimal(kind.precision or 10, kind.scale or 0, keyed) or pa.float64()
+    if isinstance(kind, sa.Date):
+        return pa.date32()
+    if isinstance(kind, sa.TIMESTAMP):
+        # an instant, which the session shows in UTC; a DATETIME lies in no zone
+        return pa.timestamp("us", tz="UTC")
+    if isinstance(kind, sa.DateTime):
         return pa.timestamp("us")
     if isinstance(kind, sa.types._Binary | mysql.BIT):
         return pa.binary()
@@ -275,8 +346,12 @@ def _reader(kind: pa.DataType) -> Callable[[Any], Any] | None:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         cast = float if pa.types.is_floating(kind) else int
         return lambda v: cast(v) if isinstance(v, decimal.Decimal) else v
+    if pa.types.is_decimal(kind):
+        return None
     if pa.types.is_timestamp(kind):
         return _moment
+    if pa.types.is_date(kind):
+        return lambda v: v if isinstance(v, datetime.date) else None
     return (lambda v: v if v is None or isinstance(v, str) else str(v)) if pa.types.is_string(kind) else None
 
 
