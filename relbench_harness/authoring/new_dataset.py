@@ -281,7 +281,7 @@ class _Import:
         decisions: Mapping[str, Decision],
         bench: Workbench,
     ) -> None:
-        """Tables without a time take that of the one parent that has one; so do their own children in turn.
+        """Tables without a time take that of the one parent that created their rows; so do their own children in turn.
 
         Args:
             lent: The references by which the manifest says that times were taken; None where that is still to be found.
@@ -289,16 +289,24 @@ class _Import:
         waiting = [n for n, d in decisions.items() if d.time is None and n not in self.told.times]
         waiting = [n for n in waiting if lent is None or n in lent]
         while waiting:
-            found = {n: lender(n, decisions) if lent is None else lent[n] for n in waiting}
-            ready = {n: r for n, r in found.items() if r is not None and decisions[r.parent].time is not None}
-            for name, reference in ready.items():
+            found = {n: lender(n, staged, decisions, bench) if lent is None else (lent[n], "") for n in waiting}
+            ready = {n: one for n, one in found.items() if one is not None and decisions[one[0].parent].time is not None}
+            for name, (reference, said) in ready.items():
                 inherit(name, reference, staged, decisions, bench)
                 self.inherited[name] = ", ".join(reference.columns)
-                self.evidence[name, "time"] = f"taken from {reference.parent}: the table has none of its own"
+                if said:
+                    self.evidence[name, "time"] = f"taken from {reference.parent}: {said}"
                 waiting.remove(name)
                 self.open = [p for p in self.open if (p.role, p.table) != ("time", name)]
             if not ready:
-                return
+                break
+        for name, decision in decisions.items():
+            timed = sorted({r.parent for r in decision.references if decisions[r.parent].time is not None})
+            if decision.time is None and timed:
+                self.notes.append(
+                    f"{name}: it has no time, so all its rows are visible from the start; they are not created with rows of "
+                    f"{', '.join(timed)}"
+                )
 
     def _cuts(self, written: Mapping[str, Written], folder: Path) -> CutPoints:
         """The manifest's own cut points in figures; proposed ones where it has none."""
