@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +13,16 @@ import pyarrow as pa
 from relbench_harness.authoring.identifiers import quoted, text
 from relbench_harness.authoring.staging import Staged
 
-_MOMENT = r"^\s*\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?\s*$"
-
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """Counts of one column; `moments` is how many of its texts read as dates or times."""
+    """Counts of one column."""
 
     name: str
     type: pa.DataType
     rows: int
     missing: int
     distinct: int
-    moments: int = 0
 
     @property
     def present(self) -> int:
@@ -40,29 +38,35 @@ class ColumnProfile:
         """`whole`, `text`, `time`, `number`, `flag` or `other`: what it can serve as."""
         if pa.types.is_boolean(self.type):
             return "flag"
-        if pa.types.is_integer(self.type):
+        if pa.types.is_integer(self.type) or (pa.types.is_decimal(self.type) and self.type.scale == 0):
             return "whole"
         if pa.types.is_timestamp(self.type):
             return "time"
         if pa.types.is_string(self.type):
             return "text"
-        return "number" if pa.types.is_floating(self.type) else "other"
+        return "number" if pa.types.is_floating(self.type) or pa.types.is_decimal(self.type) else "other"
 
 
 class Workbench:
-    """DuckDB over staged tables, within a bound of memory."""
+    """DuckDB over staged tables, each a view of its own name, within a bound of memory.
+
+    Nothing else stands in its main schema but what `Numbering` names by `free`.
+    """
 
     def __init__(self, folder: Path, memory: str = "768MB", threads: int = 2) -> None:
         spill = folder / "spill"
         self.connection = duckdb.connect()
+        self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute(f"SET memory_limit = {text(memory)}")
         self.connection.execute(f"SET temp_directory = {text(str(spill))}")
         self.connection.execute(f"SET threads = {int(threads)}")
         self.connection.execute("SET enable_progress_bar = false")
 
     def view(self, name: str, path: Path) -> None:
-        """`path` under `name`, its rows numbered by the column file_row_number."""
-        rows = f"read_parquet({text(str(path))}, file_row_number = true)"
+        """The Parquet file `path` under `name`."""
+        # the path of a file is no pattern, and what stands in it is no column
+        literal = re.sub(r"([*?\[])", r"[\1]", str(path))
+        rows = f"read_parquet({text(literal)}, hive_partitioning = false)"
         self.connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM {rows}")
 
     def row(self, sql: str) -> tuple[object, ...]:
@@ -85,16 +89,12 @@ class Workbench:
         for field in staged.schema:
             name = quoted(field.name)
             parts.append(f"count({name}), approx_count_distinct({name})")
-            is_text = pa.types.is_string(field.type)
-            parts.append(f"count(*) FILTER (regexp_matches({name}, {text(_MOMENT)}))" if is_text else "0")
         counts = self.row(f"SELECT {', '.join(parts)} FROM {quoted(view)}")
         profiles = {}
         for index, field in enumerate(staged.schema):
-            present, distinct, moments = (int(v) for v in counts[index * 3 : index * 3 + 3])  # type: ignore[call-overload]
+            present, distinct = (int(v) for v in counts[index * 2 : index * 2 + 2])  # type: ignore[call-overload]
             if not keyed and present == staged.rows and (distinct > 0.8 * staged.rows or staged.rows <= 50_000):
                 # only a column that may be a key is worth the exact count
                 distinct = self.distinct(view, [field.name])
-            profiles[field.name] = ColumnProfile(
-                field.name, field.type, staged.rows, staged.rows - present, distinct, moments
-            )
+            profiles[field.name] = ColumnProfile(field.name, field.type, staged.rows, staged.rows - present, distinct)
         return profiles

@@ -38,7 +38,7 @@ def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
     new.add_argument(
         "--time", action="append", default=[], metavar="TABLE=COLUMN", help="a table's time; none: it has none"
     )
-    new.add_argument("--timezone", default="UTC", metavar="ZONE", help="the zone of times that carry none")
+    new.add_argument("--timezone", metavar="ZONE", help="the zone of times that carry none (default: UTC)")
     new.set_defaults(act=_new_dataset)
 
     check = commands.add_parser("check", help="look for errors and leaks in a dataset and its tasks")
@@ -82,7 +82,8 @@ def datasets_folder() -> Path:
 
 
 def _new_dataset(arguments: argparse.Namespace) -> int:
-    from relbench_harness.authoring.new_dataset import Wanted, new_dataset
+    from relbench_harness.authoring.new_dataset import new_dataset
+    from relbench_harness.authoring.wanted import Wanted
 
     times: dict[str, str | None] = {}
     for part in arguments.time:

@@ -1,8 +1,8 @@
-"""Decisions read back from a manifest that a user has edited, for importing again by them."""
+"""Decisions read back from a manifest, which a user may have edited, for importing again by them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,50 +13,110 @@ from relbench_harness.authoring.staging import Staged
 from relbench_harness.errors import InputError, nearest
 
 
-def decided(manifest: Mapping[str, Any], staged: Mapping[str, Staged]) -> dict[str, Decision]:
-    """The decision on each staged table, as the manifest's `tables` and `origin` sections say.
+def decided(
+    manifest: Mapping[str, Any], staged: Mapping[str, Staged], times: Mapping[str, str | None], only: Sequence[str] = ()
+) -> tuple[dict[str, Decision], dict[str, Reference]]:
+    """The decision on each staged table, as the manifest's `tables` and `origin` sections say, and who lends its time.
 
-    `origin.keys` and `origin.references` name the source's columns where a key of several columns became one.
+    An entry of `tables` that names columns of the source is taken as it stands; a name that an import made (a key of several
+    columns, an inherited time) is looked up in `origin`.
+
+    Args:
+        times: Table → its time column, or None for none, told now: it goes before the manifest.
+        only: The tables that are imported, all where empty; a declared table that is missing otherwise is an error.
+
+    Returns:
+        Decisions by table, and for each table with an inherited time the reference to the parent that lends it.
     """
     tables: dict[str, Any] = manifest.get("tables") or {}
     origin: dict[str, Any] = manifest.get("origin") or {}
-    decisions = {}
     for name in staged:
         if name not in tables:
             raise InputError(f"the manifest does not declare table {name!r}; {nearest(name, tables)}")
-        decisions[name] = Decision(key=_key(name, tables, origin))
+    for name in tables:
+        if name not in staged and (not only or name in only):
+            raise InputError(f"the manifest declares table {name!r}, which the source lacks; {nearest(name, staged)}")
+    entries = {name: _entry(name, tables[name]) for name in staged}
+    decisions = {name: Decision(_key(name, entries[name], origin, staged[name])) for name in staged}
+    lent = {}
     for name, decision in decisions.items():
-        entry = tables[name] or {}
-        columns = staged[name].schema.names
-        # a time that was taken from a parent is no column of the source, and is taken again
-        decision.time = None if name in (origin.get("times") or {}) else entry.get("time_col")
-        named = [*decision.key, *([decision.time] if decision.time else [])]
-        for column, parent in (entry.get("fkeys") or {}).items():
-            if parent not in decisions:
-                raise InputError(
-                    f"{name}.{column} refers to table {parent!r}, which is not imported; {nearest(parent, decisions)}"
-                )
-            if not decisions[parent].key:
-                raise InputError(f"{name}.{column} refers to table {parent!r}, which has no primary key")
-            own = tuple((origin.get("references") or {}).get(name, {}).get(column) or [column])
-            decision.references.append(Reference(own, parent, decisions[parent].key))
-            if len(own) != len(decisions[parent].key):
-                raise InputError(
-                    f"{name}.{column} has {len(own)} columns, the key of {parent!r} {len(decisions[parent].key)}"
-                )
-            named += own
-        for column in named:
-            if column not in columns:
-                raise InputError(f"table {name!r} has no column {column!r}; {nearest(column, columns)}")
-        if decision.time is not None and pa.types.is_string(staged[name].schema.field(decision.time).type):
-            decision.moments.add(decision.time)
-    return decisions
+        for column, parent in (entries[name].get("fkeys") or {}).items():
+            decision.references.append(_reference(name, str(column), str(parent), origin, decisions, staged))
+        if name in times:
+            column = times[name]
+        else:
+            column = entries[name].get("time_col")
+            lender = _lender(name, column, origin, decision, staged[name])
+            if lender is not None:
+                lent[name] = lender
+                continue
+        decision.time = None if column is None else _time(name, column, staged[name])
+    return decisions, lent
 
 
-def _key(name: str, tables: Mapping[str, Any], origin: Mapping[str, Any]) -> tuple[str, ...]:
-    key = (tables[name] or {}).get("pkey")
+def _entry(name: str, entry: object) -> Mapping[str, Any]:
+    if entry is not None and not isinstance(entry, Mapping):
+        raise InputError(f"the manifest's entry of table {name!r} is no mapping")
+    return entry or {}
+
+
+def _present(name: str, columns: Sequence[str], staged: Staged) -> tuple[str, ...]:
+    for column in columns:
+        if column not in staged.schema.names:
+            raise InputError(f"table {name!r} has no column {column!r}; {nearest(column, staged.schema.names)}")
+    return tuple(columns)
+
+
+def _key(name: str, entry: Mapping[str, Any], origin: Mapping[str, Any], staged: Staged) -> tuple[str, ...]:
+    key = entry.get("pkey")
     if key is None:
         return ()
     if isinstance(key, list):
-        return tuple(str(column) for column in key)
-    return tuple((origin.get("keys") or {}).get(name) or [key])
+        return _present(name, [str(column) for column in key], staged)
+    if key in staged.schema.names:
+        return (str(key),)
+    return _present(name, [str(c) for c in (origin.get("keys") or {}).get(name) or [key]], staged)
+
+
+def _reference(
+    name: str,
+    column: str,
+    parent: str,
+    origin: Mapping[str, Any],
+    decisions: Mapping[str, Decision],
+    staged: Mapping[str, Staged],
+) -> Reference:
+    """The foreign key `name`.`column`: its columns at the source, and those of the parent that they name."""
+    if parent not in decisions:
+        raise InputError(f"{name}.{column} refers to table {parent!r}, which is not imported; {nearest(parent, decisions)}")
+    said = (origin.get("references") or {}).get(name, {}).get(column)
+    # folders of an earlier version list the columns alone
+    said = {"columns": said} if isinstance(said, list) else dict(said or {})
+    own = tuple(str(c) for c in said.get("columns") or [column])
+    theirs = tuple(str(c) for c in said.get("parent_columns") or ()) if said.get("parent", parent) == parent else ()
+    theirs = theirs or decisions[parent].key
+    if not theirs:
+        raise InputError(f"{name}.{column} refers to table {parent!r}, which has no primary key")
+    _present(name, own, staged[name])
+    _present(parent, theirs, staged[parent])
+    if len(own) != len(theirs):
+        raise InputError(f"{name}.{column} has {len(own)} columns, the key of {parent!r} {len(theirs)}")
+    return Reference(own, parent, theirs)
+
+
+def _lender(
+    name: str, column: str | None, origin: Mapping[str, Any], decision: Decision, staged: Staged
+) -> Reference | None:
+    """The reference by which the time `column`, which the source lacks, was taken from a parent."""
+    through = (origin.get("times") or {}).get(name)
+    if column is None or through is None or column in staged.schema.names:
+        return None
+    return next((r for r in decision.references if ", ".join(r.columns) == through), None)
+
+
+def _time(name: str, column: str, staged: Staged) -> str:
+    _present(name, [column], staged)
+    kind = staged.schema.field(column).type
+    if not pa.types.is_timestamp(kind):
+        raise InputError(f"{name}.{column} is {kind} and reads as no time")
+    return column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
 import duckdb
@@ -31,3 +32,11 @@ def identifier(name: str) -> str:
 def text(value: str) -> str:
     """`value` as an SQL text literal."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def free(name: str, taken: Iterable[str]) -> str:
+    """`name`, with underscores where `taken` has it, letter case aside: the one way to a name that no name of a user's is."""
+    lower = {t.lower() for t in taken}
+    while name.lower() in lower:
+        name += "_"
+    return name

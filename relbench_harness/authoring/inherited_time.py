@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from relbench_harness.authoring.column_profile import Workbench
 from relbench_harness.authoring.identifiers import quoted, text
-from relbench_harness.authoring.numbering import Decision
+from relbench_harness.authoring.numbering import Decision, parent_join
 from relbench_harness.authoring.sources import Reference
 from relbench_harness.authoring.staging import Staged
 
@@ -27,27 +27,18 @@ def inherit(
     name: str, reference: Reference, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench
 ) -> str:
     """Give `name` a time column with its parents' times; returns the column's name, which the table lacked."""
-    parent = decisions[reference.parent]
+    one, parent = staged[name], decisions[reference.parent]
     assert parent.time is not None  # whoever calls has looked
-    taken = {f.name.lower() for f in staged[name].schema}
+    taken = {n.lower() for n in (*one.schema.names, one.position, *one.raw.values())}
     column = parent.time
     while column.lower() in taken:
         column = f"{reference.parent}_{column}"
-    source = f"p.{quoted(parent.time)}"
-    if parent.time in parent.moments:
-        source = f"CAST(CAST({source} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS TIMESTAMP_NS)"
-    on = " AND ".join(
-        f"CAST(r.{quoted(a)} AS VARCHAR) = CAST(p.{quoted(b)} AS VARCHAR)"
-        if staged[name].schema.field(a).type != staged[reference.parent].schema.field(b).type
-        else f"r.{quoted(a)} = p.{quoted(b)}"
-        for a, b in zip(reference.columns, reference.parent_columns, strict=True)
-    )
-    path = staged[name].path.with_suffix(".timed.parquet")
+    path = one.path.with_suffix(".timed.parquet")
     bench.connection.execute(
-        f"COPY (SELECT r.* EXCLUDE (file_row_number), {source} AS {quoted(column)} FROM {quoted(name)} r "
-        f"LEFT JOIN {quoted(reference.parent)} p ON {on} ORDER BY r.file_row_number) TO {text(str(path))} (FORMAT parquet)"
+        f"COPY (SELECT r.*, p.{quoted(parent.time)} AS {quoted(column)} FROM {quoted(name)} r "
+        f"LEFT JOIN {quoted(reference.parent)} p ON {parent_join(staged, name, reference, 'r', 'p')} "
+        f"ORDER BY r.{quoted(one.position)}) TO {text(str(path))} (FORMAT parquet)"
     )
-    one = staged[name]
     one.path, one.schema = path, pa.schema([*one.schema, pq.read_schema(path).field(column)])
     bench.view(name, path)
     decisions[name].time = column

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from relbench.manifest import TableSpec
 
 from relbench_harness.authoring.findings import Finding
+from relbench_harness.data.key_match import positions, without_nan
 from relbench_harness.data.labels import Cuts
 from relbench_harness.errors import nearest
 
@@ -74,26 +75,15 @@ def _reference(
         return
     if parent not in tables or column not in tables[name].column_names or key not in tables[parent].column_names:
         return
-    values, keys = _comparable(tables[name].column(column)), _comparable(tables[parent].column(key))
-    try:
-        inside = pc.is_in(values.cast(keys.type), value_set=keys.combine_chunks())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    values, keys = tables[name].column(column), tables[parent].column(key)
+    found = positions(values, keys)
+    if found is None:
         yield Finding("key", where, f"is {values.type}, the key of {parent!r} is {keys.type}")
         return
-    lost = len(values) - values.null_count - (pc.sum(pc.and_(inside, pc.is_valid(values))).as_py() or 0)
+    missing = without_nan(values).null_count if pa.types.is_floating(values.type) else values.null_count
+    lost = found.null_count - missing
     if lost:
         yield Finding("key", where, f"{lost:,} of {len(values):,} rows name a row of {parent!r} that is not there", lost)
-
-
-def _comparable(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Floats that stand for integers as integers; NaN as null."""
-    if not pa.types.is_floating(values.type):
-        return values
-    clean = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-    try:
-        return clean.cast(pa.int64())
-    except pa.ArrowInvalid:
-        return clean
 
 
 def _time(name: str, rows: pa.Table, time: str | None) -> Iterator[Finding]:

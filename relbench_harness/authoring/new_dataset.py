@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,38 +18,23 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from relbench_harness.authoring.again import check_tasks, keep_others, manifest_cuts, measured_cuts
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
 from relbench_harness.authoring.decided import decided
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender
-from relbench_harness.authoring.numbering import Decision, Numbering, Written
+from relbench_harness.authoring.manifest_comments import Comments, comments
+from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
 from relbench_harness.authoring.proposals import Proposal, key_proposal, reference_proposals, time_proposals
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
 from relbench_harness.authoring.staging import Progress, Staged, stage
+from relbench_harness.authoring.text_times import type_times
+from relbench_harness.authoring.wanted import Wanted, recorded, remembered
 from relbench_harness.errors import InputError, nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the user says beyond the source.
-
-    Attributes:
-        take_all: Take proposals that are not sure, too.
-        again: Import anew with the keys and times of the manifest that is there.
-        tables: Only these tables; all where empty.
-        times: Table → its time column, or None for none.
-        zone: The time zone of times that carry none.
-    """
-
-    take_all: bool = False
-    again: bool = False
-    tables: tuple[str, ...] = ()
-    times: Mapping[str, str | None] = field(default_factory=dict)
-    zone: str = "UTC"
 
 
 @dataclass
@@ -71,23 +56,43 @@ def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progre
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name for a dataset: letters, digits, '.', '_' and '-' make one")
-    try:
-        pd.Timestamp(0, tz=wanted.zone)
-    except Exception:
-        raise InputError(
-            f"no time zone {wanted.zone!r}; names are those of the IANA database, such as Europe/London"
-        ) from None
     target = out / name
     if target.exists() and not wanted.again:
         raise InputError(
             f"{target} is there already; choose another name, or --again imports with its manifest's decisions"
         )
-    if wanted.again and not (target / "manifest.yaml").is_file():
-        raise InputError(f"{target} has no manifest to import again by")
+    previous = _previous(target) if wanted.again else None
+    told, wanted = wanted, remembered(wanted, (previous or {}).get("origin", {}).get("choices"))
+    _check_zone(wanted.zone_name)
     source = open_source(uri)
     out.mkdir(parents=True, exist_ok=True)
     with _whole(out, target) as folder, tempfile.TemporaryDirectory(prefix=f".{name}-staging-", dir=out) as scratch:
-        return _Import(name, source, wanted, Path(scratch), target).run(folder, progress)
+        return _Import(name, source, wanted, told, Path(scratch), target, previous).run(folder, progress)
+
+
+def _check_zone(zone: str) -> None:
+    try:
+        pd.Timestamp(0, tz=zone)
+    except Exception:
+        raise InputError(f"no time zone {zone!r}; names are those of the IANA database, such as Europe/London") from None
+
+
+def _previous(target: Path) -> dict[str, Any]:
+    """The manifest that an import is repeated by."""
+    path = target / "manifest.yaml"
+    if not path.is_file():
+        raise InputError(f"{target} has no manifest to import again by")
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(loaded, dict):
+        raise InputError(f"{path} is no mapping of keys to values")
+    for key in ("tables", "origin"):
+        if not isinstance(loaded.setdefault(key, {}) or {}, dict):
+            raise InputError(f"{path}: {key!r} is no mapping")
+        loaded[key] = loaded[key] or {}
+    return loaded
 
 
 @contextmanager
@@ -98,8 +103,7 @@ def _whole(out: Path, target: Path) -> Iterator[Path]:
         yield partial
         partial.chmod(0o755)
         if target.exists():
-            if (target / "tasks").is_dir():
-                shutil.copytree(target / "tasks", partial / "tasks", ignore=shutil.ignore_patterns("*.parquet"))
+            keep_others(target, partial)
             old = partial.with_name(partial.name + "-old")
             target.rename(old)
             partial.rename(target)
@@ -112,15 +116,26 @@ def _whole(out: Path, target: Path) -> Iterator[Path]:
 
 @dataclass
 class _Import:
+    """One import.
+
+    Attributes:
+        wanted: What the manifest's choices and this call say together.
+        told: What this call alone says: it goes before the manifest's tables.
+        previous: The manifest to import again by, None for a first import.
+    """
+
     name: str
     source: Source
     wanted: Wanted
+    told: Wanted
     scratch: Path
     target: Path
+    previous: dict[str, Any] | None
     notes: list[str] = field(default_factory=list)
     open: list[Proposal] = field(default_factory=list)
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
     inherited: dict[str, str] = field(default_factory=dict)
+    kept: Comments = field(default_factory=Comments)
 
     def run(self, folder: Path, progress: Progress) -> Imported:
         tables, staged = self._stage(progress)
@@ -128,24 +143,40 @@ class _Import:
         try:
             for name, one in staged.items():
                 bench.view(name, one.path)
-            previous = self._previous()
-            decisions = decided(previous, staged) if previous else self._decide(tables, staged, bench)
-            self._inherit_times(previous, staged, decisions, bench)
+                type_times(one, self.wanted.zone_name, bench)
+            lent: dict[str, Reference] | None = None
+            if self.previous is None:
+                decisions = self._decide(tables, staged, bench)
+            else:
+                decisions, lent = decided(self.previous, staged, self.told.times, self.wanted.tables)
+                self._keep_evidence()
+            check_keys(bench, staged, decisions)
+            self._inherit_times(lent, staged, decisions, bench)
             numbering = Numbering(bench, staged, decisions, self.source.ordered)
-            written = {}
-            for name in staged:
-                written[name] = numbering.write(name, folder)
-                bench.view(f"written {name}", folder / "db" / f"{name}.parquet")
-            cuts = self._cuts(previous, written, bench)
+            written = {name: numbering.write(name, folder) for name in staged}
         finally:
             bench.connection.close()
+        cuts = self._cuts(written, folder)
         self._note_losses(staged, written)
         keys = {name: d.key for name, d in decisions.items() if d.key}
         described = Described(
-            self.name, self.source.label, written, keys, self.inherited, cuts, self.evidence, self.open, self.notes
-        )
-        (folder / "manifest.yaml").write_text(manifest_text(described, previous), encoding="utf-8")
+            self.name, self.source.label, written, keys, self.inherited, cuts, self.evidence, self.open, self.notes,
+            recorded(self.wanted), self.kept,
+        )  # fmt: skip
+        (folder / "manifest.yaml").write_text(manifest_text(described, self.previous), encoding="utf-8")
+        if self.previous is not None:
+            check_tasks(self.target, folder)
         return Imported(self.target, written, cuts, self.open, self.notes)
+
+    def _keep_evidence(self) -> None:
+        """What the manifest's comments say stays: evidence, and proposals that are still open."""
+        self.kept = comments((self.target / "manifest.yaml").read_text(encoding="utf-8"))
+        assert self.previous is not None
+        references = self.previous["origin"].get("references") or {}
+        for (table, what), said in self.kept.evidence.items():
+            named = references.get(table, {}).get(what)
+            columns = named.get("columns") if isinstance(named, dict) else named
+            self.evidence[table, str(columns[0]) if columns else what] = said
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -156,20 +187,22 @@ class _Import:
                 if name not in tables:
                     raise InputError(f"{self.source.label} has no table {name!r}; {nearest(name, tables)}")
             chosen = {n: t for n, t in tables.items() if not self.wanted.tables or n in self.wanted.tables}
+            chosen = self._declared(chosen)
             _check_table_names(chosen)
             staged = {
-                name: stage(name, reading.batches(name), self.scratch / f"{index}.parquet", progress, self.wanted.zone)
+                name: stage(name, reading.batches(name), self.scratch / f"{index}.parquet", progress, self.wanted.zone_name)
                 for index, name in enumerate(chosen)
             }
         return chosen, staged
 
-    def _previous(self) -> dict[str, Any] | None:
-        if not self.wanted.again:
-            return None
-        loaded = yaml.safe_load((self.target / "manifest.yaml").read_text())
-        if not isinstance(loaded, dict):
-            raise InputError(f"{self.target / 'manifest.yaml'} is no mapping of keys to values")
-        return loaded
+    def _declared(self, tables: Mapping[str, SourceTable]) -> dict[str, SourceTable]:
+        """The tables that the manifest to import again by declares, and those told now; all on a first import."""
+        if self.previous is None:
+            return dict(tables)
+        kept = {n: t for n, t in tables.items() if n in self.previous["tables"] or n in self.told.tables}
+        for name in sorted(set(tables) - set(kept)):
+            self.notes.append(f"table {name} of the source is not in the manifest and was left out")
+        return kept
 
     # -- deciding -----------------------------------------------------------------------------------------------------
 
@@ -177,15 +210,14 @@ class _Import:
         self, tables: Mapping[str, SourceTable], staged: Mapping[str, Staged], bench: Workbench
     ) -> dict[str, Decision]:
         profiles = {name: bench.profile(name, one, bool(tables[name].key)) for name, one in staged.items()}
-        decisions = {name: Decision(moments=_moments(t, profiles[name])) for name, t in tables.items()}
+        decisions = {name: Decision() for name in tables}
         for name, table in tables.items():
-            decisions[name].declared = bool(table.key)
             decisions[name].key = table.key or self._proposed_key(name, profiles[name], bench)
             if table.key:
                 self.evidence[name, "key"] = "declared"
         self._references(tables, decisions, profiles, bench)
         for name in tables:
-            decisions[name].time = self._time(name, profiles[name], decisions[name])
+            decisions[name].time = self._time(name, profiles[name])
         return decisions
 
     def _taken(self, proposal: Proposal) -> bool:
@@ -223,12 +255,12 @@ class _Import:
                 reference = Reference(proposal.columns, proposal.parent, keys[proposal.parent])
                 decisions[proposal.table].references.append(reference)
 
-    def _time(self, name: str, profile: Mapping[str, ColumnProfile], decision: Decision) -> str | None:
+    def _time(self, name: str, profile: Mapping[str, ColumnProfile]) -> str | None:
         if name in self.wanted.times:
             column = self.wanted.times[name]
             if column is not None and column not in profile:
                 raise InputError(f"table {name!r} has no column {column!r}; {nearest(column, profile)}")
-            if column is not None and profile[column].kind != "time" and column not in decision.moments:
+            if column is not None and profile[column].kind != "time":
                 raise InputError(f"--time {name}={column}: the column is {profile[column].type} and reads as no time")
             self.evidence[name, "time"] = "as told"
             return column
@@ -242,17 +274,21 @@ class _Import:
 
     def _inherit_times(
         self,
-        previous: Mapping[str, Any] | None,
+        lent: Mapping[str, Reference] | None,
         staged: Mapping[str, Staged],
         decisions: Mapping[str, Decision],
         bench: Workbench,
     ) -> None:
-        """Tables without a time take that of the one parent that has one; so do their own children in turn."""
-        wanted = None if previous is None else ((previous.get("origin") or {}).get("times") or {})
-        waiting = [n for n, d in decisions.items() if d.time is None and n not in self.wanted.times]
-        waiting = [n for n in waiting if wanted is None or n in wanted]
+        """Tables without a time take that of the one parent that has one; so do their own children in turn.
+
+        Args:
+            lent: The references by which the manifest says that times were taken; None where that is still to be found.
+        """
+        waiting = [n for n, d in decisions.items() if d.time is None and n not in self.told.times]
+        waiting = [n for n in waiting if lent is None or n in lent]
         while waiting:
-            ready = {n: r for n in waiting if (r := lender(n, decisions)) is not None}
+            found = {n: lender(n, decisions) if lent is None else lent[n] for n in waiting}
+            ready = {n: r for n, r in found.items() if r is not None and decisions[r.parent].time is not None}
             for name, reference in ready.items():
                 inherit(name, reference, staged, decisions, bench)
                 self.inherited[name] = ", ".join(reference.columns)
@@ -262,20 +298,24 @@ class _Import:
             if not ready:
                 return
 
-    def _cuts(self, previous: Mapping[str, Any] | None, written: Mapping[str, Written], bench: Workbench) -> CutPoints:
-        times = {
-            f"written {name}": w.spec.time_col for name, w in written.items() if w.spec.time_col is not None and w.rows
-        }
-        cuts = propose_cuts(times, bench)
-        if previous is None:
-            return cuts
-        val, test = (pd.Timestamp(previous[key]) for key in ("val_timestamp", "test_timestamp"))
-        return CutPoints(val, test, cuts.before, cuts.horizon)
+    def _cuts(self, written: Mapping[str, Written], folder: Path) -> CutPoints:
+        """The manifest's own cut points in figures; proposed ones where it has none."""
+        bench = Workbench(self.scratch)
+        try:
+            times = {n: w.spec.time_col for n, w in written.items() if w.spec.time_col is not None and w.rows}
+            for name in times:
+                bench.view(name, folder / "db" / f"{name}.parquet")
+            said = manifest_cuts(self.previous or {})
+            return propose_cuts(times, bench) if said is None or not times else measured_cuts(said, times, bench)
+        finally:
+            bench.connection.close()
 
     def _note_losses(self, staged: Mapping[str, Staged], written: Mapping[str, Written]) -> None:
         for name, one in staged.items():
             for column, count in one.impossible.items():
-                self.notes.append(f"{name}.{column}: {count:,} times outside 1677 to 2262 became null")
+                self.notes.append(
+                    f"{name}.{column}: {count:,} times outside 1677 to 2262, or that name no day or hour, became null"
+                )
         for name, table in written.items():
             if table.without_time:
                 self.notes.append(f"{name}: {table.without_time:,} rows without a time were left out")
@@ -283,13 +323,15 @@ class _Import:
                 self.notes.append(f"{name}.{column}: {count:,} rows name a parent that is not there; they became null")
 
 
-def _moments(table: SourceTable, profile: Mapping[str, ColumnProfile]) -> set[str]:
-    """Text columns all of whose values read as times."""
-    return {c.name for c in profile.values() if c.kind == "text" and c.present and c.moments == c.present}
-
-
-def _check_table_names(tables: Mapping[str, SourceTable] | Sequence[str]) -> None:
+def _check_table_names(tables: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
     for name in tables:
+        if name.lower() in seen:
+            raise InputError(
+                f"tables {seen[name.lower()]!r} and {name!r} differ in case only, which SQL over them cannot tell apart; "
+                "--tables takes one of them"
+            )
+        seen[name.lower()] = name
         if name.lower() == "timestamps":
             raise InputError("a table cannot be called 'timestamps': a task's SQL has its question times under that name")
         if "/" in name or "\\" in name or name.startswith("."):

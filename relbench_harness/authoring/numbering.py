@@ -1,7 +1,8 @@
 """From staged tables to a RelBench folder: rows in order of time, keys as row numbers, original keys kept beside.
 
 `db/<table>.parquet` holds the rows, `keys/<table>.parquet` the original key of each row, in the same order, where it is not
-the row number itself.
+the row number itself. Invariants: every row that has a time is written once, and no name of a user's can be taken for one of
+ours (relations have `free` names, columns are qualified or named by place).
 """
 
 from __future__ import annotations
@@ -10,207 +11,239 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from relbench.manifest import TableSpec
 
 from relbench_harness.authoring.column_profile import Workbench
-from relbench_harness.authoring.identifiers import quoted, text
+from relbench_harness.authoring.identifiers import free, quoted, text
 from relbench_harness.authoring.sources import Reference
 from relbench_harness.authoring.staging import Staged
+from relbench_harness.data.key_match import same_key
 from relbench_harness.errors import InputError
 
 
 @dataclass
 class Decision:
-    """What a table's columns are.
-
-    Attributes:
-        moments: Text columns that hold times.
-        declared: Whether the source itself vouches for the key.
-    """
+    """What a table's columns are."""
 
     key: tuple[str, ...] = ()
     time: str | None = None
     references: list[Reference] = field(default_factory=list)
-    moments: set[str] = field(default_factory=set)
-    declared: bool = False
 
 
 @dataclass
 class Written:
-    """What became of a table: its manifest entry and what was lost on the way."""
+    """What became of a table: its manifest entry and what was lost on the way.
+
+    Attributes:
+        references: The source's reference behind each foreign-key column.
+    """
 
     spec: TableSpec
     rows: int = 0
     without_time: int = 0
     dangling: dict[str, int] = field(default_factory=dict)
-    columns_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    references: dict[str, Reference] = field(default_factory=dict)
+
+
+def check_keys(bench: Workbench, staged: Mapping[str, Staged], decisions: Mapping[str, Decision]) -> None:
+    """Every key is there in each row and unique, whoever vouches for it; so is what foreign keys refer to, where it is there.
+
+    Raises:
+        InputError: A key that is not, with the first value at fault.
+    """
+    for name, decision in decisions.items():
+        if decision.key:
+            shown = f"{name}.{decision.key[0]}" if len(decision.key) == 1 else f"{name} ({', '.join(decision.key)})"
+            names = _keyed(staged[name], decision.key)
+            missing = bench.number(
+                f"SELECT count(*) FROM {quoted(name)} WHERE {' OR '.join(f'{n} IS NULL' for n in names)}"
+            )
+            if missing:
+                raise InputError(f"the key {shown} is missing in {missing:,} rows")
+            _check_unique(bench, name, names, f"the key {shown} is not unique")
+        for reference in decision.references:
+            parent = reference.parent
+            if set(reference.parent_columns) != set(decisions[parent].key):
+                what = f"foreign key {name} ({', '.join(reference.columns)}) refers to {parent} "
+                what += f"({', '.join(reference.parent_columns)}), which is not unique there"
+                _check_unique(bench, parent, _keyed(staged[parent], reference.parent_columns), what)
+
+
+def _keyed(staged: Staged, columns: Sequence[str]) -> list[str]:
+    return [quoted(staged.keyed(c)[0]) for c in columns]
+
+
+def _check_unique(bench: Workbench, table: str, names: Sequence[str], what: str) -> None:
+    there = " AND ".join(f"{n} IS NOT NULL" for n in names)
+    twice = bench.connection.execute(
+        f"SELECT {', '.join(names)}, count(*) FROM {quoted(table)} WHERE {there} GROUP BY ALL HAVING count(*) > 1 LIMIT 1"
+    ).fetchall()
+    if twice:
+        *values, count = twice[0]
+        raise InputError(f"{what}: {', '.join(str(v) for v in values)} stands in {count} rows")
+
+
+def parent_join(staged: Mapping[str, Staged], name: str, reference: Reference, child: str, parent: str) -> str:
+    """The condition that a row aliased `child` names a row of its parent, aliased `parent`.
+
+    Raises:
+        InputError: Columns whose types cannot be compared.
+    """
+    conditions = []
+    for mine, other in zip(reference.columns, reference.parent_columns, strict=True):
+        (left, left_type), (right, right_type) = staged[name].keyed(mine), staged[reference.parent].keyed(other)
+        same = same_key(f"{child}.{quoted(left)}", left_type, f"{parent}.{quoted(right)}", right_type)
+        if same is None:
+            raise InputError(
+                f"foreign key {name}.{mine} is {left_type}, {reference.parent}.{other} is {right_type}, "
+                "which cannot be compared"
+            )
+        conditions.append(same)
+    return " AND ".join(conditions)
 
 
 class Numbering:
-    """Numbers the rows of staged tables as decided and writes them."""
+    """Numbers the rows of staged tables as decided and writes them. Keys must have passed `check_keys`."""
 
     def __init__(
         self, bench: Workbench, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], ordered: bool
     ) -> None:
         self.bench, self.staged, self.decisions = bench, staged, decisions
-        self.index = {name: f"order {position}" for position, name in enumerate(staged)}
+        self.index = {name: free(f"order {place}", staged) for place, name in enumerate(staged)}
         for name, decision in decisions.items():
-            if not decision.declared:
-                self._check_key(name, decision.key)
             self._number(name, decision, ordered)
 
-    def _check_key(self, name: str, key: Sequence[str]) -> None:
-        if not key:
-            return
-        listed = ", ".join(quoted(c) for c in key)
-        shown = f"{name}.{key[0]}" if len(key) == 1 else f"{name} ({', '.join(key)})"
-        null = " OR ".join(f"{quoted(c)} IS NULL" for c in key)
-        missing = self.bench.number(f"SELECT count(*) FROM {quoted(name)} WHERE {null}")
-        if missing:
-            raise InputError(f"the key {shown} is missing in {missing:,} rows")
-        twice = self.bench.connection.execute(
-            f"SELECT {listed}, count(*) FROM {quoted(name)} GROUP BY ALL HAVING count(*) > 1 LIMIT 1"
-        ).fetchall()
-        if twice:
-            *values, count = twice[0]
-            value = ", ".join(repr(v) for v in values)
-            raise InputError(f"the key {shown} is not unique: {value} stands in {count} rows")
-
     def _number(self, name: str, decision: Decision, ordered: bool) -> None:
-        """A table of (row, source_row): by time, then, where the source has no order of its own, by key."""
-        order = [self._moment(decision, decision.time)] if decision.time else []
-        keyed = [quoted(c) for c in decision.key]
+        """A table of (number, source, original): by time, then, where the source has no order of its own, by key."""
+        staged = self.staged[name]
+        order = [quoted(decision.time)] if decision.time else []
+        keyed = _keyed(staged, decision.key)
         if not ordered:
-            order += keyed or [quoted(f.name) for f in self.staged[name].schema if f.name != decision.time]
-        order.append("file_row_number")
-        where = f" WHERE {self._moment(decision, decision.time)} IS NOT NULL" if decision.time else ""
-        single = f", {keyed[0]} AS original" if len(keyed) == 1 else ""
+            order += keyed or [quoted(f.name) for f in staged.schema if f.name != decision.time]
+        order.append(quoted(staged.position))
+        ranked = ", ".join(f"r.{column}" for column in order)
+        where = f" WHERE r.{quoted(decision.time)} IS NOT NULL" if decision.time else ""
+        single = f", r.{keyed[0]} AS original" if len(keyed) == 1 else ""
         self.bench.connection.execute(
-            f"CREATE TABLE {quoted(self.index[name])} AS SELECT row_number() OVER (ORDER BY {', '.join(order)}) - 1 AS "
-            f"number, file_row_number AS source{single} FROM {quoted(name)}{where}"
+            f"CREATE TABLE {quoted(self.index[name])} AS SELECT row_number() OVER (ORDER BY {ranked}) - 1 AS number, "
+            f"r.{quoted(staged.position)} AS source{single} FROM {quoted(name)} r{where}"
         )
-
-    def _moment(self, decision: Decision, column: str | None, alias: str = "") -> str:
-        name = alias + quoted(str(column))
-        if column not in decision.moments:
-            return name
-        return f"CAST(CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' AS TIMESTAMP_NS)"
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def write(self, name: str, folder: Path) -> Written:
         """Write `db/<name>.parquet`, and `keys/<name>.parquet` where the key is not the row number."""
         decision, staged = self.decisions[name], self.staged[name]
-        columns = [f.name for f in staged.schema]
-        single = [r.columns[0] for r in decision.references if len(r.columns) == 1]
-        parts = {c for r in decision.references if len(r.columns) > 1 for c in r.columns}
-        gone = {c for c in parts | set(decision.key) if c not in single}
-        kept = [c for c in columns if c not in gone]
-        spec = TableSpec(None, decision.time, {})
-        written = Written(spec)
-        chosen: dict[str, str] = {}
-        if decision.key:
-            alone = len(decision.key) == 1 and decision.key[0] not in single
-            spec.pkey = decision.key[0] if alone else _free(f"{name}_key", columns)
-            chosen[spec.pkey] = "o.number"
-        joins = [f"JOIN {quoted(self.index[name])} o ON o.source = r.file_row_number"]
-        for position, reference in enumerate(decision.references):
-            column = reference.columns[0]
-            if len(reference.columns) > 1:
-                column = _free("_".join(reference.columns), [*columns, *chosen])
-                written.columns_of[column] = reference.columns
-            elif column in spec.fkeys:
-                continue
-            joins.append(self._parent(position, name, reference))
-            chosen[column] = f"p{position}.number"
-            spec.fkeys[column] = reference.parent
-        for column in kept:
-            chosen.setdefault(column, self._moment(decision, column, "r."))
-        if not chosen:
-            raise InputError(f"table {name!r} has no columns left")
-        order = [c for c in columns if c in chosen] + [c for c in chosen if c not in columns]
-        if spec.pkey is not None and spec.pkey not in columns:
-            order = [spec.pkey, *(c for c in order if c != spec.pkey)]
+        written, chosen, joins = self._columns(name)
+        order = [f.name for f in staged.schema if f.name in chosen]
+        order += [c for c in chosen if c not in order]
+        if written.spec.pkey is not None and written.spec.pkey not in staged.schema.names:
+            order = [written.spec.pkey, *(c for c in order if c != written.spec.pkey)]
         select = ", ".join(f"{chosen[c]} AS {quoted(c)}" for c in order)
         body = f"FROM {quoted(name)} r {' '.join(joins)}"
-        self._copy(f"SELECT {select} {body} ORDER BY o.number", folder / "db" / f"{name}.parquet")
-        written.rows = self.bench.number(f"SELECT count(*) FROM {quoted(self.index[name])}")
-        written.without_time = staged.rows - written.rows
-        self._count_dangling(name, written, body, chosen, folder / "db" / f"{name}.parquet")
+        path = folder / "db" / f"{name}.parquet"
+        self._copy(f"SELECT {select} {body} ORDER BY o.number", path)
+        self._count_rows(name, written, path)
+        self._count_dangling(name, written, body, chosen, path)
         if decision.key and not self._is_numbered(name, decision.key):
-            keys = ", ".join(f"r.{quoted(c)}" for c in decision.key)
+            raw = _keyed(staged, decision.key)
+            keys = ", ".join(f"r.{column} AS {quoted(c)}" for column, c in zip(raw, decision.key, strict=True))
             self._copy(
                 f"SELECT {keys} FROM {quoted(name)} r {joins[0]} ORDER BY o.number", folder / "keys" / f"{name}.parquet"
             )
         return written
 
+    def _columns(self, name: str) -> tuple[Written, dict[str, str], list[str]]:
+        """The manifest entry of a table, the expression of each column that is written, and the joins they need."""
+        decision, staged = self.decisions[name], self.staged[name]
+        columns = staged.schema.names
+        single = {r.columns[0] for r in decision.references if len(r.columns) == 1} - {decision.time}
+        written = Written(TableSpec(None, decision.time, {}))
+        chosen: dict[str, str] = {}
+        if decision.key:
+            alone = len(decision.key) == 1 and decision.key[0] not in (*single, decision.time)
+            written.spec.pkey = decision.key[0] if alone else free(f"{name}_key", columns)
+            chosen[written.spec.pkey] = "o.number"
+        joins = [f"JOIN {quoted(self.index[name])} o ON o.source = r.{quoted(staged.position)}"]
+        for place, reference in enumerate(decision.references):
+            column = reference.columns[0]
+            if column not in single or len(reference.columns) > 1:
+                joined = "_".join(reference.columns)
+                column = free(joined if len(reference.columns) > 1 else f"{joined}_key", [*columns, *chosen])
+            elif column in written.spec.fkeys:
+                continue
+            joins.append(self._parent(place, name, reference))
+            chosen[column] = f"p{place}.number"
+            written.spec.fkeys[column] = reference.parent
+            written.references[column] = reference
+        gone = {c for r in decision.references for c in r.columns} | set(decision.key)
+        for column in columns:
+            if column == decision.time or column not in gone:
+                chosen.setdefault(column, self._attribute(name, column))
+        if not chosen:
+            raise InputError(f"table {name!r} has no columns left")
+        return written, chosen, joins
+
+    def _attribute(self, name: str, column: str) -> str:
+        """A column that is no key, as a type that RelBench, pandas and pytorch-frame know."""
+        staged, value = self.staged[name], f"r.{quoted(column)}"
+        kind = staged.schema.field(column).type
+        if kind == pa.uint64():
+            largest = self.bench.number(f"SELECT max({value}) FROM {quoted(name)} r")
+            return f"CAST({value} AS {'BIGINT' if largest < 2**63 else 'DOUBLE'})"
+        return f"CAST({value} AS DOUBLE)" if pa.types.is_decimal(kind) or column in staged.numeric else value
+
     def _copy(self, select: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.bench.connection.execute(f"COPY ({select}) TO {text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
 
-    def _parent(self, position: int, name: str, reference: Reference) -> str:
-        """A join that finds the number of each row's parent; types are reconciled as text or whole numbers."""
-        parent = reference.parent
-        theirs = self.staged[parent].schema
-        ours = self.staged[name].schema
-        conditions = []
-        for mine, other in zip(reference.columns, reference.parent_columns, strict=True):
-            left, right = f"r.{quoted(mine)}", f"p{position}.{quoted(other)}"
-            if ours.field(mine).type != theirs.field(other).type:
-                whole = "int" in str(ours.field(mine).type) or "int" in str(theirs.field(other).type)
-                numeric = whole and "string" not in f"{ours.field(mine).type} {theirs.field(other).type}"
-                cast = "TRY_CAST({} AS BIGINT)" if numeric else "CAST({} AS VARCHAR)"
-                left, right = cast.format(left), cast.format(right)
-            conditions.append(f"{left} = {right}")
-        names = ", ".join(f"q.{quoted(c)}" for c in reference.parent_columns)
-        unique = set(reference.parent_columns) == set(self.decisions[parent].key)
-        if not unique and self.bench.number(
-            f"SELECT count(*) FROM (SELECT {names} FROM {quoted(parent)} q GROUP BY ALL HAVING count(*) > 1)"
-        ):
+    def _parent(self, place: int, name: str, reference: Reference) -> str:
+        """A join that finds the number of each row's parent, `p<place>.number`."""
+        parent, row, number = reference.parent, f"q{place}", f"p{place}"
+        numbered = f"{number}.source = {row}.{quoted(self.staged[parent].position)}"
+        rows = f"{quoted(parent)} {row} JOIN {quoted(self.index[parent])} {number} ON {numbered}"
+        return f"LEFT JOIN ({rows}) ON {parent_join(self.staged, name, reference, 'r', row)}"
+
+    # -- what was lost ------------------------------------------------------------------------------------------------
+
+    def _count_rows(self, name: str, written: Written, path: Path) -> None:
+        """How many rows were written and how many had no time; all others must be there once."""
+        staged = self.staged[name]
+        written.rows = int(pq.read_metadata(path).num_rows)
+        if written.spec.time_col is not None:
+            time = quoted(written.spec.time_col)
+            written.without_time = self.bench.number(f"SELECT count(*) FROM {quoted(name)} WHERE {time} IS NULL")
+        if written.rows + written.without_time != staged.rows:
             raise InputError(
-                f"foreign key {name} ({', '.join(reference.columns)}) refers to {parent} "
-                f"({', '.join(reference.parent_columns)}), which is not unique there"
+                f"table {name!r} has {staged.rows:,} rows at the source, {written.without_time:,} of them without a time, "
+                f"yet {written.rows:,} would be written: its keys do not name rows one by one"
             )
-        alias = f"p{position}"
-        inner = (
-            f"SELECT n.number, q.* FROM {quoted(parent)} q "
-            f"JOIN {quoted(self.index[parent])} n ON n.source = q.file_row_number"
-        )
-        return f"LEFT JOIN ({inner}) {alias} ON {' AND '.join(conditions)}"
 
     def _count_dangling(self, name: str, written: Written, body: str, chosen: Mapping[str, str], path: Path) -> None:
         """Rows whose reference named no parent, read off the counts of nulls before and after where they can tell."""
-        before = _nulls(self.staged[name].path) if not written.without_time else {}
+        staged = self.staged[name]
+        before = _nulls(staged.path) if not written.without_time else {}
         after = _nulls(path)
-        for position, reference in enumerate(self.decisions[name].references):
-            number = f"p{position}.number"
-            column = next((c for c, sql in chosen.items() if sql == number), None)
-            if column is None:
+        for column, reference in written.references.items():
+            columns = [staged.keyed(c) for c in reference.columns]
+            known = before.get(columns[0][0])
+            if len(columns) == 1 and known is not None and known == after.get(column):
                 continue
-            if (
-                len(reference.columns) == 1
-                and reference.columns[0] in before
-                and before[reference.columns[0]] == after.get(column)
-            ):
-                continue
-            present = " AND ".join(f"r.{quoted(c)} IS NOT NULL" for c in reference.columns)
-            lost = self.bench.number(f"SELECT count(*) {body} WHERE {number} IS NULL AND {present}")
+            present = " AND ".join(
+                f"r.{quoted(c)} IS NOT NULL" + (f" AND NOT isnan(r.{quoted(c)})" if pa.types.is_floating(kind) else "")
+                for c, kind in columns
+            )
+            lost = self.bench.number(f"SELECT count(*) {body} WHERE {chosen[column]} IS NULL AND {present}")
             if lost:
                 written.dangling[column] = lost
 
     def _is_numbered(self, name: str, key: Sequence[str]) -> bool:
         """Whether the key is the row number already."""
-        if len(key) != 1 or "int" not in str(self.staged[name].schema.field(key[0]).type):
+        if len(key) != 1 or not pa.types.is_integer(self.staged[name].schema.field(key[0]).type):
             return False
         return not self.bench.number(f"SELECT count(*) FROM {quoted(self.index[name])} WHERE original <> number")
-
-
-def _free(name: str, taken: Sequence[str]) -> str:
-    lower = {t.lower() for t in taken}
-    while name.lower() in lower:
-        name += "_"
-    return name
 
 
 def _nulls(path: Path) -> dict[str, int]:

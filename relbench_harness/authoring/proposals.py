@@ -12,6 +12,7 @@ from typing import Literal
 
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.identifiers import quoted
+from relbench_harness.data.key_match import same_key
 
 _EVENT = re.compile(r"(^|_)(date|time|timestamp|datetime|at|on|when|day|created|ts|occurred|ordered|posted)(_|$)", re.I)
 _NOT_EVENT = re.compile(
@@ -113,12 +114,11 @@ def time_proposals(table: str, profile: Mapping[str, ColumnProfile]) -> list[Pro
     """The time columns of `table`, the likeliest first; only the first may be sure."""
     found = []
     for column in profile.values():
-        reads = column.kind == "time" or (column.kind == "text" and column.present > 0 and column.moments == column.present)
-        if not reads or column.rows == 0:
+        if column.kind != "time" or column.rows == 0:
             continue
         event, other = bool(_EVENT.search(_spaced(column.name))), bool(_NOT_EVENT.search(column.name))
         share = column.missing / column.rows
-        evidence = [f"{column.type} column" if column.kind == "time" else "all its texts read as times"]
+        evidence = ["all its values are times"]
         evidence.append("none missing" if not column.missing else f"{share:.1%} missing")
         if event and not other:
             evidence.append("named like an event's time")
@@ -173,18 +173,20 @@ def _another(table: str, column: str, keys: Mapping[str, tuple[str, ...]]) -> bo
 
 def _reference(table: str, column: ColumnProfile, parent: str, key: ColumnProfile, bench: Workbench) -> Proposal | None:
     """`column` as a reference to `parent`, if names or values speak for it."""
-    if (column.kind == "text") != (key.kind == "text") or key.distinct == 0:
+    same_value = same_key("c.v", column.type, f"k.{quoted(key.name)}", key.type)
+    if same_value is None or key.distinct == 0:
         return None
     name = words(column.name)
     likely = _names_of(parent, key.name)
     same = name in likely or name.replace("_", "") in likely
     alike = not same and any(name.endswith(f"_{n}") for n in likely)
-    if not same and not alike and (column.kind != "text" or column.distinct < 3):
+    texts = column.kind == "text" and key.kind == "text"
+    if not same and not alike and (not texts or column.distinct < 3):
         return None
     inside, different = bench.row(
         f"SELECT count(k.{quoted(key.name)}), count(*) FROM "
         f"(SELECT DISTINCT {quoted(column.name)} AS v FROM {quoted(table)} WHERE {quoted(column.name)} IS NOT NULL) c "
-        f"LEFT JOIN {quoted(parent)} k ON k.{quoted(key.name)} = c.v"
+        f"LEFT JOIN {quoted(parent)} k ON {same_value}"
     )
     share = int(inside) / max(int(different), 1)  # type: ignore[call-overload]
     if share < 0.5 or (not (same or alike) and share < 1):

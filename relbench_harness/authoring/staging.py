@@ -1,7 +1,8 @@
-"""Rows on their way from a source to a dataset: streamed to Parquet batch by batch, every column of a kind RelBench knows.
+"""Rows on their way from a source to a dataset: streamed to Parquet batch by batch, every value kept exactly.
 
-Times become UTC nanoseconds without zone. Values that such a time cannot hold (years before 1678 or after 2261, such as a
-database's 'infinity') become null and are counted.
+Invariant: no key loses a digit here. Large whole numbers and decimals stay what they are until keys are resolved; only what is
+written as an attribute becomes a type that RelBench knows. Times become UTC nanoseconds without zone. Values that such a time
+cannot hold (years before 1678 or after 2261, such as a database's 'infinity') become null and are counted.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from relbench_harness.authoring.identifiers import free
 from relbench_harness.errors import InputError
 
-_LIMITS = {"s": 9223372036, "ms": 9223372036854, "us": 9223372036854775}
+_SPAN = {"s": 9223372036, "ms": 9223372036854, "us": 9223372036854775, "ns": 9223372036854775807}
+_MARGIN = {"s": 172800, "ms": 172800_000, "us": 172800_000_000, "ns": 172800_000_000_000}
+"""Two days: no zone moves a time within the limits out of them."""
 Progress = Callable[[str, int], None]
 """Told the table and its rows so far."""
 
@@ -27,6 +32,10 @@ class Staged:
     """One table as Parquet.
 
     Attributes:
+        schema: The source's columns. The file has `position` and the columns of `raw` beside them.
+        position: The column that numbers the rows from 0, whose name no column of the source has.
+        raw: Column → the column that holds its text as the source wrote it, where it was read as times.
+        numeric: Columns of numbers that are kept as text, since no type of DuckDB holds them.
         impossible: Times per column that were out of range and became null.
     """
 
@@ -34,7 +43,20 @@ class Staged:
     path: Path
     rows: int = 0
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    position: str = "position"
+    raw: dict[str, str] = field(default_factory=dict)
+    numeric: set[str] = field(default_factory=set)
     impossible: dict[str, int] = field(default_factory=dict)
+
+    def keyed(self, column: str) -> tuple[str, pa.DataType]:
+        """The column, and its type, that `column`'s values are compared by where they are keys."""
+        if column in self.raw:
+            return self.raw[column], pa.string()
+        return column, self.schema.field(column).type
+
+    def count_impossible(self, column: str, found: int) -> None:
+        if found:
+            self.impossible[column] = self.impossible.get(column, 0) + found
 
 
 def stage(name: str, batches: Iterator[pa.RecordBatch], path: Path, progress: Progress, zone: str = "UTC") -> Staged:
@@ -49,16 +71,20 @@ def stage(name: str, batches: Iterator[pa.RecordBatch], path: Path, progress: Pr
         for batch in batches:
             names = batch.schema.names
             arrays = [
-                _plain(values, zone, partial(_count, staged, column))
+                exact(values, zone, partial(staged.count_impossible, column))
                 for column, values in zip(names, batch.columns, strict=True)
             ]
             if writer is None:
                 _check_names(name, names)
                 staged.schema = pa.schema([(n, a.type) for n, a in zip(names, arrays, strict=True)])
-                writer = pq.ParquetWriter(path, staged.schema, compression="lz4", use_dictionary=False)
-            # a large unsigned number may come late and make its batch floats
+                staged.numeric = {f.name for f in batch.schema if pa.types.is_decimal(f.type)}
+                staged.numeric &= {f.name for f in staged.schema if pa.types.is_string(f.type)}
+                staged.position = free("position", names)
+                whole = staged.schema.append(pa.field(staged.position, pa.int64()))
+                writer = pq.ParquetWriter(path, whole, compression="lz4", use_dictionary=False)
             same = [a.cast(f.type) for a, f in zip(arrays, staged.schema, strict=True)]
-            writer.write_batch(pa.RecordBatch.from_arrays(same, schema=staged.schema))
+            same.append(pa.array(np.arange(staged.rows, staged.rows + batch.num_rows)))
+            writer.write_batch(pa.RecordBatch.from_arrays(same, schema=whole))
             staged.rows += batch.num_rows
             if batch.num_rows:
                 progress(name, staged.rows)
@@ -78,42 +104,33 @@ def _check_names(table: str, names: list[str]) -> None:
         seen[name.lower()] = name
 
 
-def _count(staged: Staged, column: str, found: int) -> None:
-    if found:
-        staged.impossible[column] = staged.impossible.get(column, 0) + found
-
-
-def _plain(values: pa.Array, zone: str, impossible: Callable[[int], None]) -> pa.Array:
-    """`values` as a type that RelBench, pandas and DuckDB all read alike."""
+def exact(values: pa.Array, zone: str, impossible: Callable[[int], None]) -> pa.Array:
+    """`values` in a type that DuckDB reads from Parquet, every value the same; times as `instants` gives them."""
     kind = values.type
     if isinstance(values, pa.ExtensionArray):
-        return _plain(values.storage, zone, impossible)
+        if kind.extension_name == "arrow.uuid":
+            return pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())
+        return exact(values.storage, zone, impossible)
     if pa.types.is_dictionary(kind):
-        return _plain(values.dictionary_decode(), zone, impossible)
+        return exact(values.dictionary_decode(), zone, impossible)
     if pa.types.is_date(kind):
-        seconds = values.cast(pa.date32()).cast(pa.timestamp("s"))
-        return _nanoseconds(seconds, impossible)
+        return instants(values.cast(pa.date32()).cast(pa.timestamp("s")), None, impossible)
     if pa.types.is_timestamp(kind):
-        if kind.tz is None and zone != "UTC":
-            values = pc.assume_timezone(values, zone, ambiguous="earliest", nonexistent="earliest")
-        return _nanoseconds(values.cast(pa.timestamp(kind.unit)), impossible)
+        return instants(values.cast(pa.timestamp(kind.unit)), zone if kind.tz is None else None, impossible)
     if pa.types.is_decimal(kind):
-        whole = kind.scale == 0 and kind.precision <= 18
-        return values.cast(pa.int64() if whole else pa.float64())
+        return _decimal(values)
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
         return values.cast(pa.float64())
-    if pa.types.is_unsigned_integer(kind) and kind.bit_width == 64:
-        return values.cast(pa.int64() if (pc.max(values).as_py() or 0) < 2**63 else pa.float64())
     if pa.types.is_integer(kind):
-        return values.cast(pa.int64())
+        return values if kind == pa.uint64() else values.cast(pa.int64())
     if pa.types.is_null(kind):
         return pa.nulls(len(values), pa.string())
     if pa.types.is_boolean(kind) or pa.types.is_float64(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind):
         return values
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return values.cast(pa.string())
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return values
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _list(values, zone, impossible)
     if pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind):
         return values.cast(pa.binary())
     if pa.types.is_time(kind):
@@ -121,11 +138,46 @@ def _plain(values: pa.Array, zone: str, impossible: Callable[[int], None]) -> pa
     return pa.array([None if v is None else str(v) for v in values.to_pylist()], pa.string())
 
 
-def _nanoseconds(values: pa.Array, impossible: Callable[[int], None]) -> pa.Array:
-    limit = _LIMITS.get(values.type.unit)
-    if limit is not None:
+def _decimal(values: pa.Array) -> pa.Array:
+    """Whole numbers of up to 18 digits as integers, others of up to 38 digits as decimals, longer ones as text."""
+    kind = values.type
+    if kind.scale == 0 and kind.precision <= 18:
+        return values.cast(pa.int64())
+    if kind.precision <= 38 and 0 <= kind.scale <= kind.precision:
+        return values.cast(pa.decimal128(kind.precision, kind.scale))
+    return pa.array([None if v is None else _digits(f"{v:f}") for v in values.to_pylist()], pa.string())
+
+
+def _digits(number: str) -> str:
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def _list(values: pa.Array, zone: str, impossible: Callable[[int], None]) -> pa.Array:
+    """A list of any layout as a plain list; floats stay floats, exact numbers in it become floats, since no list is a key."""
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
+    flat = values.flatten()
+    inner = flat.cast(pa.float32()) if pa.types.is_float16(flat.type) else flat
+    if not (pa.types.is_float32(inner.type) or pa.types.is_list(inner.type)):
+        inner = exact(flat, zone, impossible)
+    if pa.types.is_decimal(inner.type) or inner.type == pa.uint64():
+        inner = inner.cast(pa.float64())
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), inner, mask=pc.is_null(values))
+
+
+def instants(values: pa.Array, zone: str | None, impossible: Callable[[int], None]) -> pa.Array:
+    """Times without zone as UTC nanoseconds, those that cannot be as null and counted.
+
+    Args:
+        zone: The zone that the times are in; None where they are in UTC or are dates, which lie in no zone.
+    """
+    unit = values.type.unit
+    if unit != "ns" or zone not in (None, "UTC"):
+        limit = _SPAN[unit] - _MARGIN[unit]
         ticks = values.cast(pa.int64())
         inside = pc.and_(pc.less_equal(ticks, limit), pc.greater_equal(ticks, -limit))
         impossible(pc.sum(pc.invert(inside)).as_py() or 0)
         values = pc.if_else(pc.fill_null(inside, False), values, pa.scalar(None, values.type))
+    if zone not in (None, "UTC"):
+        values = pc.assume_timezone(values, zone, ambiguous="earliest", nonexistent="earliest").cast(pa.timestamp(unit))
     return values.cast(pa.timestamp("ns"))

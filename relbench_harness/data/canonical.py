@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from relbench.manifest import TableSpec
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.key_match import counts_rows, has_fractions, is_text, plain, positions, without_nan
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
 
@@ -79,13 +80,13 @@ def _unique_key(name: str, rows: pa.Table, spec: TableSpec, where: str) -> pa.Ch
     """The primary key at its source, checked; None where the table has none."""
     if spec.pkey is None:
         return None
-    key = _plain(_column(name, rows, spec.pkey, where))
+    key = plain(_column(name, rows, spec.pkey, where))
     if pa.types.is_floating(key.type):
         key = _whole(key, f"{where}: primary key {name}.{spec.pkey}")
     if key.null_count:
         row = int(np.flatnonzero(np.asarray(pc.is_null(key)))[0])
         raise InputError(f"{where}: primary key {name}.{spec.pkey} is null in {key.null_count} rows, first in row {row}")
-    if not _counts_rows(key) and pc.count_distinct(key).as_py() != len(key):
+    if not counts_rows(key) and pc.count_distinct(key).as_py() != len(key):
         counts = pc.value_counts(key.combine_chunks())
         repeated = counts.filter(pc.greater(counts.field("counts"), 1))
         first = repeated[0].as_py()
@@ -93,18 +94,6 @@ def _unique_key(name: str, rows: pa.Table, spec: TableSpec, where: str) -> pa.Ch
             f"{where}: primary key {name}.{spec.pkey} is not unique: {first['values']!r} stands in {first['counts']} rows"
         )
     return key
-
-
-def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values of a dictionary-encoded column, others as they are."""
-    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
-
-
-def _counts_rows(key: pa.ChunkedArray) -> bool:
-    """Whether the key is the row number already, as in every hosted RelBench table."""
-    if not pa.types.is_integer(key.type):
-        return False
-    return bool((np.asarray(key.to_numpy()) == np.arange(len(key))).all())
 
 
 def _numbered(
@@ -120,12 +109,12 @@ def _numbered(
     origin = None
     key = keys[name]
     if spec.pkey is not None and key is not None:
-        if not _counts_rows(key):
+        if not counts_rows(key):
             origin = key
         number = pa.array(np.arange(rows.num_rows, dtype=np.int64))
         rows = rows.set_column(rows.column_names.index(spec.pkey), spec.pkey, number)
     for column, parent in spec.fkeys.items():
-        values = _plain(_column(name, rows, column, where))
+        values = plain(_column(name, rows, column, where))
         if parent not in specs:
             raise InputError(
                 f"{where}: foreign key {name}.{column} refers to unknown table {parent!r}; {nearest(parent, specs)}"
@@ -148,41 +137,29 @@ def _numbered(
 
 def _row_numbers(values: pa.ChunkedArray, key: pa.ChunkedArray, what: str) -> pa.Array:
     """(rows,) int64 position of each of `values` in the unique `key`, null where it is absent."""
-    if pa.types.is_floating(values.type) and not pa.types.is_floating(key.type):
-        values = _whole(values, what)
-    if _counts_rows(key) and pa.types.is_integer(values.type):
-        numbers = values.cast(pa.int64())
-        inside = pc.and_(pc.greater_equal(numbers, 0), pc.less(numbers, len(key)))
-        kept = pc.if_else(pc.fill_null(inside, False), numbers, pa.scalar(None, pa.int64()))
-        return _single(kept)
-    try:
-        found = pc.index_in(values.cast(key.type), value_set=key.combine_chunks())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{what} has type {values.type}, its parent's key {key.type} ({error})") from None
-    # index_in matches null with null; a null foreign key has no parent
-    masked = pc.if_else(pc.is_valid(values), found, pa.scalar(None, pa.int32()))
-    return _single(masked.cast(pa.int64()))
-
-
-def _single(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
-    return values
+    if pa.types.is_floating(values.type) and pa.types.is_integer(key.type) and has_fractions(values):
+        raise InputError(f"{what} holds fractions, which cannot be keys")
+    found = positions(values, key)
+    mixed = is_text(values.type) != is_text(plain(key).type)
+    if found is None or (mixed and len(values) > values.null_count and found.null_count == len(values)):
+        raise InputError(f"{what} has type {values.type}, its parent's key {key.type}, and names no row of it")
+    return found
 
 
 def _whole(values: pa.ChunkedArray, what: str) -> pa.ChunkedArray:
     """Floats that stand for integers (pandas writes nullable integers so) as int64."""
+    if has_fractions(values):
+        raise InputError(f"{what} holds fractions, which cannot be keys")
     try:
-        nan_free = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-        return nan_free.cast(pa.int64())
+        return without_nan(values).cast(pa.int64())
     except pa.ArrowInvalid as error:
-        raise InputError(f"{what} holds fractions, which cannot be keys ({error})") from None
+        raise InputError(f"{what} holds numbers too large for keys ({error})") from None
 
 
 def source_row_numbers(table: Table, keys: pa.Array | pa.ChunkedArray, what: str) -> pa.Array:
     """(n,) int64 canonical row numbers of rows that a label file names by their key at the source; null where absent."""
     named = table.origin if table.origin is not None else pa.array(np.arange(len(table), dtype=np.int64))
-    return _row_numbers(_plain(_chunked(keys)), _chunked(named), what)
+    return _row_numbers(plain(_chunked(keys)), _chunked(named), what)
 
 
 def _chunked(values: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,0 +1,116 @@
+"""Text columns that hold times become times, by the same rules as columns that the source types as times.
+
+Invariant: a text with an offset is converted to UTC, a text with a time and no offset lies in the import's zone, and a column of
+dates lies in no zone; neither the process's time zone nor DuckDB's has a say. A text that names no time (2021-02-30, 24:00) or
+one outside 1677 to 2262 becomes null and is counted.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from relbench_harness.authoring.column_profile import Workbench
+from relbench_harness.authoring.identifiers import free, quoted, text
+from relbench_harness.authoring.staging import Staged, instants
+
+_DATE = r"\d{4}-\d{1,2}-\d{1,2}"
+_OFFSET = r"([Zz]|[+-]\d{2}(?::?\d{2})?)"
+_TIME = rf"^\s*{_DATE}([ Tt]\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?\s*{_OFFSET}?)?\s*$"
+_DAY = rf"^\s*{_DATE}\s*$"
+_ENDING = rf"(:\d{{2}}(?:\.\d+)?)\s*{_OFFSET}\s*$"
+
+
+def type_times(staged: Staged, zone: str, bench: Workbench) -> None:
+    """Rewrite `staged` with its text columns of times, all of whose values read as such, as UTC nanoseconds.
+
+    The text stays beside in the columns that `staged.raw` names, since keys are compared as the source wrote them.
+
+    Args:
+        zone: The time zone of times that carry none.
+    """
+    zones = {c: None if dates_only else zone for c, dates_only in _columns(staged, bench).items()}
+    if not zones:
+        return
+    kept = [f for f in staged.schema if f.name not in zones] + [pa.field(staged.position, pa.int64())]
+    taken = [*staged.schema.names, staged.position]
+    for column in zones:
+        staged.raw[column] = free(f"{column} text", taken)
+        taken.append(staged.raw[column])
+    parts = [quoted(f.name) for f in kept]
+    for column in zones:
+        # a blank text says nothing
+        parts += [
+            f"CASE WHEN trim({quoted(column)}) <> '' THEN {quoted(column)} END",
+            _clock(quoted(column)),
+            _minutes(quoted(column)),
+        ]
+    # by place, so that no name of a column meets one of ours
+    select = f"SELECT {', '.join(f'{part} AS c{i}' for i, part in enumerate(parts))} FROM {quoted(staged.name)}"
+    typed = [pa.field(c, pa.timestamp("ns")) for c in zones] + [pa.field(staged.raw[c], pa.string()) for c in zones]
+    schema = pa.schema([*kept, *typed])
+    path = staged.path.with_suffix(".typed.parquet")
+    with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer:
+        for batch in bench.connection.sql(f"{select} ORDER BY {quoted(staged.position)}").to_arrow_reader(100_000):
+            columns = [values.cast(f.type) for values, f in zip(batch.columns[: len(kept)], kept, strict=True)]
+            triples = [batch.columns[i : i + 3] for i in range(len(kept), len(parts), 3)]
+            columns += [_typed(staged, c, zones[c], triple) for c, triple in zip(zones, triples, strict=True)]
+            columns += [triple[0].cast(pa.string()) for triple in triples]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    staged.path = path
+    staged.schema = pa.schema([pa.field(f.name, pa.timestamp("ns")) if f.name in zones else f for f in staged.schema])
+    bench.view(staged.name, path)
+
+
+def _columns(staged: Staged, bench: Workbench) -> dict[str, bool]:
+    """The text columns all of whose values read as times, blank ones aside, and whether they are all dates."""
+    texts = [f.name for f in staged.schema if pa.types.is_string(f.type) and f.name not in staged.numeric]
+    if not texts:
+        return {}
+    found = {}
+    for start in range(0, len(texts), 50):
+        some = texts[start : start + 50]
+        counts = ", ".join(
+            f"count(*) FILTER (trim({quoted(n)}) <> ''), count(*) FILTER (regexp_matches({quoted(n)}, {text(_TIME)})), "
+            f"count(*) FILTER (regexp_matches({quoted(n)}, {text(_DAY)}))"
+            for n in some
+        )
+        row = bench.row(f"SELECT {counts} FROM {quoted(staged.name)}")
+        for index, name in enumerate(some):
+            present, times, dates = row[index * 3 : index * 3 + 3]
+            if present and present == times:
+                found[name] = present == dates
+    return found
+
+
+def _clock(value: str) -> str:
+    """What a clock on the wall shows, without the offset; null where there is no such time."""
+    bare = f"trim(regexp_replace({value}, {text(_ENDING)}, '\\1'))"
+    return f"CASE WHEN NOT regexp_matches({value}, '[ Tt]24:') THEN TRY_CAST(replace({bare}, 't', 'T') AS TIMESTAMP) END"
+
+
+def _minutes(value: str) -> str:
+    """How many minutes the offset lies east of UTC; null where there is none."""
+    offset = f"replace(regexp_extract({value}, {text(_ENDING)}, 2), ':', '')"
+    far = f"CAST(substr({offset}, 2, 2) AS BIGINT) * 60 + coalesce(TRY_CAST(substr({offset}, 4, 2) AS BIGINT), 0)"
+    return (
+        f"CASE WHEN {offset} = '' THEN NULL WHEN upper({offset}) = 'Z' THEN 0 "
+        f"WHEN {offset}[1] = '-' THEN -({far}) ELSE {far} END"
+    )
+
+
+def _typed(staged: Staged, column: str, zone: str | None, triple: list[pa.Array]) -> pa.Array:
+    """UTC nanoseconds of a batch of (text, clock, minutes)."""
+    texts, clock, minutes = triple
+    clock = clock.cast(pa.timestamp("us"))
+    count = partial(staged.count_impossible, column)
+    count(clock.null_count - texts.null_count)
+    fixed = pc.is_valid(minutes)
+    none = pa.scalar(None, clock.type)
+    shift = pc.multiply(minutes.cast(pa.int64()), 60_000_000)
+    moved = pc.subtract(clock.cast(pa.int64()), shift).cast(clock.type)
+    local = instants(pc.if_else(fixed, none, clock), zone, count)
+    return pc.if_else(fixed, instants(moved, None, count), local)
