@@ -51,8 +51,8 @@ def sql_source(uri: str) -> SqlSource:
             extra = _NEEDS[name][1]
             wanted = f"'relbench-harness[{extra}]'" if extra else package.replace("_", "-")
             raise InputError(f"reading {name} needs the package {package}; install it with: pip install {wanted}")
-    wanted = url.query.get("schema", ())
-    schemas = listed(wanted if isinstance(wanted, str) else ",".join(wanted))
+    named = url.query.get("schema", "")
+    schemas = listed(named if isinstance(named, str) else ",".join(named))
     if schemas and name == "sqlite":
         raise InputError("an SQLite file has no schemas; leave out ?schema=")
     return SqlSource(url.difference_update_query(["schema"]), name, schemas)
