@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from relbench_harness.authoring.identifiers import text
+from relbench_harness.authoring.csv_files import csv_batches
 from relbench_harness.authoring.sources import Reading, SourceTable
 from relbench_harness.errors import InputError
 
@@ -38,7 +37,7 @@ class FolderSource:
         found: dict[str, list[Path]] = {}
         for path in sorted(self.folder.iterdir()):
             if path.is_dir():
-                parts = sorted(path.rglob("*.parquet"))
+                parts = sorted(path.rglob("*.parquet")) or sorted(p for s in CSV for p in path.rglob(f"*{s}"))
                 name = path.name
             else:
                 suffix = next((s for s in (*CSV, ".parquet") if path.name.lower().endswith(s)), None)
@@ -56,16 +55,14 @@ class FolderSource:
 @dataclass(frozen=True)
 class _Files:
     paths: dict[str, list[Path]]
+    notes: list[str] = field(default_factory=list)
 
     def tables(self) -> list[SourceTable]:
         return [SourceTable(name, rows=_count(paths)) for name, paths in self.paths.items()]
 
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
-        first = self.paths[table][0]
-        if first.suffix == ".parquet":
-            yield from _parquet(table, self.paths[table])
-        else:
-            yield from _csv(first)
+    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+        paths = self.paths[table.name]
+        yield from _parquet(table.name, paths) if paths[0].suffix == ".parquet" else csv_batches(paths, self.notes)
 
 
 def _count(paths: list[Path]) -> int | None:
@@ -95,34 +92,3 @@ def _parquet(table: str, paths: list[Path]) -> Iterator[pa.RecordBatch]:
             )
         if file.metadata.num_rows == 0:
             yield pa.RecordBatch.from_pylist([], schema=schema)
-
-
-def _csv(path: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of a CSV file, its types read off all of it; keys with leading zeros stay text."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        options = "header=true, sample_size=-1, null_padding=false"
-        try:
-            kinds = _kinds(connection, path, options)
-            reader = connection.sql(f"SELECT * FROM read_csv({text(str(path))}, {options}, types={kinds})").to_arrow_reader(
-                BATCH
-            )
-            yield from reader
-        except duckdb.Error as error:
-            raise InputError(f"{path} cannot be read as CSV: {' '.join(str(error).split())[:300]}") from None
-
-
-def _kinds(connection: duckdb.DuckDBPyConnection, path: Path, options: str) -> str:
-    """Overrides for columns that look like numbers and are not: codes such as 007."""
-    sniffed = connection.execute(f"DESCRIBE SELECT * FROM read_csv({text(str(path))}, {options})").fetchall()
-    names = [str(row[0]) for row in sniffed if str(row[1]) in ("BIGINT", "DOUBLE", "HUGEINT")]
-    coded = []
-    if names:
-        from relbench_harness.authoring.identifiers import quoted
-
-        tests = ", ".join(f"bool_or(regexp_matches({quoted(n)}, '^\\s*[+-]?0[0-9]'))" for n in names)
-        rows = connection.execute(
-            f"SELECT {tests} FROM read_csv({text(str(path))}, {options}, all_varchar=true)"
-        ).fetchall()
-        coded = [name for name, odd in zip(names, rows[0], strict=True) if odd]
-    return "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in coded) + "}"

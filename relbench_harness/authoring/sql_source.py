@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime
 import decimal
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +20,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from relbench_harness.authoring.credentials import cleansing
-from relbench_harness.authoring.sources import Reading, Reference, SourceTable
-from relbench_harness.errors import InputError, nearest
+from relbench_harness.authoring.postgres_catalogue import Catalogue, Declared, base_type
+from relbench_harness.authoring.sources import Reading, Reference, SourceTable, names_across, wanted_schemas
+from relbench_harness.errors import InputError
 
 BATCH = 50_000
 _DIALECTS: dict[str, Any] = {"postgresql": postgresql.dialect, "mysql": mysql.dialect, "sqlite": sqlite.dialect}
@@ -34,8 +35,13 @@ _NEEDS = {
 }
 
 
+def listed(names: str) -> tuple[str, ...]:
+    """`a,b` as names."""
+    return tuple(name for part in names.split(",") if (name := part.strip()))
+
+
 def sql_source(uri: str) -> SqlSource:
-    """The database that `uri` names, if its drivers are installed. `?schema=` chooses a schema of PostgreSQL."""
+    """The database that `uri` names, if its drivers are installed. `?schema=a,b` chooses schemas (MySQL: databases)."""
     with cleansing(uri, "the URI of the source cannot be read"):
         url = sa.make_url(uri.replace("postgres://", "postgresql://", 1) if uri.startswith("postgres://") else uri)
     name = url.get_backend_name()
@@ -45,9 +51,11 @@ def sql_source(uri: str) -> SqlSource:
             extra = _NEEDS[name][1]
             wanted = f"'relbench-harness[{extra}]'" if extra else package.replace("_", "-")
             raise InputError(f"reading {name} needs the package {package}; install it with: pip install {wanted}")
-    schema = url.query.get("schema")
-    url = url.difference_update_query(["schema"])
-    return SqlSource(url, name, schema if isinstance(schema, str) else None)
+    named = url.query.get("schema", "")
+    schemas = listed(named if isinstance(named, str) else ",".join(named))
+    if schemas and name == "sqlite":
+        raise InputError("an SQLite file has no schemas; leave out ?schema=")
+    return SqlSource(url.difference_update_query(["schema"]), name, schemas)
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +64,7 @@ class SqlSource:
 
     url: sa.URL
     dialect: str
-    schema: str | None = None
+    schemas: tuple[str, ...] = ()
     ordered: bool = False
 
     def __repr__(self) -> str:
@@ -83,6 +91,7 @@ class _Reflected:
     """What the three have in common: reflection and quoting."""
 
     source: SqlSource
+    notes: list[str] = field(default_factory=list)
     driver = ""
 
     @contextmanager
@@ -96,14 +105,14 @@ class _Reflected:
     def connect(self) -> Any:
         raise NotImplementedError
 
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         raise NotImplementedError
 
     def quote(self, name: str) -> str:
         return str(_NAMED[self.source.dialect].identifier_preparer.quote_identifier(name))
 
-    def named(self, table: str) -> str:
-        return f"{self.quote(self.schema)}.{self.quote(table)}" if self.schema else self.quote(table)
+    def named(self, table: SourceTable) -> str:
+        return f"{self.quote(table.schema)}.{self.quote(table.bare)}" if table.schema else self.quote(table.bare)
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -113,51 +122,92 @@ class _Reflected:
     def inspector(self) -> sa.Inspector:
         return sa.inspect(self.engine)
 
-    @cached_property
-    def schema(self) -> str | None:
-        wanted = self.source.schema
-        if wanted is not None and wanted not in self.inspector.get_schema_names():
-            raise InputError(
-                f"{self.source.label} has no schema {wanted!r}; {nearest(wanted, self.inspector.get_schema_names())}"
-            )
-        return wanted or self.inspector.default_schema_name
+    def default_schemas(self, known: list[str]) -> list[str]:
+        """The schemas that are read where none is named."""
+        raise NotImplementedError
+
+    def schemas(self) -> list[str]:
+        known = self.inspector.get_schema_names()
+        return wanted_schemas(self.source.label, self.source.schemas, known) or self.default_schemas(known)
+
+    def found(self, schemas: list[str]) -> list[tuple[str, str, str]]:
+        """Every (schema, table, kind), kinds as `SourceTable` calls them."""
+        listed = [(s, name, "table") for s in schemas for name in self.inspector.get_table_names(s or None)]
+        return listed + [(s, name, "view") for s in schemas for name in self.inspector.get_view_names(s or None)]
 
     def tables(self) -> list[SourceTable]:
-        names = sorted(self.inspector.get_table_names(self.schema))
-        if not names:
-            raise InputError(f"{self.source.label} has no tables" + (f" in schema {self.schema!r}" if self.schema else ""))
-        return [self._table(name, set(names)) for name in names]
+        schemas = self.schemas()
+        found = sorted(self.found(schemas))
+        if not any(kind == "table" for _, _, kind in found):
+            where = ", ".join(repr(schema) for schema in schemas if schema)
+            raise InputError(f"{self.source.label} has no tables" + (f" in schema {where}" if where else ""))
+        names = names_across([(schema, table) for schema, table, _ in found])
+        return [self._table(schema, table, kind, names) for schema, table, kind in found]
 
-    def _table(self, name: str, known: set[str]) -> SourceTable:
-        inspector, schema = self.inspector, self.schema
-        key = tuple(inspector.get_pk_constraint(name, schema)["constrained_columns"])
-        references = tuple(
-            Reference(tuple(f["constrained_columns"]), f["referred_table"], tuple(f["referred_columns"]))
-            for f in inspector.get_foreign_keys(name, schema)
-            if f["referred_table"].lower() in {n.lower() for n in known} and f["referred_schema"] in (None, schema)
-        )
-        moments = frozenset(c for c, kind in self.kinds(name) if isinstance(kind, sa.Date | sa.DateTime))
-        return SourceTable(name, key, references, moments=moments)
+    def _table(self, schema: str, table: str, kind: str, names: Mapping[tuple[str, str], str]) -> SourceTable:
+        key, found = self.constraints(schema, table) if kind == "table" else ((), [])
+        spelled = {(s.lower(), t.lower()): name for (s, t), name in names.items()} | dict(names)
+        named = [
+            (columns, spelled.get(at) or spelled.get((at[0].lower(), at[1].lower())), theirs)
+            for columns, at, theirs in found
+        ]
+        references = [Reference(columns, parent, theirs) for columns, parent, theirs in named if parent is not None]
+        moments = frozenset(c for c, type in self.kinds(schema, table) if isinstance(type, sa.Date | sa.DateTime))
+        return SourceTable(
+            names[schema, table], key, tuple(dict.fromkeys(references)), moments=moments,
+            schema=schema, bare=table, kind=kind,
+        )  # fmt: skip
 
-    def keyed(self, table: str) -> set[str]:
+    def constraints(self, schema: str, table: str) -> tuple[tuple[str, ...], list[Declared]]:
+        """The primary key and the foreign keys that `table` declares."""
+        key = tuple(self.inspector.get_pk_constraint(table, schema or None)["constrained_columns"])
+        return key, [
+            (
+                tuple(f["constrained_columns"]),
+                (f["referred_schema"] or schema, f["referred_table"]),
+                tuple(f["referred_columns"]),
+            )
+            for f in self.inspector.get_foreign_keys(table, schema or None)
+        ]
+
+    def keyed(self, table: SourceTable) -> set[str]:
         """The columns of `table` that are part of a declared key or that a foreign key refers to, in lower case."""
-        inspector, schema = self.inspector, self.schema
-        found = set(inspector.get_pk_constraint(table, schema)["constrained_columns"])
-        for constraint in inspector.get_unique_constraints(table, schema):
+        if table.kind != "table":
+            return set()
+        inspector, name, schema = self.inspector, table.bare, table.schema or None
+        found = set(inspector.get_pk_constraint(name, schema)["constrained_columns"])
+        for constraint in inspector.get_unique_constraints(name, schema):
             found |= set(constraint["column_names"])
-        for index in inspector.get_indexes(table, schema):
+        for index in inspector.get_indexes(name, schema):
             # a foreign key may refer to what a unique index alone keeps unique
             found |= {c for c in index["column_names"] if c is not None} if index["unique"] else set()
-        for reference in inspector.get_foreign_keys(table, schema):
+        for reference in inspector.get_foreign_keys(name, schema):
             found |= set(reference["constrained_columns"])
         return {c.lower() for c in found}
 
-    def kinds(self, table: str) -> list[tuple[str, Any]]:
-        return [(str(c["name"]), c["type"]) for c in self.inspector.get_columns(table, self.schema)]
+    def kinds(self, schema: str, table: str) -> list[tuple[str, Any]]:
+        return [(str(c["name"]), c["type"]) for c in self.inspector.get_columns(table, schema or None)]
 
 
 class _Postgres(_Reflected):
     driver = "postgresql+psycopg"
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.engine)
+
+    def default_schemas(self, known: list[str]) -> list[str]:
+        return [s for s in known if not s.startswith("pg_") and s != "information_schema"]
+
+    def found(self, schemas: list[str]) -> list[tuple[str, str, str]]:
+        return self.catalogue.relations(schemas, self.notes)
+
+    def constraints(self, schema: str, table: str) -> tuple[tuple[str, ...], list[Declared]]:
+        return self.catalogue.constraints(schema, table)
+
+    def kinds(self, schema: str, table: str) -> list[tuple[str, Any]]:
+        """A domain is the type it is made of."""
+        return [(name, base_type(kind)) for name, kind in super().kinds(schema, table)]
 
     def connect(self) -> Any:
         from adbc_driver_postgresql import dbapi
@@ -193,10 +243,10 @@ class _Postgres(_Reflected):
             return quoted
         return f"CAST({quoted} AS text) AS {quoted}"
 
-    def _exact(self, cursor: Any, table: str) -> dict[str, pa.DataType]:
+    def _exact(self, cursor: Any, table: SourceTable) -> dict[str, pa.DataType]:
         """Column → the type that keeps its numbers exactly: keys of any precision, and all whole numbers."""
         keyed, found = self.keyed(table), {}
-        for name, kind in self.kinds(table):
+        for name, kind in self.kinds(table.schema, table.bare):
             if not isinstance(kind, sa.Numeric) or isinstance(kind, sa.Float):
                 continue
             precision, scale = kind.precision, kind.scale or 0
@@ -215,10 +265,12 @@ class _Postgres(_Reflected):
                 found[name] = kept
         return found
 
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         with self.connection.cursor() as cursor:
             exact = self._exact(cursor, table)
-            columns = ", ".join(self._column(name, kind, exact.get(name)) for name, kind in self.kinds(table))
+            columns = ", ".join(
+                self._column(name, kind, exact.get(name)) for name, kind in self.kinds(table.schema, table.bare)
+            )
             cursor.execute(f"SELECT {columns} FROM {self.named(table)}")
             reader = cursor.fetch_record_batch()
             schema = pa.schema([f.with_type(exact.get(f.name, f.type)) for f in reader.schema])
@@ -241,20 +293,27 @@ class _SQLite(_Reflected):
             raise InputError(f"no SQLite file {path}; a URI reads sqlite:///relative/path or sqlite:////absolute/path")
         return dbapi.connect(str(path))
 
-    @property
-    def schema(self) -> str | None:
-        return None
+    def schemas(self) -> list[str]:
+        return [""]
 
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+    def found(self, schemas: list[str]) -> list[tuple[str, str, str]]:
+        """A table that an extension keeps its own data in (a shadow table of full-text search) is none of the user's."""
+        with self.engine.connect() as connection:
+            listed = connection.exec_driver_sql("PRAGMA table_list").fetchall()
+        own = {str(row[1]): str(row[2]) for row in listed if row[0] == "main" and not str(row[1]).startswith("sqlite_")}
+        kinds = {"table": "table", "view": "view", "virtual": "virtual table"}
+        return [("", name, kinds[kind]) for name, kind in own.items() if kind in kinds] or super().found(schemas)
+
+    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """SQLite types each value, and its driver each column by its first rows: so ask first, then show it a typed row."""
-        names = [name for name, _ in self.kinds(table)]
+        names = [name for name, _ in self.kinds("", table.bare)]
         with self.connection.cursor() as cursor:
-            stored = self._stored(cursor, table, names)
+            stored = self._stored(cursor, table.bare, names)
             samples = {"text": "''", "real": "0.5", "integer": "0", "blob": "x'00'", "null": "''"}
             casts = {"text": "CAST({} AS TEXT)", "real": "CAST({} AS REAL)"}
             typed = ", ".join(f"{samples[stored[n]]} AS {self.quote(n)}" for n in names)
             columns = ", ".join(casts.get(stored[n], "{}").format(self.quote(n)) for n in names)
-            cursor.execute(f"SELECT {typed} UNION ALL SELECT {columns} FROM {self.quote(table)}")
+            cursor.execute(f"SELECT {typed} UNION ALL SELECT {columns} FROM {self.named(table)}")
             first = True
             for batch in cursor.fetch_record_batch():
                 yield batch.slice(1) if first else batch
@@ -276,6 +335,11 @@ class _SQLite(_Reflected):
 class _MySQL(_Reflected):
     driver = "mysql+pymysql"
 
+    def default_schemas(self, known: list[str]) -> list[str]:
+        """The URI's database; where it names none, all but the server's own."""
+        own = ("information_schema", "mysql", "performance_schema", "sys")
+        return [self.source.url.database] if self.source.url.database else [s for s in known if s.lower() not in own]
+
     def connect(self) -> Any:
         pooled = self.engine.raw_connection()
         connection: Any = pooled.driver_connection
@@ -286,11 +350,10 @@ class _MySQL(_Reflected):
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         return connection
 
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         from pymysql.cursors import SSCursor
 
-        kinds = self.kinds(table)
-        keyed = self.keyed(table)
+        kinds, keyed = self.kinds(table.schema, table.bare), self.keyed(table)
         schema = pa.schema([(name, _arrow(kind, name.lower() in keyed)) for name, kind in kinds])
         readers = [_reader(field.type) for field in schema]
         yield pa.RecordBatch.from_pylist([], schema=schema)

@@ -30,6 +30,10 @@ class Wanted:
         tables: Only these tables; all where empty.
         times: Table → its time column, or None for none.
         zone: The time zone of times that carry none; UTC where None.
+        exclude: Tables that are left out.
+        formats: `table.column` → what its values are as times: epoch_s, epoch_ms, epoch_us, epoch_ns or a pattern of strptime.
+        entities: A new table → the columns, as `table.column`, that name its rows.
+        keep: Columns, as `table.column`, that are taken though they are named like secrets.
     """
 
     take_all: bool = field(default=False, metadata=_ONCE)
@@ -37,6 +41,10 @@ class Wanted:
     tables: tuple[str, ...] = ()
     times: Mapping[str, str | None] = field(default_factory=dict)
     zone: str | None = None
+    exclude: tuple[str, ...] = ()
+    formats: Mapping[str, str] = field(default_factory=dict)
+    entities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
 
     @property
     def zone_name(self) -> str:
