@@ -14,6 +14,7 @@ from relbench_harness.authoring.findings import Finding, with_known
 from relbench_harness.authoring.future_columns import future_columns
 from relbench_harness.authoring.integrity import integrity
 from relbench_harness.authoring.label_checks import hosted_findings, split_findings, window_findings
+from relbench_harness.authoring.late_dates import late_dates
 from relbench_harness.authoring.leakage import database_leaks, task_leaks
 from relbench_harness.authoring.schema_diagram import schema_svg
 from relbench_harness.data.database import Database
@@ -82,6 +83,7 @@ class _Checking:
             return
         yield from database_leaks(self.database, cuts.val)
         yield from future_columns(self.database, cuts.val)
+        yield from late_dates(self.database)
         for name in self.names:
             yield from self._task(name)
 

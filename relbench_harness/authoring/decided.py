@@ -41,7 +41,7 @@ def decided(
     lent = {}
     for name, decision in decisions.items():
         for column, parent in (entries[name].get("fkeys") or {}).items():
-            decision.references.append(_reference(name, str(column), str(parent), origin, decisions, staged))
+            decision.references.append(foreign_key(name, str(column), str(parent), origin, decisions, staged))
         if name in times:
             column = times[name]
         else:
@@ -78,7 +78,7 @@ def _key(name: str, entry: Mapping[str, Any], origin: Mapping[str, Any], staged:
     return _present(name, [str(c) for c in (origin.get("keys") or {}).get(name) or [key]], staged)
 
 
-def _reference(
+def foreign_key(
     name: str,
     column: str,
     parent: str,

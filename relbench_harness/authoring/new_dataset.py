@@ -28,6 +28,7 @@ from relbench_harness.authoring.declared import spelled
 from relbench_harness.authoring.entity_tables import add_entities
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender
+from relbench_harness.authoring.late_tables import LateMover, LateTables, Move, without_late
 from relbench_harness.authoring.manifest_comments import Comments, comments
 from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
 from relbench_harness.authoring.proposals import Proposal
@@ -167,11 +168,12 @@ class _Import:
             if self.previous is None:
                 decisions = self._decide(tables, staged, told, bench)
             else:
-                decisions, lent = decided(self.previous, staged, self.told.times, self.wanted.tables)
+                decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.wanted.tables)
                 self._keep_evidence()
             self._leave_out_secrets(staged, decisions)
             check_keys(bench, staged, decisions)
             self._inherit_times(lent, staged, decisions, bench)
+            moves = self._move_late(staged, decisions, bench)
             numbering = Numbering(bench, staged, decisions, self.source.ordered)
             written = {name: numbering.write(name, folder) for name in staged}
         finally:
@@ -181,7 +183,7 @@ class _Import:
         keys = {name: d.key for name, d in decisions.items() if d.key}
         described = Described(
             self.name, self.source.label, written, keys, self.inherited, cuts, self.evidence, self.open, self.notes,
-            recorded(self.wanted), self.kept,
+            recorded(self.wanted), self.kept, moves,
         )  # fmt: skip
         (folder / "manifest.yaml").write_text(manifest_text(described, self.previous), encoding="utf-8")
         if self.previous is not None:
@@ -298,6 +300,15 @@ class _Import:
                     f"{name}: it has no time, so all its rows are visible from the start; they are not created with rows of "
                     f"{', '.join(timed)}"
                 )
+
+    def _move_late(self, staged: dict[str, Staged], decisions: dict[str, Decision], bench: Workbench) -> list[Move]:
+        """Columns that are filled in after their row's time become rows of tables of their own."""
+        mover = LateMover(LateTables(staged, decisions, bench), self.wanted, self.previous)
+        moves = mover.moved()
+        self.open += mover.open
+        self.evidence |= mover.evidence
+        self.notes += mover.notes
+        return moves
 
     def _cuts(self, written: Mapping[str, Written], folder: Path) -> CutPoints:
         """The manifest's own cut points in figures; proposed ones where it has none."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from relbench_harness.authoring.label_reasons import checked_labels
+from relbench_harness.authoring.late_tables import moved_columns
 from relbench_harness.authoring.manifest_text import dumped, write_whole
 from relbench_harness.authoring.predictive_query import Query
 from relbench_harness.authoring.split_summary import base_rate, shifts
@@ -31,14 +32,15 @@ def new_task(address: str, query: str, num_eval_timestamps: int = 1, replace: bo
     if path.exists() and not replace:
         raise InputError(f"task {address} is there already ({path}); choose another name, or --force replaces it")
     columns = {n: {f.name: f.type for f in table.rows.schema} for n, table in dataset.database.items()}
-    manifest = task_manifest(task_name, query, dataset.manifest.tables, columns, num_eval_timestamps)
+    moved = moved_columns(dataset._raw_manifest.get("origin") or {})
+    manifest = task_manifest(task_name, query, dataset.manifest.tables, columns, num_eval_timestamps, moved)
     content = dumped(manifest)
     yield from str(manifest.get("sql", "")).split("\n")
     task = _read(dataset, content)
     tables: dict[Split, LabelTable] = {}
 
     def labels_of(other: Query, split: Split) -> LabelTable:
-        variation = task_manifest(task_name, other, dataset.manifest.tables, columns, num_eval_timestamps)
+        variation = task_manifest(task_name, other, dataset.manifest.tables, columns, num_eval_timestamps, moved)
         return dataset.labels(_read(dataset, dumped(variation)), split)
 
     for split in SPLITS:

@@ -35,6 +35,7 @@ def task_manifest(
     tables: Mapping[str, TableSpec],
     columns: Mapping[str, Mapping[str, pa.DataType]],
     num_eval_timestamps: int = 1,
+    moved: Mapping[tuple[str, str], str] | None = None,
 ) -> dict[str, Any]:
     """The manifest of the task that a predictive query defines, as RelBench writes it, with the `query` beside it.
 
@@ -42,13 +43,14 @@ def task_manifest(
         name: The task's name.
         tables: Keys, time columns and foreign keys by table.
         columns: Column types by table.
+        moved: (table, column) → the child table to which an import moved the column.
         num_eval_timestamps: At how many times, a horizon apart, validation and test ask.
 
     Raises:
         InputError: A query that cannot be read or compiled; the message points at the column of the query.
     """
     query = parse(query) if isinstance(query, str) else query
-    compiler = Compiler(query, tables, columns)
+    compiler = Compiler(query, tables, columns, moved or {})
     compiler.check_filter()
     if not aggregates(query.target):
         _check_single(num_eval_timestamps, "a column target is asked once of every row, at the row's own time")
@@ -112,10 +114,19 @@ def _check_numbers(compiler: Compiler) -> None:
             raise compiler.error(part.at, "LIST_DISTINCT stands alone as the target, with RANK TOP k")
         if part.function not in ("SUM", "AVG"):
             continue
-        for column in (c for c in walk(part.value) if isinstance(c, Column) and c.name is not None):
+        for column in _numbers(compiler, part.value):
             kind = compiler.kind(column)
             if not any(test(kind) for test in _NUMERIC):
                 raise compiler.error(column.at, f"{part.function} needs numbers, and {column.name!r} is {kind}")
+
+
+def _numbers(compiler: Compiler, value: Expression) -> list[Column]:
+    """The columns of `value` that must be numbers: all but those of differences of times."""
+    if compiler.is_difference(value):
+        return []
+    if isinstance(value, Operation):
+        return [column for operand in value.operands for column in _numbers(compiler, operand)]
+    return [value] if isinstance(value, Column) and value.name is not None else []
 
 
 def _forecast(name: str, compiler: Compiler, num_eval_timestamps: int) -> TaskManifest:
