@@ -52,6 +52,8 @@ def checked_labels(task: Task, query_text: str, database: Database, labels: Labe
 
 
 def _reason(query: Query, database: Database, labels: Labels, split: Split, times: pd.DatetimeIndex) -> str:
+    if not aggregates(query.target):
+        return f"its rows have no two different values of {said(query.target)}"
     for what, other in _without_conditions(query):
         try:
             found = labels(other, split)
