@@ -266,7 +266,7 @@ def _past_labels(questions: Examples, fitted: Histories, entities: int) -> tuple
     train, kind = fitted.train, questions.task.type
     if kind is TaskType.RECOMMENDATION:
         return None, None
-    labels = closed_labels(questions, CLOSED)
+    labels = closed_labels(questions, CLOSED, learned=train)
     values = np.stack([values for _, values in label_numbers(questions, labels)], axis=1)
     history = History.of(labels.entity, labels.known_from - 1, values, entities, ())
     if kind is not TaskType.REGRESSION:

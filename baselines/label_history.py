@@ -41,7 +41,7 @@ class LabelHistory:
         """Take the global answer from `train` and k from `valid`."""
         if not self.choices or min(self.choices) < 1 or self.windows < 1:
             raise InputError(f"method label_history: k and windows are at least 1, got {self.choices}, {self.windows}")
-        past = closed_labels(valid, self.windows)
+        past = closed_labels(valid, self.windows, train)
         with phase("tune"):
             candidates = [FittedHistory(self, k, train) for k in sorted(set(self.choices))]
             return max(candidates, key=lambda c: quality(valid, c.answer(valid, past)))
@@ -56,7 +56,7 @@ class FittedHistory:
     learned: Examples
 
     def predict(self, questions: Examples) -> NDArray[np.generic]:
-        return self.answer(questions, closed_labels(questions, self.method.windows))
+        return self.answer(questions, closed_labels(questions, self.method.windows, self.learned))
 
     def refit(self, examples: Examples) -> FittedHistory:
         """The same k, with the global answer of `examples`."""

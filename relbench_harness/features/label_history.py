@@ -11,7 +11,7 @@ Invariant: a label known at a cut-off reads no row that is not visible there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +63,7 @@ class ClosedLabels:
         return Span(first.astype(np.int64), last.astype(np.int64))
 
 
-def closed_labels(examples: Examples, windows: int = 60) -> ClosedLabels:
+def closed_labels(examples: Examples, windows: int = 60, learned: Examples | None = None) -> ClosedLabels:
     """Every label known to some of `examples` about any entity, and labels of training that none of them may use yet.
 
     Labels of `examples.training` come first. Those of later windows come from the task's SQL on visible rows. A task without
@@ -71,7 +71,10 @@ def closed_labels(examples: Examples, windows: int = 60) -> ClosedLabels:
 
     Args:
         windows: How many windows after the last of training are computed for each cut-off, at most.
+        learned: Training examples, whose labels stand for those of training where `examples` carry none.
     """
+    if examples.training is None and learned is not None and learned.labels is not None:
+        examples = replace(examples, training=TrainingLabels(learned.entity, learned.time, learned.labels))
     with phase("features"):
         held = _held(examples, examples.training)
         task = examples.task

@@ -16,7 +16,6 @@ from relbench_harness.baselines.summaries import LAST
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.features.label_history import ClosedLabels
-from relbench_harness.protocol.method import Examples, TrainingLabels
 
 if TYPE_CHECKING:
     from .conftest import Shop
@@ -25,13 +24,6 @@ DAY = 86_400_000_000_000
 NOTHING = Comparisons({}, {}, 0)
 SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM timestamps s
          JOIN orders o ON o.at > s.timestamp AND o.at <= s.timestamp + INTERVAL '{timedelta}' GROUP BY 1, 2"""
-
-
-def taught(examples: Examples, train: Examples | None = None) -> Examples:
-    """`examples` that may use the labels of `train`, or their own."""
-    train = train or examples
-    assert train.labels is not None
-    return replace(examples, training=TrainingLabels(train.entity, train.time, train.labels))
 
 
 def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
@@ -51,8 +43,8 @@ def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
 
 
 def test_without_sql_the_training_labels_themselves_are_remembered_once_they_were_known(shop: Shop) -> None:
-    train = taught(shop.examples(TaskType.REGRESSION, (60, 90, 120), 200))
-    later = taught(shop.examples(TaskType.REGRESSION, (100, 139, 141), 200), train)
+    train = shop.examples(TaskType.REGRESSION, (60, 90, 120), 200)
+    later = shop.examples(TaskType.REGRESSION, (100, 139, 141), 200)
     found = Histories(train, train, NOTHING).open(later).own(later)
     given = train.values.reshape(3, -1)
     for time, known in ((100, given[:1]), (139, given[:2]), (141, given[:3])):
@@ -60,8 +52,8 @@ def test_without_sql_the_training_labels_themselves_are_remembered_once_they_wer
 
 
 def test_levels_are_those_of_the_latest_labels_known_at_the_cut_off(shop: Shop) -> None:
-    train = taught(shop.examples(TaskType.REGRESSION, (60, 90, 120, 600), 200))
-    later = taught(shop.examples(TaskType.REGRESSION, (50, 100, 139, 619, 621), 200), train)
+    train = shop.examples(TaskType.REGRESSION, (60, 90, 120, 600), 200)
+    later = shop.examples(TaskType.REGRESSION, (50, 100, 139, 619, 621), 200)
     found = Histories(train, train, NOTHING).open(later).own(later)[:, -2:]
     given = train.values.reshape(4, -1)
     # a label is known 20 days after its question, and the last of 600 lies more than twelve horizons after the others
