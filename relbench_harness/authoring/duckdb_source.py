@@ -65,7 +65,8 @@ class _Open:
         return [SourceTable(n, keys.get(n, ()), tuple(references.get(n, ())), size) for n, size in sorted(rows)]
 
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
-        described = self.connection.execute(f"DESCRIBE {quoted(table)}").fetchall()
+        # of a table called 'tables' DESCRIBE alone would list all tables
+        described = self.connection.execute(f"DESCRIBE SELECT * FROM {quoted(table)}").fetchall()
         columns = ", ".join(
             f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_nested(kind) or kind in _LONG else quoted(n)
             for n, kind, *_ in described
