@@ -95,7 +95,8 @@ class _Open:
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         catalog = str(self.connection.execute("SELECT current_database()").fetchall()[0][0])
         named = ".".join(quoted(part) for part in (catalog, table.schema, table.bare))
-        described = self.connection.execute(f"DESCRIBE {named}").fetchall()
+        # of a table called 'tables' DESCRIBE alone would list all tables
+        described = self.connection.execute(f"DESCRIBE SELECT * FROM {named}").fetchall()
         columns = ", ".join(
             f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_nested(kind) or kind in _LONG else quoted(n)
             for n, kind, *_ in described

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import importlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -82,8 +83,11 @@ class SqlSource:
     @contextmanager
     def open(self) -> Iterator[Reading]:
         reading = {"postgresql": _Postgres, "mysql": _MySQL, "sqlite": _SQLite}[self.dialect]
-        with cleansing(self.uri, f"{self.label} cannot be read"), reading(self).opened() as opened:
-            yield opened
+        with cleansing(self.uri, f"{self.label} cannot be read"), warnings.catch_warnings():
+            # names in another letter case and types that it does not know, both of which are dealt with here
+            warnings.simplefilter("ignore", sa.exc.SAWarning)
+            with reading(self).opened() as opened:
+                yield opened
 
 
 @dataclass
