@@ -56,7 +56,9 @@ def key_proposal(table: str, profile: Mapping[str, ColumnProfile], bench: Workbe
 
     def rank(column: ColumnProfile) -> tuple[int, ...]:
         named = is_named_after(column.name, table) or words(column.name) in ("id", "pk", "key", "uuid")
-        return (not named, not _KEY.search(spaced(column.name)), column.name != first, column.kind != "whole")
+        run_together = column.kind == "whole" and column.name == first and column.name.lower().endswith("id")
+        keyed = bool(_KEY.search(spaced(column.name))) or run_together
+        return (not named, not keyed, column.name != first, column.kind != "whole")
 
     if unique:
         best = min(unique, key=rank)

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.identifiers import quoted
-from relbench_harness.authoring.name_words import has_key_suffix, is_generic, is_named_after, names_of, words
+from relbench_harness.authoring.name_words import bases, has_key_suffix, is_generic, is_named_after, names_of, words
 from relbench_harness.authoring.proposals import Profiles, Proposal
 from relbench_harness.data.key_match import same_key
 
@@ -94,7 +94,7 @@ class _Search:
         self.counting = {(t, c) for t, profile in profiles.items() for c in self._counters(t, profile)}
         seen = [words(column) for table, column in self.counting if not is_named_after(column, table)]
         # a name that counts the rows of several tables says nothing, unless it is a table's own
-        self.counter_names = {n for n in seen if seen.count(n) > 1 and not any(n in names_of(t) for t in profiles)}
+        self.counter_names = {n for n in seen if seen.count(n) > 1 and not any(is_named_after(n, t) for t in profiles)}
 
     def _counters(self, table: str, profile: Mapping[str, ColumnProfile]) -> Iterator[str]:
         """The columns of `table` that number its rows from 0 or 1."""
@@ -176,12 +176,10 @@ class _Search:
         if own_key and candidate.evidence is not Evidence.STEM:
             return False
         dense = (candidate.parent, self.parents[candidate.parent]) in self.counting
-        if dense and (candidate.evidence is Evidence.ENDING or not has_key_suffix(column.name)):
+        if dense and words(column.name) in bases(candidate.parent):
+            return False  # an `order` that counts
+        if dense and candidate.evidence is Evidence.ENDING:
             # chance puts small numbers among 1 … n
-            return (
-                candidate.share == 1.0
-                and candidate.used >= USED
-                and has_key_suffix(column.name)
-                and (table, column.name) not in self.counting
-            )
+            clear = candidate.share == 1.0 and candidate.used >= USED and has_key_suffix(column.name)
+            return clear and (table, column.name) not in self.counting
         return True
