@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,9 @@ from relbench_harness.authoring.identifiers import quoted
 from relbench_harness.authoring.sources import Reading, Reference, SourceTable, names_across, wanted_schemas
 from relbench_harness.errors import InputError
 
-_NESTED = ("STRUCT", "MAP", "UNION", "JSON", "INTERVAL", "TIME", "UUID", "BIT", "VARIANT")
+_NESTED = ("STRUCT", "MAP", "UNION", "JSON", "INTERVAL", "TIME", "UUID", "BIT", "VARIANT", "BIGNUM")
+_LONG = ("HUGEINT", "UHUGEINT")
+"""Whole numbers of 39 digits, which the decimals of Arrow that DuckDB hands them out as cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class DuckDBSource:
         except duckdb.Error as error:
             raise InputError(f"{self.path} cannot be opened: {' '.join(str(error).split())[:300]}") from None
         with connection:
+            # a time with a zone inside a nested value is written as text in the session's zone
+            connection.execute("SET TimeZone = 'UTC'")
             yield _Open(self, connection)
 
 
@@ -82,8 +87,8 @@ class _Open:
         ).fetchall():
             if kind == "PRIMARY KEY":
                 keys[schema, table] = tuple(columns)
-            elif kind == "FOREIGN KEY" and (schema, parent) in names:
-                reference = Reference(tuple(columns), names[schema, parent], tuple(parent_columns))
+            elif kind == "FOREIGN KEY":
+                reference = Reference(tuple(columns), names.get((schema, parent), parent), tuple(parent_columns))
                 references.setdefault((schema, table), []).append(reference)
         return keys, references
 
@@ -92,11 +97,16 @@ class _Open:
         named = ".".join(quoted(part) for part in (catalog, table.schema, table.bare))
         described = self.connection.execute(f"DESCRIBE {named}").fetchall()
         columns = ", ".join(
-            f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_nested(kind) else quoted(n) for n, kind, *_ in described
+            f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_nested(kind) or kind in _LONG else quoted(n)
+            for n, kind, *_ in described
         )
+        long = [place for place, (_, kind, *_) in enumerate(described) if kind in _LONG]
         reader = self.connection.sql(f"SELECT {columns} FROM {named}").to_arrow_reader(100_000)
-        yield pa.RecordBatch.from_pylist([], schema=reader.schema)
-        yield from reader
+        for batch in chain([pa.RecordBatch.from_pylist([], schema=reader.schema)], reader):
+            for place in long:
+                exact = batch.column(place).cast(pa.decimal256(39, 0))
+                batch = batch.set_column(place, batch.schema.names[place], exact)
+            yield batch
 
 
 def _is_nested(kind: str) -> bool:

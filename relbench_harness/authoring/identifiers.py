@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import cache
 
 import duckdb
+
+from relbench_harness.data.query import free as free
+from relbench_harness.data.query import quoted as quoted
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -19,11 +21,6 @@ def _reserved() -> frozenset[str]:
     return frozenset(str(row[0]).lower() for row in rows)
 
 
-def quoted(name: str) -> str:
-    """`name` between double quotes, those within it doubled."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def identifier(name: str) -> str:
     """`name`, quoted unless it is plain and no reserved word: what a person would write."""
     return name if _PLAIN.fullmatch(name) and name.lower() not in _reserved() else quoted(name)
@@ -32,11 +29,3 @@ def identifier(name: str) -> str:
 def text(value: str) -> str:
     """`value` as an SQL text literal."""
     return "'" + value.replace("'", "''") + "'"
-
-
-def free(name: str, taken: Iterable[str]) -> str:
-    """`name`, with underscores where `taken` has it, letter case aside: the one way to a name that no name of a user's is."""
-    lower = {t.lower() for t in taken}
-    while name.lower() in lower:
-        name += "_"
-    return name

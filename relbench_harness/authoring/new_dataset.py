@@ -24,6 +24,7 @@ from relbench_harness.authoring.column_profile import Workbench
 from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
 from relbench_harness.authoring.decided import decided
 from relbench_harness.authoring.deciding import Decider
+from relbench_harness.authoring.declared import spelled
 from relbench_harness.authoring.entity_tables import add_entities
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender
@@ -154,6 +155,7 @@ class _Import:
 
     def run(self, folder: Path, progress: Progress) -> Imported:
         tables, staged = self._stage(progress)
+        tables = spelled(tables, {name: one.schema.names for name, one in staged.items()})
         bench = Workbench(self.scratch)
         try:
             for name, one in staged.items():

@@ -227,14 +227,11 @@ class Numbering:
         before = _nulls(staged.path) if not written.without_time else {}
         after = _nulls(path)
         for column, reference in written.references.items():
-            columns = [staged.keyed(c) for c in reference.columns]
-            known = before.get(columns[0][0])
+            columns = [staged.keyed(c)[0] for c in reference.columns]
+            known = before.get(columns[0])
             if len(columns) == 1 and known is not None and known == after.get(column):
                 continue
-            present = " AND ".join(
-                f"r.{quoted(c)} IS NOT NULL" + (f" AND NOT isnan(r.{quoted(c)})" if pa.types.is_floating(kind) else "")
-                for c, kind in columns
-            )
+            present = " AND ".join(f"r.{quoted(c)} IS NOT NULL" for c in columns)
             lost = self.bench.number(f"SELECT count(*) {body} WHERE {chosen[column]} IS NULL AND {present}")
             if lost:
                 written.dangling[column] = lost

@@ -1,8 +1,9 @@
 """Rows on their way from a source to a dataset: streamed to Parquet batch by batch, every value kept exactly.
 
 Invariant: no key loses a digit here. Large whole numbers and decimals stay what they are until keys are resolved; only what is
-written as an attribute becomes a type that RelBench knows. Times become UTC nanoseconds without zone. Values that such a time
-cannot hold (years before 1678 or after 2261, such as a database's 'infinity') become null and are counted.
+written as an attribute becomes a type that RelBench knows. NaN is null, since tables of floats write so what is missing. Times
+become UTC nanoseconds without zone. Values that such a time cannot hold (years before 1678 or after 2261, such as a database's
+'infinity') become null and are counted.
 """
 
 from __future__ import annotations
@@ -119,13 +120,14 @@ def exact(values: pa.Array, zone: str, impossible: Callable[[int], None]) -> pa.
         return instants(values.cast(pa.timestamp(kind.unit)), zone if kind.tz is None else None, impossible)
     if pa.types.is_decimal(kind):
         return _decimal(values)
-    if pa.types.is_float16(kind) or pa.types.is_float32(kind):
-        return values.cast(pa.float64())
+    if pa.types.is_floating(kind):
+        doubles = values.cast(pa.float64())
+        return pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles)
     if pa.types.is_integer(kind):
         return values if kind == pa.uint64() else values.cast(pa.int64())
     if pa.types.is_null(kind):
         return pa.nulls(len(values), pa.string())
-    if pa.types.is_boolean(kind) or pa.types.is_float64(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind):
+    if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_binary(kind):
         return values
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return values.cast(pa.string())
@@ -155,12 +157,13 @@ def _digits(number: str) -> str:
 def _list(values: pa.Array, zone: str, impossible: Callable[[int], None]) -> pa.Array:
     """A list of any layout as a plain list; floats stay floats, exact numbers in it become floats, since no list is a key."""
     lengths = np.asarray(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
-    flat = values.flatten()
-    inner = flat.cast(pa.float32()) if pa.types.is_float16(flat.type) else flat
-    if not (pa.types.is_float32(inner.type) or pa.types.is_list(inner.type)):
-        inner = exact(flat, zone, impossible)
-    if pa.types.is_decimal(inner.type) or inner.type == pa.uint64():
+    inner = values.flatten()
+    if pa.types.is_float16(inner.type):
+        inner = inner.cast(pa.float32())
+    elif pa.types.is_decimal(inner.type) or inner.type == pa.uint64():
         inner = inner.cast(pa.float64())
+    elif not pa.types.is_floating(inner.type):
+        inner = exact(inner, zone, impossible)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), inner, mask=pc.is_null(values))
 

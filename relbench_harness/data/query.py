@@ -1,15 +1,17 @@
 """SQL over tables: once over given Arrow tables, or again and again over cuts of one database.
 
 The SQL of a manifest is foreign code, so it sees the tables it is given and nothing else: no file, no network, no
-variable of the calling Python.
+variable of the calling Python, no time zone but UTC. Names of ours beside them are free ones: no table, column or schema that
+the SQL names can be taken for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from relbench_harness.data.database import Database
@@ -20,7 +22,9 @@ from relbench_harness.errors import InputError
 def connect(**config: str | bool | int) -> duckdb.DuckDBPyConnection:
     """A database in memory that can reach nothing outside it."""
     closed = {"enable_external_access": False, "python_enable_replacements": False}
-    return duckdb.connect(config={**closed, **config})
+    connection = duckdb.connect(config={**closed, **config})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def run_sql(sql: str, tables: Mapping[str, pa.Table], what: str, **config: str | bool | int) -> pa.Table:
@@ -33,6 +37,7 @@ def run_sql(sql: str, tables: Mapping[str, pa.Table], what: str, **config: str |
     Raises:
         InputError: SQL that does not run; `what` says whose it is.
     """
+    _check_names(tables, what)
     connection = connect(**config)
     try:
         for name, rows in tables.items():
@@ -63,7 +68,8 @@ class CutQueries:
         self._database = database
         # each query is small, so handing it to several threads costs more than it saves
         self._connection = connect(threads=1)
-        self._connection.execute("CREATE SCHEMA stored")
+        self._schema = free("relbench_harness_rows", database)
+        self._connection.execute(f"CREATE SCHEMA {quoted(self._schema)}")
         self._loaded: set[str] = set()
 
     def __enter__(self) -> CutQueries:
@@ -74,10 +80,11 @@ class CutQueries:
 
     def run(self, sql: str, t: int, relations: Mapping[str, pa.Table], what: str) -> pa.Table:
         """The result of `sql` on the rows older than `t` (nanoseconds) and on `relations`."""
+        _check_names([*self._database, *relations], what)
         counts = {name: int(table.visible(t)[0]) for name, table in self._database.items()}
         for table in self._named(sql):
             self._load(table)
-            self._connection.execute(_view(table, counts))
+            self._connection.execute(_view(table, self._schema, counts))
         for name, rows in relations.items():
             self._connection.register(name, rows)
         return _result(self._connection, sql, what)
@@ -90,20 +97,47 @@ class CutQueries:
     def _load(self, table: Table) -> None:
         if table.name in self._loaded:
             return
-        self._connection.register("incoming", table.rows)
-        self._connection.execute(f"CREATE TABLE stored.{quoted(table.name)} AS SELECT * FROM incoming")
-        self._connection.unregister("incoming")
+        numbered = table.rows.append_column(_position(table), pa.array(np.arange(len(table), dtype=np.int64)))
+        incoming = free("relbench_harness_incoming", self._database)
+        self._connection.register(incoming, numbered)
+        stored = f"{quoted(self._schema)}.{quoted(table.name)}"
+        self._connection.execute(f"CREATE TABLE {stored} AS SELECT * FROM {quoted(incoming)}")
+        self._connection.unregister(incoming)
         self._loaded.add(table.name)
 
 
-def _view(table: Table, counts: Mapping[str, int]) -> str:
-    detached = [
-        f"CASE WHEN {quoted(column)} < {counts[parent]} THEN {quoted(column)} END AS {quoted(column)}"
-        for column, parent in table.references.items()
-    ]
-    replaced = f" REPLACE ({', '.join(detached)})" if detached else ""
+def _position(table: Table) -> str:
+    """The column that numbers the rows of the stored table."""
+    return free("position", table.rows.column_names)
+
+
+def _view(table: Table, schema: str, counts: Mapping[str, int]) -> str:
+    """The rows that are visible, without their numbers."""
+    columns = []
+    for column in table.rows.column_names:
+        value, parent = quoted(column), table.references.get(column)
+        columns.append(value if parent is None else f"CASE WHEN {value} < {counts[parent]} THEN {value} END AS {value}")
     name = quoted(table.name)
-    return f"CREATE OR REPLACE VIEW {name} AS SELECT *{replaced} FROM stored.{name} WHERE rowid < {counts[table.name]}"
+    where = f"{quoted(_position(table))} < {counts[table.name]}"
+    return f"CREATE OR REPLACE VIEW {name} AS SELECT {', '.join(columns)} FROM {quoted(schema)}.{name} WHERE {where}"
+
+
+def _check_names(names: Iterable[str], what: str) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.lower() in seen:
+            raise InputError(
+                f"{what} cannot tell tables {seen[name.lower()]!r} and {name!r} apart, which differ in case only"
+            )
+        seen[name.lower()] = name
+
+
+def free(name: str, taken: Iterable[str]) -> str:
+    """`name`, with underscores where `taken` has it, letter case aside: the one way to a name that no name of a user's is."""
+    lower = {t.lower() for t in taken}
+    while name.lower() in lower:
+        name += "_"
+    return name
 
 
 def quoted(name: str) -> str:

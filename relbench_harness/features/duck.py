@@ -46,6 +46,7 @@ class Duck:
         self._database, self._kinds = database, kinds
         self._spill = tempfile.TemporaryDirectory(prefix="relbench-harness-")
         self._connection = duckdb.connect(":memory:", config={"temp_directory": self._spill.name})
+        self._connection.execute("SET TimeZone = 'UTC'")
         if threads is not None:
             self._connection.execute(f"SET threads = {int(threads)}")
         if memory_mb is not None:
