@@ -128,6 +128,8 @@ def _new_dataset(arguments: argparse.Namespace) -> int:
         print(f"{name}: {table.rows:,} rows")
     for note in imported.notes:
         print(f"note: {note}")
+    for hint in imported.hints:
+        print(f"hint: {hint}")
     print(f"validation from {imported.cuts.val}, test from {imported.cuts.test}: {imported.cuts.evidence}")
     for proposal in imported.open:
         print(f"undecided: {proposal.said}")
