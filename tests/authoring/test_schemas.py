@@ -228,3 +228,38 @@ def test_sqlite_has_tables_that_are_its_own(tmp_path: Path) -> None:
     assert any("1 virtual tables are left out (search)" in note for note in imported.notes)
     with pytest.raises(InputError, match="no schemas"):
         new_dataset("y", f"sqlite:///{path}?schema=x", tmp_path, Wanted())
+
+
+@pytest.mark.slow
+def test_adventure_works_from_a_database_to_a_result(postgresql_uri: str, tmp_path: Path) -> None:
+    import adventure_works
+    from test_ways_in import harness
+
+    run(postgresql_uri, *adventure_works.STATEMENTS)
+    uri = f"{postgresql_uri}?schema={adventure_works.SCHEMAS}"
+    done = harness(["dataset", "new", "aw", "--from", uri], tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "datasets" / "aw"
+    found = yaml.safe_load((folder / "manifest.yaml").read_text())["tables"]
+    keys = {(name, column, parent) for name, spec in found.items() for column, parent in spec["fkeys"].items()}
+    assert keys == adventure_works.REFERENCES
+    assert found["productcosthistory"]["time_col"] == "startdate", "a time in a key is a time"
+    assert found["salesorderdetail"]["fkeys"] == {"salesorderid": "salesorderheader", "productid": "product"}
+    for column in ("password.passwordhash", "password.passwordsalt", "employee.nationalidnumber", "creditcard.cardnumber"):
+        assert f"{column} is named like a secret and left out" in done.stdout
+    for arguments in (
+        ["dataset", "check", "aw"],
+        ["task", "new", "aw/buys", "PREDICT COUNT(salesorderheader.*, 0, 30, days) > 0 FOR EACH customer.customerid"],
+        ["task", "new", "aw/sum", "PREDICT SUM(salesorderheader.subtotal, 0, 30, days) FOR EACH customer.customerid"],
+        ["run", "task=aw/buys", "method=constant", "regime=rolling", "results_dir=results"],
+        ["run", "task=aw/buys", "method=label_history", "regime=rolling", "results_dir=results"],
+        ["run", "task=aw/sum", "method=label_history", "regime=rolling", "results_dir=results"],
+        ["rank", "results"],
+    ):
+        done = harness(arguments, tmp_path)
+        assert done.returncode == 0, (arguments, done.stdout[-1500:], done.stderr[-1500:])
+        assert "Traceback" not in done.stderr
+    before = {p.name: p.read_bytes() for p in folder.rglob("*.parquet") if p.parent.name in ("db", "keys")}
+    done = harness(["dataset", "new", "aw", "--from", uri, "--again"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {p.name: p.read_bytes() for p in folder.rglob("*.parquet") if p.parent.name in ("db", "keys")} == before
