@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from relbench_harness.authoring.column_profile import Workbench
 from relbench_harness.authoring.cut_points import CutPoints
 from relbench_harness.authoring.identifiers import quoted
-from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.labels import Cuts, sql_labels
+from relbench_harness.data.table import Table
 from relbench_harness.data.task import Kind, read_task
 from relbench_harness.errors import InputError
 
@@ -60,11 +60,13 @@ def check_tasks(before: Path, after: Path) -> None:
 
 def _fault(before: Path, folder: Path, name: str) -> str | None:
     """What the task `name` of the dataset `before` lacks in the tables of `folder`, None where nothing."""
+    # a table whose entry the user has removed was there all the same: the files in db/ say so
+    schemas = {path.stem: pq.read_schema(path) for path in sorted((folder / "db").glob("*.parquet"))}
+    specs = {n: (s.pkey, s.time_col) for n, s in Dataset(str(folder), folder).manifest.tables.items()}
     try:
-        tables = Dataset(str(folder), folder)
-        specs = {n: (s.pkey, s.time_col) for n, s in tables.manifest.tables.items()}
-        task = read_task(before / "tasks" / name / "manifest.yaml", before.name, specs)
-        database = _empty(tables)
+        known = {n: specs.get(n, ("key", "time")) for n in schemas}
+        task = read_task(before / "tasks" / name / "manifest.yaml", before.name, known)
+        database = Database(Table(n, schema.empty_table()) for n, schema in schemas.items())
         task.visible_columns(database)
         if task.kind is Kind.AUTOCOMPLETE:
             return None
@@ -75,13 +77,6 @@ def _fault(before: Path, folder: Path, name: str) -> str | None:
     except InputError as error:
         return str(error)
     return None
-
-
-def _empty(dataset: Dataset) -> Database:
-    """The dataset's tables without rows."""
-    specs = dataset.manifest.tables
-    paths = {name: dataset.folder / "db" / f"{name}.parquet" for name in specs}
-    return canonical({n: pq.read_schema(p).empty_table() for n, p in paths.items()}, specs, str(dataset.folder))
 
 
 def manifest_cuts(manifest: Mapping[str, Any]) -> Cuts | None:

@@ -134,7 +134,7 @@ def _new_dataset(arguments: argparse.Namespace) -> int:
     for proposal in imported.open:
         print(f"undecided: {proposal.said}")
     if imported.open:
-        print("write what holds into the manifest and run this command with --again; --yes would have taken all of it")
+        print("write what holds into the manifest and run this command with --again; --yes takes what is likely of it")
     print(f"wrote {imported.folder}")
     return 0
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from relbench_harness.authoring.identifiers import free
 from relbench_harness.authoring.numbering import Decision
 from relbench_harness.authoring.sources import Reference
 from relbench_harness.authoring.staging import Staged
@@ -73,9 +74,10 @@ def _key(name: str, entry: Mapping[str, Any], origin: Mapping[str, Any], staged:
         return ()
     if isinstance(key, list):
         return _present(name, [str(column) for column in key], staged)
-    if key in staged.schema.names:
-        return (str(key),)
-    return _present(name, [str(c) for c in (origin.get("keys") or {}).get(name) or [key]], staged)
+    made = (origin.get("keys") or {}).get(name)
+    if made and str(key) == free(f"{name}_key", staged.schema.names):
+        return _present(name, [str(column) for column in made], staged)
+    return _present(name, [str(key)], staged)
 
 
 def _reference(

@@ -95,7 +95,8 @@ class _Open:
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         catalog = str(self.connection.execute("SELECT current_database()").fetchall()[0][0])
         named = ".".join(quoted(part) for part in (catalog, table.schema, table.bare))
-        described = self.connection.execute(f"DESCRIBE {named}").fetchall()
+        # a name that DESCRIBE alone has a meaning of its own for ('tables') is a table's here
+        described = self.connection.execute(f"DESCRIBE SELECT * FROM {named}").fetchall()
         columns = ", ".join(
             f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_nested(kind) or kind in _LONG else quoted(n)
             for n, kind, *_ in described

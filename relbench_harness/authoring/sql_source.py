@@ -6,6 +6,7 @@ All tables are read in one transaction, so that foreign keys agree.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,5 +60,8 @@ class SqlSource(Database):
     @contextmanager
     def open(self) -> Iterator[Reading]:
         reading = {"postgresql": Postgres, "mysql": MySQL, "sqlite": SQLite}[self.dialect]
-        with cleansing(self.uri, f"{self.label} cannot be read"), reading(self).opened() as opened:
-            yield opened
+        with cleansing(self.uri, f"{self.label} cannot be read"), warnings.catch_warnings():
+            # names in another letter case and types that it does not know, both of which are dealt with here
+            warnings.simplefilter("ignore", sa.exc.SAWarning)
+            with reading(self).opened() as opened:
+                yield opened
