@@ -18,8 +18,8 @@ from relbench_harness.data.key_match import same_key
 
 CONTAINED = 0.95
 """The least share of a column's values that must be keys of its parent."""
-USED = 0.5
-"""The least share of a parent's keys that a column must use, where both merely count and the name says little."""
+REACH = 0.5
+"""How far up a parent's count of keys a column must reach, where its name says little: a position or a count stays low."""
 _SHORTEST = 4
 """Names of tables that are shorter are not looked for at the end of a name without separators."""
 
@@ -176,10 +176,18 @@ class _Search:
         if own_key and candidate.evidence is not Evidence.STEM:
             return False
         dense = (candidate.parent, self.parents[candidate.parent]) in self.counting
-        if dense and words(column.name) in bases(candidate.parent):
-            return False  # an `order` that counts
-        if dense and candidate.evidence is Evidence.ENDING:
-            # chance puts small numbers among 1 … n
-            clear = candidate.share == 1.0 and candidate.used >= USED and has_key_suffix(column.name)
-            return clear and (table, column.name) not in self.counting
+        bare = words(column.name) in bases(candidate.parent)
+        if dense and (bare or candidate.evidence is Evidence.ENDING):
+            # chance puts small numbers among 1 … n: an `order` may be a position, a `work_order_no` a count
+            named = bare or has_key_suffix(column.name)
+            clear = named and candidate.share == 1.0 and (table, column.name) not in self.counting
+            return clear and self._reach(table, column.name, candidate.parent) >= REACH
         return True
+
+    def _reach(self, table: str, column: str, parent: str) -> float:
+        """The greatest of a column's values as a share of the greatest key."""
+        greatest = f"SELECT max({quoted(self.parents[parent])}) FROM {quoted(parent)}"
+        row = self.bench.row(
+            f"SELECT CAST(max(TRY_CAST({quoted(column)} AS DOUBLE)) / ({greatest}) AS DOUBLE) FROM {quoted(table)}"
+        )
+        return float(str(row[0])) if row[0] is not None else 0.0
