@@ -136,11 +136,13 @@ def _new_dataset(arguments: argparse.Namespace) -> int:
         print(f"{name}: {table.rows:,} rows")
     for note in imported.notes:
         print(f"note: {note}")
+    for hint in imported.hints:
+        print(f"hint: {hint}")
     print(f"validation from {imported.cuts.val}, test from {imported.cuts.test}: {imported.cuts.evidence}")
     for proposal in imported.open:
         print(f"undecided: {proposal.said}")
     if imported.open:
-        print("write what holds into the manifest and run this command with --again; --yes would have taken all of it")
+        print("write what holds into the manifest and run this command with --again; --yes takes what is likely of it")
     print(f"wrote {imported.folder}")
     return 0
 

@@ -77,7 +77,7 @@ def _read(paths: Sequence[Path], delimiter: str, header: _Header) -> Iterator[pa
         types = column_types(connection, rows, columns, header.layout.delimiter == ";")
         counting = {i for i, name in enumerate(names) if not name and _counts_rows(connection, rows, columns[i])}
         kept = header.kept(types, counting)
-        select = ", ".join(f"{types[i].cast.replace('{}', columns[i])} AS {columns[i]}" for i in kept)
+        select = ", ".join(f"{types[i].of(columns[i])} AS {columns[i]}" for i in kept)
         reader = connection.sql(f"SELECT {select} FROM {rows}").to_arrow_reader(BATCH)
         schema = pa.schema([f.with_name(names[i]) for f, i in zip(reader.schema, kept, strict=True)])
         yield pa.RecordBatch.from_pylist([], schema=schema)

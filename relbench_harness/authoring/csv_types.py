@@ -103,6 +103,10 @@ class ColumnType:
     missing: bool = False
     ambiguous: bool = False
 
+    def of(self, column: str) -> str:
+        """The SQL of `column` as this type."""
+        return _filled(self.cast, column)
+
 
 def column_types(
     connection: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str], semicolon: bool
@@ -120,12 +124,14 @@ def _held(
 ) -> tuple[set[int], list[tuple[int, Kind]]]:
     """The columns with a value, and those of `tests` (column, kind) that all values pass."""
     counts = [f"count({column})" for column in columns]
-    passed = [
-        f"bool_and({kind.test.replace('{}', columns[at]).replace('{{', '{').replace('}}', '}')})" for at, kind in tests
-    ]
+    passed = [f"bool_and({_filled(kind.test, columns[at])}) FILTER ({columns[at]} IS NOT NULL)" for at, kind in tests]
     row = connection.execute(f"SELECT {', '.join(counts + passed)} FROM {rows}").fetchall()[0]
     present = {index for index, count in enumerate(row[: len(columns)]) if count}
     return present, [test for test, holds in zip(tests, row[len(columns) :], strict=True) if holds is not False]
+
+
+def _filled(sql: str, column: str) -> str:
+    return sql.replace("{}", column).replace("{{", "{").replace("}}", "}")
 
 
 def _type(present: bool, kinds: Sequence[Kind]) -> ColumnType:

@@ -29,7 +29,7 @@ class Decider:
         open: Proposals that were not taken.
         evidence: Why, by (table, "key" | "time" | foreign-key column).
         formats: Columns, as `table.column`, that were recognised as times of a format.
-        notes: What the user should know.
+        hints: What the user may want to say.
     """
 
     wanted: Wanted
@@ -40,7 +40,7 @@ class Decider:
     open: list[Proposal] = field(default_factory=list)
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
     formats: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
 
     def decide(self) -> dict[str, Decision]:
         """The decision on every table. Raises `InputError` for a time that is told and is none."""
@@ -71,7 +71,6 @@ class Decider:
             if column.sure or self.wanted.times.get(name) == column.column:
                 read_as_times(one, column.column, column.format, self.wanted.zone_name, self.bench)
                 self.formats[f"{name}.{column.column}"] = column.format
-                self.notes.append(f"{name}.{column.column} is read as times: {column.evidence}")
             else:
                 maybe.append(column)
         return maybe
@@ -134,7 +133,10 @@ class Decider:
             ]
             return None
         if self._taken(proposals[0]):
-            return proposals[0].columns[0]
+            column = proposals[0].columns[0]
+            if f"{name}.{column}" in self.formats:
+                self.evidence[name, "time"] += f"; read as {self.formats[f'{name}.{column}']}"
+            return column
         self.open += proposals[1:]
         return None
 
@@ -144,4 +146,4 @@ class Decider:
             settled |= {(name, c) for r in decision.references for c in r.columns}
             settled |= {(name, c) for c in decision.key if len(decision.key) == 1}
         if not any(table.references for table in self.tables.values()):
-            self.notes += entity_hints(profiles, settled)
+            self.hints += entity_hints(profiles, settled)

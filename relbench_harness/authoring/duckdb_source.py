@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -87,15 +87,15 @@ class _Open:
         ).fetchall():
             if kind == "PRIMARY KEY":
                 keys[schema, table] = tuple(columns)
-            elif kind == "FOREIGN KEY" and (schema, parent) in names:
-                reference = Reference(tuple(columns), names[schema, parent], tuple(parent_columns))
+            elif kind == "FOREIGN KEY":
+                reference = Reference(tuple(columns), names.get((schema, parent), parent), tuple(parent_columns))
                 references.setdefault((schema, table), []).append(reference)
         return keys, references
 
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         catalog = str(self.connection.execute("SELECT current_database()").fetchall()[0][0])
         named = ".".join(quoted(part) for part in (catalog, table.schema, table.bare))
-        # of a table called 'tables' DESCRIBE alone would list all tables
+        # a name that DESCRIBE alone has a meaning of its own for ('tables') is a table's here
         described = self.connection.execute(f"DESCRIBE SELECT * FROM {named}").fetchall()
         columns = ", ".join(
             f"CAST({quoted(n)} AS VARCHAR) AS {quoted(n)}" if _is_nested(kind) or kind in _LONG else quoted(n)
@@ -103,7 +103,7 @@ class _Open:
         )
         long = [place for place, (_, kind, *_) in enumerate(described) if kind in _LONG]
         reader = self.connection.sql(f"SELECT {columns} FROM {named}").to_arrow_reader(100_000)
-        for batch in itertools.chain([pa.RecordBatch.from_pylist([], schema=reader.schema)], reader):
+        for batch in chain([pa.RecordBatch.from_pylist([], schema=reader.schema)], reader):
             for place in long:
                 exact = batch.column(place).cast(pa.decimal256(39, 0))
                 batch = batch.set_column(place, batch.schema.names[place], exact)

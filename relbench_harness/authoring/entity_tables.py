@@ -93,7 +93,7 @@ def entity_hints(profiles: Mapping[str, Mapping[str, ColumnProfile]], settled: s
         entity = name.removesuffix("_id")
         shown = ",".join(".".join(place) for place in places)
         hints.append(
-            f"no table lists what {shown.replace(',', ' and ')} name{'s' * (len(places) == 1)}; "
-            f"--entity {entity}s={shown} makes one of the different values"
+            f"{shown.replace(',', ' and ')} name{'s' * (len(places) == 1)} rows of no table that is imported, as far as names tell; "
+            f"where none lists them, --entity {entity}s={shown} makes a table of the different values"
         )
     return hints

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from relbench_harness.authoring.csv_files import csv_batches
+from relbench_harness.authoring.parquet_files import metadata, parquet_batches
 from relbench_harness.authoring.sources import Reading, SourceTable
 from relbench_harness.errors import InputError
 
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-BATCH = 100_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class FolderSource:
 
     @contextmanager
     def open(self) -> Iterator[Reading]:
-        yield _Files(self._found())
+        yield _Files(self.folder, self._found())
 
     def _found(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = {}
@@ -54,6 +53,7 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class _Files:
+    folder: Path
     paths: dict[str, list[Path]]
     notes: list[str] = field(default_factory=list)
 
@@ -62,33 +62,14 @@ class _Files:
 
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         paths = self.paths[table.name]
-        yield from _parquet(table.name, paths) if paths[0].suffix == ".parquet" else csv_batches(paths, self.notes)
+        yield from (
+            parquet_batches(self.folder, table.name, paths)
+            if paths[0].suffix == ".parquet"
+            else csv_batches(paths, self.notes)
+        )
 
 
 def _count(paths: list[Path]) -> int | None:
     if paths[0].suffix != ".parquet":
         return None
-    return sum(int(_metadata(path).num_rows) for path in paths)
-
-
-def _metadata(path: Path) -> pq.FileMetaData:
-    try:
-        return pq.read_metadata(path)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} is not a parquet file: {' '.join(str(error).split())}") from None
-
-
-def _parquet(table: str, paths: list[Path]) -> Iterator[pa.RecordBatch]:
-    schema: pa.Schema | None = None
-    for path in paths:
-        _metadata(path)
-        file = pq.ParquetFile(path)
-        schema = schema or file.schema_arrow
-        for batch in file.iter_batches(BATCH):
-            if batch.schema.names != schema.names:
-                raise InputError(f"table {table!r}: {path.name} has other columns than {paths[0].name}")
-            yield pa.RecordBatch.from_arrays(
-                [c.cast(f.type) for c, f in zip(batch.columns, schema, strict=True)], schema=schema
-            )
-        if file.metadata.num_rows == 0:
-            yield pa.RecordBatch.from_pylist([], schema=schema)
+    return sum(int(metadata(path).num_rows) for path in paths)

@@ -42,10 +42,25 @@ def _singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 2 else word
 
 
+def bases(table: str) -> set[str]:
+    """The singulars that a table's name may be the plural of: `movies` of `movie` as well as of `movy`."""
+    base = words(table)
+    found = {base}
+    last = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", table).lower())[-1]
+    if last.endswith("es"):
+        stem = base.rpartition("_")[0]
+        found |= {f"{stem}_{form}".strip("_") for form in (last[:-1], last[:-2])}
+    if last in _IRREGULAR:
+        found.add(f"{base.rpartition('_')[0]}_{_IRREGULAR[last]}".strip("_"))
+    return found
+
+
+_IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "woman", "data": "datum", "indices": "index"}
+
+
 def names_of(table: str) -> set[str]:
     """What a column that holds `table`'s key is called after the table."""
-    base = words(table)
-    return {base} | {f"{base}_{suffix}" for suffix in KEY_SUFFIXES}
+    return {name for base in bases(table) for name in (base, *(f"{base}_{suffix}" for suffix in KEY_SUFFIXES))}
 
 
 def is_named_after(column: str, table: str) -> bool:

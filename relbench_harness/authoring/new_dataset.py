@@ -47,13 +47,20 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass
 class Imported:
-    """What an import made and what it left to the user."""
+    """What an import made and what it left to the user.
+
+    Attributes:
+        open: Proposals that were not taken.
+        notes: What was left out, changed or read in a way of its own; in the manifest, too.
+        hints: Options that may be wanted.
+    """
 
     folder: Path
     written: dict[str, Written]
     cuts: CutPoints
     open: list[Proposal]
     notes: list[str]
+    hints: list[str]
 
 
 def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progress = lambda table, rows: None) -> Imported:
@@ -149,6 +156,7 @@ class _Import:
     target: Path
     previous: dict[str, Any] | None
     notes: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     open: list[Proposal] = field(default_factory=list)
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
     inherited: dict[str, str] = field(default_factory=dict)
@@ -170,6 +178,7 @@ class _Import:
             else:
                 decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.wanted.tables)
                 self._keep_evidence()
+            self.notes += [f"{place} is read as times: {form}" for place, form in sorted(self.wanted.formats.items())]
             self._leave_out_secrets(staged, decisions)
             check_keys(bench, staged, decisions)
             self._inherit_times(lent, staged, decisions, bench)
@@ -188,7 +197,7 @@ class _Import:
         (folder / "manifest.yaml").write_text(manifest_text(described, self.previous), encoding="utf-8")
         if self.previous is not None:
             check_tasks(self.target, folder)
-        return Imported(self.target, written, cuts, self.open, self.notes)
+        return Imported(self.target, written, cuts, self.open, self.notes, self.hints)
 
     def _decide(
         self,
@@ -202,7 +211,7 @@ class _Import:
         decisions = decider.decide()
         self.open, self.evidence = decider.open, decider.evidence
         self.evidence |= {(name, "key"): "as told: the different values of the columns that name its rows" for name in made}
-        self.notes += decider.notes
+        self.hints = decider.hints
         self.wanted = replace(self.wanted, formats={**decider.formats, **self.wanted.formats})
         return decisions
 

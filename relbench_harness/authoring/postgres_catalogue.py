@@ -12,10 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-Place = tuple[str, str]
-"""A schema and a table."""
-Declared = tuple[tuple[str, ...], Place, tuple[str, ...]]
-"""A foreign key: its columns, the table they refer to, and the columns there."""
+from relbench_harness.authoring.reflection import Declared, Place
 
 _KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialised view", "f": "foreign table"}
 _RELATIONS = """

@@ -13,9 +13,14 @@ from typing import Literal
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.name_words import is_named_after, spaced, words
 
-_EVENT = re.compile(r"(^|_)(date|time|timestamp|datetime|at|on|when|day|created|ts|occurred|ordered|posted)(_|$)", re.I)
+_EVENT = re.compile(
+    r"(^|_)(date|time|timestamp|datetime|at|on|when|day|created|ts|occurred|ordered|posted|from|since|start\w*|begin)(_|$)|"
+    r"(date|time)$",
+    re.I,
+)
 _NOT_EVENT = re.compile(
-    r"birth|dob|born|update|modif|delet|expir|due|end|until|cancel|clos|last|planned|expected|valid|deliver|ship|return",
+    r"birth|dob|born|update|modif|delet|expir|cancel|planned|expected|deliver|return|"
+    r"(^|_)(due|ends?|ended|until|clos\w*|last\w*|ship|shipped|shipping)(date|time|_|$)|valid_?(to|until|thru|through|end)",
     re.I,
 )
 _KEY = re.compile(r"(^|_)(id|key|no|nr|num|number|code|uuid|guid|pk)$", re.I)
@@ -57,7 +62,9 @@ def key_proposal(table: str, profile: Mapping[str, ColumnProfile], bench: Workbe
 
     def rank(column: ColumnProfile) -> tuple[int, ...]:
         named = is_named_after(column.name, table) or words(column.name) in ("id", "pk", "key", "uuid")
-        return (not named, not _KEY.search(spaced(column.name)), column.name != first, column.kind != "whole")
+        run_together = column.kind == "whole" and column.name == first and column.name.lower().endswith("id")
+        keyed = bool(_KEY.search(spaced(column.name))) or run_together
+        return (not named, not keyed, column.name != first, column.kind != "whole")
 
     if unique:
         best = min(unique, key=rank)
@@ -91,7 +98,7 @@ def time_proposals(table: str, profile: Mapping[str, ColumnProfile]) -> list[Pro
     for column in profile.values():
         if column.kind != "time" or column.rows == 0:
             continue
-        event, other = bool(_EVENT.search(spaced(column.name))), bool(_NOT_EVENT.search(column.name))
+        event, other = bool(_EVENT.search(spaced(column.name))), bool(_NOT_EVENT.search(spaced(column.name)))
         share = column.missing / column.rows
         evidence = ["all its values are times"]
         evidence.append("none missing" if not column.missing else f"{share:.1%} missing")

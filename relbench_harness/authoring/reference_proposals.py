@@ -12,14 +12,14 @@ from enum import IntEnum
 
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.identifiers import quoted
-from relbench_harness.authoring.name_words import has_key_suffix, is_generic, is_named_after, names_of, words
+from relbench_harness.authoring.name_words import bases, has_key_suffix, is_generic, is_named_after, names_of, words
 from relbench_harness.authoring.proposals import Profiles, Proposal
 from relbench_harness.data.key_match import same_key
 
 CONTAINED = 0.95
 """The least share of a column's values that must be keys of its parent."""
-USED = 0.5
-"""The least share of a parent's keys that a column must use, where both merely count and the name says little."""
+REACH = 0.5
+"""How far up a parent's count of keys a column must reach, where its name says little: a position or a count stays low."""
 _SHORTEST = 4
 """Names of tables that are shorter are not looked for at the end of a name without separators."""
 
@@ -94,7 +94,7 @@ class _Search:
         self.counting = {(t, c) for t, profile in profiles.items() for c in self._counters(t, profile)}
         seen = [words(column) for table, column in self.counting if not is_named_after(column, table)]
         # a name that counts the rows of several tables says nothing, unless it is a table's own
-        self.counter_names = {n for n in seen if seen.count(n) > 1 and not any(n in names_of(t) for t in profiles)}
+        self.counter_names = {n for n in seen if seen.count(n) > 1 and not any(is_named_after(n, t) for t in profiles)}
 
     def _counters(self, table: str, profile: Mapping[str, ColumnProfile]) -> Iterator[str]:
         """The columns of `table` that number its rows from 0 or 1."""
@@ -176,12 +176,18 @@ class _Search:
         if own_key and candidate.evidence is not Evidence.STEM:
             return False
         dense = (candidate.parent, self.parents[candidate.parent]) in self.counting
-        if dense and (candidate.evidence is Evidence.ENDING or not has_key_suffix(column.name)):
-            # chance puts small numbers among 1 … n
-            return (
-                candidate.share == 1.0
-                and candidate.used >= USED
-                and has_key_suffix(column.name)
-                and (table, column.name) not in self.counting
-            )
+        bare = words(column.name) in bases(candidate.parent)
+        if dense and (bare or candidate.evidence is Evidence.ENDING):
+            # chance puts small numbers among 1 … n: an `order` may be a position, a `work_order_no` a count
+            named = bare or has_key_suffix(column.name)
+            clear = named and candidate.share == 1.0 and (table, column.name) not in self.counting
+            return clear and self._reach(table, column.name, candidate.parent) >= REACH
         return True
+
+    def _reach(self, table: str, column: str, parent: str) -> float:
+        """The greatest of a column's values as a share of the greatest key."""
+        greatest = f"SELECT max({quoted(self.parents[parent])}) FROM {quoted(parent)}"
+        row = self.bench.row(
+            f"SELECT CAST(max(TRY_CAST({quoted(column)} AS DOUBLE)) / ({greatest}) AS DOUBLE) FROM {quoted(table)}"
+        )
+        return float(str(row[0])) if row[0] is not None else 0.0

@@ -10,17 +10,34 @@ from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 
-from relbench_harness.authoring.name_words import words
+from relbench_harness.authoring.name_words import spaced
 
 _ANYWHERE = re.compile(
     r"passw(or)?d|passphrase|passcode|api_?key|(private|secret|access|encryption|signing|ssh)_?key|social_?security|"
     r"credit_?card|debit_?card|card_?(number|no|num|pan)(_|$)|cardnumber|national_?id|passport_?(number|no|num|id)|"
     r"(bank_?)?account_?iban|tax_?payer_?id"
 )
-_WORD = {"pwd", "passwd", "token", "secret", "ssn", "cvv", "cvv2", "cvc", "iban", "otp", "pin", "pincode", "credential"}
+_WORD = {
+    "pwd",
+    "passwd",
+    "token",
+    "secret",
+    "ssn",
+    "cvv",
+    "cvv2",
+    "cvc",
+    "iban",
+    "otp",
+    "pin",
+    "pincode",
+    "secrets",
+    "credential",
+    "credentials",
+    "passwords",
+}
 _BESIDE = {"salt", "hash"}
 _ABOUT = {
-    "at", "date", "time", "count", "attempt", "length", "type", "kind", "status", "expire", "expiry", "expiration", "day",
+    "at", "date", "time", "count", "attempt", "attempts", "length", "type", "kind", "status", "expire", "expires", "expiry", "expiration", "day",
     "month", "year", "changed", "updated", "created", "enabled", "required", "hint", "brand", "limit", "policy", "on",
 }  # fmt: skip
 """A name that ends so tells about a secret and is none."""
@@ -30,13 +47,18 @@ def sensitive(columns: Iterable[tuple[str, pa.DataType]]) -> set[str]:
     """Those of a table's columns that are named like secrets."""
     values = [name for name, kind in columns if not (pa.types.is_timestamp(kind) or pa.types.is_boolean(kind))]
     found = {name for name in values if _is_secret(name)}
-    if any(_ANYWHERE.search(words(name)) or words(name).startswith("pw") for name in found):
-        found |= {name for name in values if words(name).split("_")[-1] in _BESIDE}
+    if any(_ANYWHERE.search(_plain(name)) or _plain(name).startswith("pw") for name in found):
+        found |= {name for name in values if _plain(name).split("_")[-1] in _BESIDE}
     return found
 
 
+def _plain(name: str) -> str:
+    """`name` in lower case, its words apart and as they are: `tokens` are counted, a `token` is one."""
+    return spaced(name).lower().strip("_")
+
+
 def _is_secret(name: str) -> bool:
-    parts = words(name).split("_")
+    parts = _plain(name).split("_")
     if parts[-1] in _ABOUT:
         return False
     return bool(_ANYWHERE.search("_".join(parts))) or parts[-1] in _WORD or bool(_WORD & set(parts) and parts[-1] in _TAILS)
