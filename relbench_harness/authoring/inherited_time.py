@@ -29,7 +29,7 @@ def inherit(
     """Give `name` a time column with its parents' times; returns the column's name, which the table lacked."""
     one, parent = staged[name], decisions[reference.parent]
     assert parent.time is not None  # whoever calls has looked
-    taken = {n.lower() for n in (*one.schema.names, one.position, *one.raw.values())}
+    taken = {n.lower() for n in (*one.schema.names, one.position, *(f.name for f in one.raw.values()))}
     column = parent.time
     while column.lower() in taken:
         column = f"{reference.parent}_{column}"

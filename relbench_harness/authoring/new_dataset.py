@@ -22,7 +22,7 @@ from relbench_harness.authoring.again import check_tasks, keep_others, manifest_
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
 from relbench_harness.authoring.decided import decided
-from relbench_harness.authoring.declared import spelled
+from relbench_harness.authoring.declared import keyed_columns, spelled
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender
 from relbench_harness.authoring.manifest_comments import Comments, comments
@@ -192,7 +192,14 @@ class _Import:
             chosen = self._declared(chosen)
             _check_table_names(chosen)
             staged = {
-                name: stage(name, reading.batches(name), self.scratch / f"{index}.parquet", progress, self.wanted.zone_name)
+                name: stage(
+                    name,
+                    reading.batches(name),
+                    self.scratch / f"{index}.parquet",
+                    progress,
+                    self.wanted.zone_name,
+                    keyed_columns(name, chosen),
+                )
                 for index, name in enumerate(chosen)
             }
         return chosen, staged

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from relbench_harness.authoring.credentials import cleansing
+from relbench_harness.authoring.exact_numbers import exact_type, from_text
 from relbench_harness.authoring.sources import Reading, Reference, SourceTable
 from relbench_harness.errors import InputError, nearest
 
@@ -214,7 +215,7 @@ class _Postgres(_Reflected):
                 if odd or whole is None:
                     continue
                 precision, scale = max(whole + digits, 1), digits
-            kept = _decimal(precision, scale, name.lower() in keyed)
+            kept = exact_type(precision, scale, name.lower() in keyed)
             if kept is not None:
                 found[name] = kept
         return found
@@ -228,7 +229,7 @@ class _Postgres(_Reflected):
             schema = pa.schema([f.with_type(exact.get(f.name, f.type)) for f in reader.schema])
             yield pa.RecordBatch.from_pylist([], schema=schema)
             for batch in reader:
-                arrays = [_number(v, f.type) for v, f in zip(batch.columns, schema, strict=True)]
+                arrays = [from_text(v, f.type) for v, f in zip(batch.columns, schema, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -290,6 +291,41 @@ class _MySQL(_Reflected):
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         return connection
 
+    def _spelled(self, table: str, texts: set[str]) -> tuple[dict[str, str], list[str]]:
+        """Foreign keys of text as their parents spell them: under most collations 'abc' names the parent 'ABC'.
+
+        Args:
+            texts: The table's columns of text, in lower case.
+
+        Returns:
+            An expression for each such column, by its name in lower case, and the joins that they need.
+        """
+        columns: dict[str, str] = {}
+        joins = []
+        for place, key in enumerate(self.inspector.get_foreign_keys(table, self.schema)):
+            pairs = list(zip(key["constrained_columns"], key["referred_columns"], strict=True))
+            parent, alias = key["referred_table"], f"p{place}"
+            new = any(mine.lower() in texts and mine.lower() not in columns for mine, _ in pairs)
+            if not new or not self._is_unique(parent, {other.lower() for _, other in pairs}, key["referred_schema"]):
+                continue
+            schema = key["referred_schema"] or self.schema
+            shown = f"{self.quote(schema)}.{self.quote(parent)}" if schema else self.quote(parent)
+            same = " AND ".join(f"{alias}.{self.quote(other)} = r.{self.quote(mine)}" for mine, other in pairs)
+            joins.append(f"LEFT JOIN {shown} {alias} ON {same}")
+            for mine, other in pairs:
+                if mine.lower() in texts:
+                    columns.setdefault(
+                        mine.lower(), f"coalesce({alias}.{self.quote(other)}, r.{self.quote(mine)}) AS {self.quote(mine)}"
+                    )
+        return columns, joins
+
+    def _is_unique(self, table: str, columns: set[str], schema: str | None) -> bool:
+        """Whether the server lets `columns`, in lower case, name at most one row; it takes foreign keys to any index."""
+        schema = schema or self.schema
+        unique = [self.inspector.get_pk_constraint(table, schema)["constrained_columns"]]
+        unique += [c["column_names"] for c in self.inspector.get_unique_constraints(table, schema)]
+        return any({c.lower() for c in names} == columns for names in unique)
+
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         from pymysql.cursors import SSCursor
 
@@ -298,31 +334,16 @@ class _MySQL(_Reflected):
         schema = pa.schema([(name, _arrow(kind, name.lower() in keyed)) for name, kind in kinds])
         readers = [_reader(field.type) for field in schema]
         yield pa.RecordBatch.from_pylist([], schema=schema)
-        columns = ", ".join(self.quote(name) for name, _ in kinds)
+        spelled, joins = self._spelled(table, {name.lower() for name, kind in kinds if isinstance(kind, sa.String)})
+        columns = ", ".join(spelled.get(name.lower(), f"r.{self.quote(name)}") for name, _ in kinds)
         with self.connection.cursor(SSCursor) as cursor:
-            cursor.execute(f"SELECT {columns} FROM {self.named(table)}")
+            cursor.execute(f"SELECT {columns} FROM {self.named(table)} r {' '.join(joins)}")
             while rows := cursor.fetchmany(BATCH):
                 arrays = [
                     pa.array(map(read, column) if read else column, type=field.type)
                     for read, field, column in zip(readers, schema, zip(*rows, strict=True), strict=True)
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _decimal(precision: int, scale: int, keyed: bool) -> pa.DataType | None:
-    """The type that keeps numbers of so many digits exactly; None for fractions that are no key, and beyond 76 digits."""
-    if scale and not keyed:
-        return None
-    if not scale and precision <= 18:
-        return pa.int64()
-    if precision <= 38:
-        return pa.decimal128(precision, scale)
-    return pa.decimal256(precision, scale) if precision <= 76 else None
-
-
-def _number(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Numbers that came as text as exact decimals."""
-    return values.cast(kind) if pa.types.is_decimal(kind) and pa.types.is_string(values.type) else values
 
 
 def _arrow(kind: Any, keyed: bool) -> pa.DataType:
@@ -332,7 +353,7 @@ def _arrow(kind: Any, keyed: bool) -> pa.DataType:
     if isinstance(kind, sa.Float):
         return pa.float64()
     if isinstance(kind, sa.Numeric):
-        return _decimal(kind.precision or 10, kind.scale or 0, keyed) or pa.float64()
+        return exact_type(kind.precision or 10, kind.scale or 0, keyed) or pa.float64()
     if isinstance(kind, sa.Date):
         return pa.date32()
     if isinstance(kind, sa.TIMESTAMP):
@@ -350,7 +371,7 @@ def _reader(kind: pa.DataType) -> Callable[[Any], Any] | None:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         cast = float if pa.types.is_floating(kind) else int
         return lambda v: cast(v) if isinstance(v, decimal.Decimal) else v
-    if pa.types.is_decimal(kind):
+    if pa.types.isexact_type(kind):
         return None
     if pa.types.is_timestamp(kind):
         return _moment
