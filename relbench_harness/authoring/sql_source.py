@@ -371,7 +371,7 @@ def _reader(kind: pa.DataType) -> Callable[[Any], Any] | None:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         cast = float if pa.types.is_floating(kind) else int
         return lambda v: cast(v) if isinstance(v, decimal.Decimal) else v
-    if pa.types.isexact_type(kind):
+    if pa.types.is_decimal(kind):
         return None
     if pa.types.is_timestamp(kind):
         return _moment
