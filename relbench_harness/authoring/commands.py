@@ -10,9 +10,12 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relbench_harness.errors import InputError
+
+if TYPE_CHECKING:
+    from relbench_harness.authoring.wanted import Wanted
 
 
 def add_commands(subparsers: argparse._SubParsersAction[Any]) -> None:
@@ -34,10 +37,21 @@ def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
     new.add_argument("--out", type=Path, metavar="FOLDER", help="where to put it (default: the first folder of datasets)")
     new.add_argument("--yes", action="store_true", help="take proposals that are not sure, too")
     new.add_argument("--again", action="store_true", help="import anew by the keys and times of the edited manifest")
-    new.add_argument("--tables", default="", metavar="A,B", help="only these tables")
+    several: dict[str, Any] = {"action": "append", "default": []}
+    new.add_argument("--only", "--tables", metavar="A,B", help="only these tables; views, too", **several)
+    new.add_argument("--exclude", metavar="A,B", help="all tables but these", **several)
     new.add_argument(
-        "--time", action="append", default=[], metavar="TABLE=COLUMN", help="a table's time; none: it has none"
+        "--time", metavar="TABLE=COLUMN", **several,
+        help="a table's time; none: it has none; COLUMN:epoch_s (epoch_ms, epoch_us, epoch_ns) or COLUMN:%%d/%%m/%%Y: read it so",
+    )  # fmt: skip
+    new.add_argument(
+        "--entity", metavar="NAME=TABLE.COLUMN,…", **several, help="a table of the different values of these columns"
     )
+    new.add_argument(
+        "--late", action="append", default=[], metavar="TABLE.COLUMN[:COLUMN,…]",
+        help="a date known later, and what is filled with it, as a table of its own; none: move nothing else",
+    )  # fmt: skip
+    new.add_argument("--keep", metavar="TABLE.COLUMN,…", help="take these though they are named like secrets", **several)
     new.add_argument("--timezone", metavar="ZONE", help="the zone of times that carry none (default: UTC)")
     new.set_defaults(act=_new_dataset)
 
@@ -81,29 +95,54 @@ def datasets_folder() -> Path:
     return Path(named[0]).expanduser() if named else Path("datasets")
 
 
-def _new_dataset(arguments: argparse.Namespace) -> int:
-    from relbench_harness.authoring.new_dataset import new_dataset
+def _wanted(arguments: argparse.Namespace) -> Wanted:
     from relbench_harness.authoring.wanted import Wanted
 
-    times: dict[str, str | None] = {}
-    for part in arguments.time:
-        table, equals, column = part.partition("=")
-        if not equals:
-            raise InputError(f"--time {part!r} does not read TABLE=COLUMN")
-        times[table] = None if column == "none" else column
-    chosen = tuple(filter(None, arguments.tables.split(",")))
-    wanted = Wanted(arguments.yes, arguments.again, chosen, times, arguments.timezone)
+    times = {table: None if c == "none" else c for table, c in _pairs("--time", "TABLE=COLUMN", arguments.time)}
+    entities = {name: _listed([of]) for name, of in _pairs("--entity", "NAME=TABLE.COLUMN,…", arguments.entity)}
+    late = {part.partition(":")[0]: _listed([part.partition(":")[2]]) if ":" in part else None for part in arguments.late}
+    none_late = "none" in late
+    late.pop("none", None)
+    return Wanted(
+        arguments.yes, arguments.again, _listed(arguments.only), times, arguments.timezone,
+        exclude=_listed(arguments.exclude), entities=entities, keep=_listed(arguments.keep),
+        late=late, none_late=none_late,
+    )  # fmt: skip
+
+
+def _listed(parts: list[str]) -> tuple[str, ...]:
+    return tuple(name for part in parts for piece in part.split(",") if (name := piece.strip()))
+
+
+def _pairs(option: str, form: str, parts: list[str]) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for part in parts:
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if not name or not value:
+            raise InputError(f"{option} {part!r} does not read {form}")
+        if name in found:
+            raise InputError(f"{option} names {name!r} twice: {found[name]} and {value}")
+        found[name] = value
+    return list(found.items())
+
+
+def _new_dataset(arguments: argparse.Namespace) -> int:
+    from relbench_harness.authoring.new_dataset import new_dataset
+
+    wanted = _wanted(arguments)
     out = arguments.out or datasets_folder()
     imported = new_dataset(arguments.name, arguments.source, out, wanted, _Rows())
     for name, table in imported.written.items():
         print(f"{name}: {table.rows:,} rows")
     for note in imported.notes:
         print(f"note: {note}")
+    for hint in imported.hints:
+        print(f"hint: {hint}")
     print(f"validation from {imported.cuts.val}, test from {imported.cuts.test}: {imported.cuts.evidence}")
     for proposal in imported.open:
         print(f"undecided: {proposal.said}")
     if imported.open:
-        print("write what holds into the manifest and run this command with --again; --yes would have taken all of it")
+        print("write what holds into the manifest and run this command with --again; --yes takes what is likely of it")
     print(f"wrote {imported.folder}")
     return 0
 

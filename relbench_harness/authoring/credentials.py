@@ -12,12 +12,13 @@ HIDDEN = "***"
 
 
 def secrets(uri: str) -> set[str]:
-    """Parts of `uri` that must not be shown: the whole of it where it has any, its password and its query's values."""
+    """Parts of `uri` that must not be shown: the whole of it where it has any, its password and its query's
+    values, the names of schemas aside."""
     try:
         parts = urlsplit(uri)
     except ValueError:
         return {uri}
-    found = {value for _, value in parse_qsl(parts.query)}
+    found = {value for name, value in parse_qsl(parts.query) if name != "schema"}
     login = parts.netloc.rpartition("@")[0]
     password = login.partition(":")[2]
     if password:

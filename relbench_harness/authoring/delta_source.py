@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,13 @@ class DeltaSource:
 @dataclass(frozen=True)
 class _Delta:
     opened: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
 
     def tables(self) -> list[SourceTable]:
         return [SourceTable(name) for name in self.opened]
 
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
-        dataset = self.opened[table].to_pyarrow_dataset()
+    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+        dataset = self.opened[table.name].to_pyarrow_dataset()
         seen = False
         for batch in dataset.to_batches(batch_size=100_000):
             seen = True

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from relbench_harness.authoring.identifiers import text
+from relbench_harness.authoring.csv_files import csv_batches
+from relbench_harness.authoring.parquet_files import metadata, parquet_batches
 from relbench_harness.authoring.sources import Reading, SourceTable
 from relbench_harness.errors import InputError
 
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-BATCH = 100_000
 
 
 @dataclass(frozen=True)
@@ -32,13 +30,13 @@ class FolderSource:
 
     @contextmanager
     def open(self) -> Iterator[Reading]:
-        yield _Files(self._found())
+        yield _Files(self.folder, self._found())
 
     def _found(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = {}
         for path in sorted(self.folder.iterdir()):
             if path.is_dir():
-                parts = sorted(path.rglob("*.parquet"))
+                parts = sorted(path.rglob("*.parquet")) or sorted(p for s in CSV for p in path.rglob(f"*{s}"))
                 name = path.name
             else:
                 suffix = next((s for s in (*CSV, ".parquet") if path.name.lower().endswith(s)), None)
@@ -55,74 +53,23 @@ class FolderSource:
 
 @dataclass(frozen=True)
 class _Files:
+    folder: Path
     paths: dict[str, list[Path]]
+    notes: list[str] = field(default_factory=list)
 
     def tables(self) -> list[SourceTable]:
         return [SourceTable(name, rows=_count(paths)) for name, paths in self.paths.items()]
 
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
-        first = self.paths[table][0]
-        if first.suffix == ".parquet":
-            yield from _parquet(table, self.paths[table])
-        else:
-            yield from _csv(first)
+    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+        paths = self.paths[table.name]
+        yield from (
+            parquet_batches(self.folder, table.name, paths)
+            if paths[0].suffix == ".parquet"
+            else csv_batches(paths, self.notes)
+        )
 
 
 def _count(paths: list[Path]) -> int | None:
     if paths[0].suffix != ".parquet":
         return None
-    return sum(int(_metadata(path).num_rows) for path in paths)
-
-
-def _metadata(path: Path) -> pq.FileMetaData:
-    try:
-        return pq.read_metadata(path)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path} is not a parquet file: {' '.join(str(error).split())}") from None
-
-
-def _parquet(table: str, paths: list[Path]) -> Iterator[pa.RecordBatch]:
-    schema: pa.Schema | None = None
-    for path in paths:
-        _metadata(path)
-        file = pq.ParquetFile(path)
-        schema = schema or file.schema_arrow
-        for batch in file.iter_batches(BATCH):
-            if batch.schema.names != schema.names:
-                raise InputError(f"table {table!r}: {path.name} has other columns than {paths[0].name}")
-            yield pa.RecordBatch.from_arrays(
-                [c.cast(f.type) for c, f in zip(batch.columns, schema, strict=True)], schema=schema
-            )
-        if file.metadata.num_rows == 0:
-            yield pa.RecordBatch.from_pylist([], schema=schema)
-
-
-def _csv(path: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of a CSV file, its types read off all of it; keys with leading zeros stay text."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        options = "header=true, sample_size=-1, null_padding=false"
-        try:
-            kinds = _kinds(connection, path, options)
-            reader = connection.sql(f"SELECT * FROM read_csv({text(str(path))}, {options}, types={kinds})").to_arrow_reader(
-                BATCH
-            )
-            yield from reader
-        except duckdb.Error as error:
-            raise InputError(f"{path} cannot be read as CSV: {' '.join(str(error).split())[:300]}") from None
-
-
-def _kinds(connection: duckdb.DuckDBPyConnection, path: Path, options: str) -> str:
-    """Overrides for columns that look like numbers and are not: codes such as 007."""
-    sniffed = connection.execute(f"DESCRIBE SELECT * FROM read_csv({text(str(path))}, {options})").fetchall()
-    names = [str(row[0]) for row in sniffed if str(row[1]) in ("BIGINT", "DOUBLE", "HUGEINT")]
-    coded = []
-    if names:
-        from relbench_harness.authoring.identifiers import quoted
-
-        tests = ", ".join(f"bool_or(regexp_matches({quoted(n)}, '^\\s*[+-]?0[0-9]'))" for n in names)
-        rows = connection.execute(
-            f"SELECT {tests} FROM read_csv({text(str(path))}, {options}, all_varchar=true)"
-        ).fetchall()
-        coded = [name for name, odd in zip(names, rows[0], strict=True) if odd]
-    return "{" + ", ".join(f"{text(name)}: 'VARCHAR'" for name in coded) + "}"
+    return sum(int(metadata(path).num_rows) for path in paths)

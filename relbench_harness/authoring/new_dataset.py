@@ -9,29 +9,36 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import yaml
 
 from relbench_harness.authoring.again import check_tasks, keep_others, manifest_cuts, measured_cuts
-from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
+from relbench_harness.authoring.column_profile import Workbench
 from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
 from relbench_harness.authoring.decided import decided
+from relbench_harness.authoring.deciding import Decider
 from relbench_harness.authoring.declared import keyed_columns, spelled
+from relbench_harness.authoring.entity_tables import add_entities
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender
+from relbench_harness.authoring.late_tables import LateMover, LateTables, Move, without_late
 from relbench_harness.authoring.manifest_comments import Comments, comments
 from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
-from relbench_harness.authoring.proposals import Proposal, key_proposal, reference_proposals, time_proposals
+from relbench_harness.authoring.proposals import Proposal
+from relbench_harness.authoring.sensitive_columns import left_out
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
 from relbench_harness.authoring.staging import Progress, Staged, stage
+from relbench_harness.authoring.table_choice import chosen_tables, column_of
 from relbench_harness.authoring.text_times import type_times
+from relbench_harness.authoring.time_formats import check_format, read_as_times, split_format
 from relbench_harness.authoring.wanted import Wanted, recorded, remembered
 from relbench_harness.errors import InputError, nearest
 
@@ -40,13 +47,20 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass
 class Imported:
-    """What an import made and what it left to the user."""
+    """What an import made and what it left to the user.
+
+    Attributes:
+        open: Proposals that were not taken.
+        notes: What was left out, changed or read in a way of its own; in the manifest, too.
+        hints: Options that may be wanted.
+    """
 
     folder: Path
     written: dict[str, Written]
     cuts: CutPoints
     open: list[Proposal]
     notes: list[str]
+    hints: list[str]
 
 
 def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progress = lambda table, rows: None) -> Imported:
@@ -63,12 +77,21 @@ def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progre
             f"{target} is there already; choose another name, or --again imports with its manifest's decisions"
         )
     previous = _previous(target) if wanted.again else None
+    wanted = _formats_apart(wanted)
     told, wanted = wanted, remembered(wanted, (previous or {}).get("origin", {}).get("choices"))
     _check_zone(wanted.zone_name)
     source = open_source(uri)
     out.mkdir(parents=True, exist_ok=True)
     with _whole(out, target) as folder, tempfile.TemporaryDirectory(prefix=f".{name}-staging-", dir=out) as scratch:
         return _Import(name, source, wanted, told, Path(scratch), target, previous).run(folder, progress)
+
+
+def _formats_apart(wanted: Wanted) -> Wanted:
+    """`wanted`, the formats that its times name (`column:epoch_s`) among its formats."""
+    apart = {table: split_format(spec) for table, spec in wanted.times.items() if spec is not None}
+    formats = {f"{table}.{column}": form for table, (column, form) in apart.items() if form is not None}
+    times = {table: apart[table][0] if table in apart else None for table in wanted.times}
+    return replace(wanted, times=times, formats={**wanted.formats, **formats})
 
 
 def _check_zone(zone: str) -> None:
@@ -133,6 +156,7 @@ class _Import:
     target: Path
     previous: dict[str, Any] | None
     notes: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     open: list[Proposal] = field(default_factory=list)
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
     inherited: dict[str, str] = field(default_factory=dict)
@@ -146,14 +170,19 @@ class _Import:
             for name, one in staged.items():
                 bench.view(name, one.path)
                 type_times(one, self.wanted.zone_name, bench)
+            self._read_as_told(staged, bench)
+            told = add_entities(self.wanted.entities, staged, self.scratch, bench)
             lent: dict[str, Reference] | None = None
             if self.previous is None:
-                decisions = self._decide(tables, staged, bench)
+                decisions = self._decide(tables, staged, told, bench)
             else:
-                decisions, lent = decided(self.previous, staged, self.told.times, self.wanted.tables)
+                decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.wanted.tables)
                 self._keep_evidence()
+            self.notes += [f"{place} is read as times: {form}" for place, form in sorted(self.wanted.formats.items())]
+            self._leave_out_secrets(staged, decisions)
             check_keys(bench, staged, decisions)
             self._inherit_times(lent, staged, decisions, bench)
+            moves = self._move_late(staged, decisions, bench)
             numbering = Numbering(bench, staged, decisions, self.source.ordered)
             written = {name: numbering.write(name, folder) for name in staged}
         finally:
@@ -163,12 +192,28 @@ class _Import:
         keys = {name: d.key for name, d in decisions.items() if d.key}
         described = Described(
             self.name, self.source.label, written, keys, self.inherited, cuts, self.evidence, self.open, self.notes,
-            recorded(self.wanted), self.kept,
+            recorded(self.wanted), self.kept, moves,
         )  # fmt: skip
         (folder / "manifest.yaml").write_text(manifest_text(described, self.previous), encoding="utf-8")
         if self.previous is not None:
             check_tasks(self.target, folder)
-        return Imported(self.target, written, cuts, self.open, self.notes)
+        return Imported(self.target, written, cuts, self.open, self.notes, self.hints)
+
+    def _decide(
+        self,
+        tables: Mapping[str, SourceTable],
+        staged: Mapping[str, Staged],
+        told: Mapping[str, list[Reference]],
+        bench: Workbench,
+    ) -> dict[str, Decision]:
+        made = {name: SourceTable(name, tuple(staged[name].schema.names)) for name in self.wanted.entities}
+        decider = Decider(self.wanted, {**tables, **made}, staged, told, bench)
+        decisions = decider.decide()
+        self.open, self.evidence = decider.open, decider.evidence
+        self.evidence |= {(name, "key"): "as told: the different values of the columns that name its rows" for name in made}
+        self.hints = decider.hints
+        self.wanted = replace(self.wanted, formats={**decider.formats, **self.wanted.formats})
+        return decisions
 
     def _keep_evidence(self) -> None:
         """What the manifest's comments say stays: evidence, and proposals that are still open."""
@@ -184,25 +229,50 @@ class _Import:
 
     def _stage(self, progress: Progress) -> tuple[dict[str, SourceTable], dict[str, Staged]]:
         with self.source.open() as reading:
-            tables = {table.name: table for table in reading.tables()}
-            for name in self.wanted.tables:
-                if name not in tables:
-                    raise InputError(f"{self.source.label} has no table {name!r}; {nearest(name, tables)}")
-            chosen = {n: t for n, t in tables.items() if not self.wanted.tables or n in self.wanted.tables}
+            wanted, label = self.wanted, self.source.label
+            chosen = chosen_tables(reading.tables(), wanted.tables, wanted.exclude, label, self.notes)
             chosen = self._declared(chosen)
             _check_table_names(chosen)
+            _check_times(wanted.times, [*chosen, *wanted.entities])
             staged = {
                 name: stage(
                     name,
-                    reading.batches(name),
+                    reading.batches(table),
                     self.scratch / f"{index}.parquet",
                     progress,
-                    self.wanted.zone_name,
+                    wanted.zone_name,
                     keyed_columns(name, chosen),
                 )
-                for index, name in enumerate(chosen)
+                for index, (name, table) in enumerate(chosen.items())
             }
+            self.notes += reading.notes
         return chosen, staged
+
+    def _read_as_told(self, staged: Mapping[str, Staged], bench: Workbench) -> None:
+        """Read the columns as times that the options, or the manifest, say are."""
+        columns = {name: one.schema.names for name, one in staged.items()}
+        for place, form in self.wanted.formats.items():
+            table, column = column_of("--time", place, columns)
+            check_format(f"--time {table}={column}:{form}", form)
+            read_as_times(staged[table], column, form, self.wanted.zone_name, bench)
+
+    def _leave_out_secrets(self, staged: Mapping[str, Staged], decisions: Mapping[str, Decision]) -> None:
+        """Drop columns that are named like secrets and are no keys or times."""
+        columns = {name: one.schema.names for name, one in staged.items()}
+        kept = {column_of("--keep", place, columns) for place in self.wanted.keep}
+        named = {(r.parent, c) for d in decisions.values() for r in d.references for c in r.parent_columns}
+        for name, one in staged.items():
+            decision = decisions[name]
+            used = {c for r in decision.references for c in r.columns} | {*decision.key, decision.time or ""}
+            used |= {column for table, column in named if table == name}
+            gone = left_out(
+                name, zip(one.schema.names, one.schema.types, strict=True), used, {c for t, c in kept if t == name}
+            )
+            if len(gone) == len(one.schema.names):
+                gone = set()
+            for column in sorted(gone):
+                self.notes.append(f"{name}.{column} is named like a secret and left out; --keep {name}.{column} takes it")
+            one.schema = pa.schema([f for f in one.schema if f.name not in gone])
 
     def _declared(self, tables: Mapping[str, SourceTable]) -> dict[str, SourceTable]:
         """The tables that the manifest to import again by declares, and those told now; all on a first import."""
@@ -213,74 +283,6 @@ class _Import:
             self.notes.append(f"table {name} of the source is not in the manifest and was left out")
         return kept
 
-    # -- deciding -----------------------------------------------------------------------------------------------------
-
-    def _decide(
-        self, tables: Mapping[str, SourceTable], staged: Mapping[str, Staged], bench: Workbench
-    ) -> dict[str, Decision]:
-        profiles = {name: bench.profile(name, one, bool(tables[name].key)) for name, one in staged.items()}
-        decisions = {name: Decision() for name in tables}
-        for name, table in tables.items():
-            decisions[name].key = table.key or self._proposed_key(name, profiles[name], bench)
-            if table.key:
-                self.evidence[name, "key"] = "declared"
-        self._references(tables, decisions, profiles, bench)
-        for name in tables:
-            decisions[name].time = self._time(name, profiles[name])
-        return decisions
-
-    def _taken(self, proposal: Proposal) -> bool:
-        if proposal.sure or (self.wanted.take_all and proposal.likely):
-            where = proposal.role if proposal.role != "reference" else proposal.columns[0]
-            self.evidence[proposal.table, where] = proposal.evidence
-            return True
-        self.open.append(proposal)
-        return False
-
-    def _proposed_key(self, name: str, profile: Mapping[str, ColumnProfile], bench: Workbench) -> tuple[str, ...]:
-        proposal = key_proposal(name, profile, bench)
-        return proposal.columns if proposal is not None and self._taken(proposal) else ()
-
-    def _references(
-        self,
-        tables: Mapping[str, SourceTable],
-        decisions: Mapping[str, Decision],
-        profiles: Mapping[str, Mapping[str, ColumnProfile]],
-        bench: Workbench,
-    ) -> None:
-        declared = {name: [r for r in t.references if r.parent in tables] for name, t in tables.items()}
-        for name, references in declared.items():
-            decisions[name].references = references
-            for reference in references:
-                self.evidence[name, reference.columns[0]] = "declared"
-        if any(declared.values()):
-            return
-        keys = {name: decision.key for name, decision in decisions.items()}
-        taken: set[tuple[str, str]] = set()
-        for proposal in reference_proposals(keys, profiles, bench):
-            pair = (proposal.table, proposal.columns[0])
-            if pair not in taken and self._taken(proposal):
-                taken.add(pair)
-                reference = Reference(proposal.columns, proposal.parent, keys[proposal.parent])
-                decisions[proposal.table].references.append(reference)
-
-    def _time(self, name: str, profile: Mapping[str, ColumnProfile]) -> str | None:
-        if name in self.wanted.times:
-            column = self.wanted.times[name]
-            if column is not None and column not in profile:
-                raise InputError(f"table {name!r} has no column {column!r}; {nearest(column, profile)}")
-            if column is not None and profile[column].kind != "time":
-                raise InputError(f"--time {name}={column}: the column is {profile[column].type} and reads as no time")
-            self.evidence[name, "time"] = "as told"
-            return column
-        proposals = time_proposals(name, profile)
-        if not proposals:
-            return None
-        if self._taken(proposals[0]):
-            return proposals[0].columns[0]
-        self.open += proposals[1:]
-        return None
-
     def _inherit_times(
         self,
         lent: Mapping[str, Reference] | None,
@@ -288,7 +290,7 @@ class _Import:
         decisions: Mapping[str, Decision],
         bench: Workbench,
     ) -> None:
-        """Tables without a time take that of the one parent that has one; so do their own children in turn.
+        """Tables without a time take that of the one parent that created their rows; so do their own children in turn.
 
         Args:
             lent: The references by which the manifest says that times were taken; None where that is still to be found.
@@ -296,16 +298,33 @@ class _Import:
         waiting = [n for n, d in decisions.items() if d.time is None and n not in self.told.times]
         waiting = [n for n in waiting if lent is None or n in lent]
         while waiting:
-            found = {n: lender(n, decisions) if lent is None else lent[n] for n in waiting}
-            ready = {n: r for n, r in found.items() if r is not None and decisions[r.parent].time is not None}
-            for name, reference in ready.items():
+            found = {n: lender(n, staged, decisions, bench) if lent is None else (lent[n], "") for n in waiting}
+            ready = {n: one for n, one in found.items() if one is not None and decisions[one[0].parent].time is not None}
+            for name, (reference, said) in ready.items():
                 inherit(name, reference, staged, decisions, bench)
                 self.inherited[name] = ", ".join(reference.columns)
-                self.evidence[name, "time"] = f"taken from {reference.parent}: the table has none of its own"
+                if said:
+                    self.evidence[name, "time"] = f"taken from {reference.parent}: {said}"
                 waiting.remove(name)
                 self.open = [p for p in self.open if (p.role, p.table) != ("time", name)]
             if not ready:
-                return
+                break
+        for name, decision in decisions.items():
+            timed = sorted({r.parent for r in decision.references if decisions[r.parent].time is not None})
+            if decision.time is None and timed:
+                self.notes.append(
+                    f"{name}: it has no time, so all its rows are visible from the start; they are not created with rows of "
+                    f"{', '.join(timed)}"
+                )
+
+    def _move_late(self, staged: dict[str, Staged], decisions: dict[str, Decision], bench: Workbench) -> list[Move]:
+        """Columns that are filled in after their row's time become rows of tables of their own."""
+        mover = LateMover(LateTables(staged, decisions, bench), self.wanted, self.previous)
+        moves = mover.moved()
+        self.open += mover.open
+        self.evidence |= mover.evidence
+        self.notes += mover.notes
+        return moves
 
     def _cuts(self, written: Mapping[str, Written], folder: Path) -> CutPoints:
         """The manifest's own cut points in figures; proposed ones where it has none."""
@@ -332,13 +351,19 @@ class _Import:
                 self.notes.append(f"{name}.{column}: {count:,} rows name a parent that is not there; they became null")
 
 
+def _check_times(times: Mapping[str, str | None], tables: Sequence[str]) -> None:
+    for name in times:
+        if name not in tables:
+            raise InputError(f"--time {name}={times[name]}: no table {name!r} is imported; {nearest(name, tables)}")
+
+
 def _check_table_names(tables: Iterable[str]) -> None:
     seen: dict[str, str] = {}
     for name in tables:
         if name.lower() in seen:
             raise InputError(
                 f"tables {seen[name.lower()]!r} and {name!r} differ in case only, which SQL over them cannot tell apart; "
-                "--tables takes one of them"
+                "--exclude leaves one of them out"
             )
         seen[name.lower()] = name
         if name.lower() == "timestamps":

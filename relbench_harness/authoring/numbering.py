@@ -78,7 +78,7 @@ def _keyed(staged: Staged, columns: Sequence[str]) -> list[str]:
 def _check_unique(bench: Workbench, table: str, names: Sequence[str], what: str) -> None:
     there = " AND ".join(f"{n} IS NOT NULL" for n in names)
     twice = bench.connection.execute(
-        f"SELECT {', '.join(names)}, count(*) FROM {quoted(table)} WHERE {there} GROUP BY ALL HAVING count(*) > 1 LIMIT 1"
+        f"SELECT {', '.join(names)}, count(*) FROM {quoted(table)} WHERE {there} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
     ).fetchall()
     if twice:
         *values, count = twice[0]
@@ -106,11 +106,8 @@ def parent_join(staged: Mapping[str, Staged], name: str, reference: Reference, c
 
 def _compared(child: Staged, mine: str, parent: Staged, other: str) -> list[tuple[str, pa.DataType]]:
     """The columns, and their types, that a foreign key and a key are compared by: as the source has them where both are alike."""
-    left, right = child.raw.get(mine), parent.raw.get(other)
-    if left is not None and right is not None and left.type == right.type:
-        return [(left.name, left.type), (right.name, right.type)]
-    ticks = any(kept is not None and pa.types.is_integer(kept.type) for kept in (left, right))
-    if ticks or (left is not None and right is not None):
+    ticks = (mine in child.ticks, other in parent.ticks)
+    if any(ticks) and not all(ticks):
         return [(mine, child.schema.field(mine).type), (other, parent.schema.field(other).type)]
     return [child.keyed(mine), parent.keyed(other)]
 
@@ -207,9 +204,9 @@ class Numbering:
 
     def _original(self, name: str, column: str) -> str:
         """A key column as the source has it."""
-        kept, kind = self.staged[name].keyed(column)
-        value = f"r.{quoted(kept)}"
-        return f"make_timestamp({value})" if column in self.staged[name].raw and pa.types.is_integer(kind) else value
+        staged = self.staged[name]
+        value = f"r.{quoted(staged.keyed(column)[0])}"
+        return f"make_timestamp({value})" if column in staged.ticks else value
 
     def _copy(self, select: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

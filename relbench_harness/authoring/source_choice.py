@@ -8,7 +8,7 @@ from relbench_harness.authoring.delta_source import DeltaSource
 from relbench_harness.authoring.duckdb_source import DuckDBSource
 from relbench_harness.authoring.file_source import FolderSource
 from relbench_harness.authoring.sources import Source
-from relbench_harness.authoring.sql_source import sql_source
+from relbench_harness.authoring.sql_source import listed, sql_source
 from relbench_harness.errors import InputError
 
 SCHEMES = ("postgresql://", "mysql://", "mariadb://", "sqlite:///", "duckdb:///", "delta://", "a folder of CSV or Parquet")
@@ -23,7 +23,10 @@ def open_source(uri: str) -> Source:
     if kind in ("postgresql", "postgres", "mysql", "mariadb", "sqlite"):
         return sql_source(uri)
     if kind == "duckdb":
-        return DuckDBSource(Path(rest.removeprefix("/") if not rest.startswith("//") else rest[1:]).expanduser())
+        path, _, query = rest.partition("?schema=")
+        return DuckDBSource(
+            Path(path.removeprefix("/") if not path.startswith("//") else path[1:]).expanduser(), listed(query)
+        )
     if kind in ("delta", "s3", "gs", "az", "abfss"):
         return DeltaSource(uri.removeprefix("delta://"))
     if kind == "file":
@@ -32,7 +35,6 @@ def open_source(uri: str) -> Source:
 
 
 def _folder(path: Path) -> Source:
-
     if not path.exists():
         raise InputError(f"no folder {path} to import from; a database is named by its URI, such as postgresql://host/name")
     if path.is_file():

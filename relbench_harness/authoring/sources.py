@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
+
+from relbench_harness.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class SourceTable:
     Attributes:
         rows: How many rows it has, where that is known cheaply; for progress only.
         moments: Columns declared as dates or times, whatever they are stored as.
+        schema: The schema it lies in at its source, '' where there is none; `qualified` names both.
+        kind: "table", or what else it is: a view, a foreign table. Those are imported only where they are asked for.
     """
 
     name: str
@@ -33,14 +38,29 @@ class SourceTable:
     references: tuple[Reference, ...] = ()
     rows: int | None = None
     moments: frozenset[str] = frozenset()
+    schema: str = ""
+    bare: str = ""
+    kind: str = "table"
+
+    @property
+    def qualified(self) -> str:
+        """`schema.table` as the source calls it."""
+        return f"{self.schema}.{self.bare}" if self.schema else self.bare or self.name
 
 
 class Reading(Protocol):
-    """An open source: one consistent view of all its tables."""
+    """An open source: one consistent view of all its tables.
+
+    Attributes:
+        notes: What the import should say about what was read, or left out.
+    """
+
+    @property
+    def notes(self) -> list[str]: ...
 
     def tables(self) -> list[SourceTable]: ...
 
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """The rows of `table`, in pieces of one schema; nothing where the table is empty and untyped."""
         ...
 
@@ -60,3 +80,27 @@ class Source(Protocol):
     def ordered(self) -> bool: ...
 
     def open(self) -> AbstractContextManager[Reading]: ...
+
+
+def names_across(schemas: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """What the tables (schema, table) are called: `table` where no other has that name, else `schema_table`."""
+    shared = Counter(table.lower() for _, table in schemas)
+    names: dict[tuple[str, str], str] = {}
+    taken = {table.lower() for _, table in schemas if shared[table.lower()] == 1}
+    for schema, table in schemas:
+        name = table
+        if shared[table.lower()] > 1 and schema:
+            name = f"{schema}_{table}"
+            while name.lower() in taken:
+                name += "_"
+            taken.add(name.lower())
+        names[schema, table] = name
+    return names
+
+
+def wanted_schemas(label: str, wanted: Sequence[str], known: Sequence[str]) -> list[str]:
+    """`wanted`, if the source has them all. Raises `InputError` with those that it has."""
+    for schema in wanted:
+        if schema not in known:
+            raise InputError(f"{label} has no schema {schema!r}; it has {', '.join(sorted(known)) or 'none'}")
+    return list(dict.fromkeys(wanted))

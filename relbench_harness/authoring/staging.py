@@ -35,7 +35,8 @@ class Staged:
     Attributes:
         schema: The source's columns. The file has `position` and the columns of `raw` beside them.
         position: The column that numbers the rows from 0, whose name no column of the source has.
-        raw: Column of times → the column that holds its values as the source has them: text, or microseconds since 1970.
+        raw: Column of times → the column that holds its values as the source has them: text, or, for columns in `ticks`,
+            microseconds since 1970.
         numeric: Columns of numbers that are kept as text, since no type of DuckDB holds them.
         impossible: Times per column that were out of range and became null.
     """
@@ -45,14 +46,16 @@ class Staged:
     rows: int = 0
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
     position: str = "position"
-    raw: dict[str, pa.Field] = field(default_factory=dict)
+    raw: dict[str, str] = field(default_factory=dict)
+    ticks: set[str] = field(default_factory=set)
     numeric: set[str] = field(default_factory=set)
     impossible: dict[str, int] = field(default_factory=dict)
 
     def keyed(self, column: str) -> tuple[str, pa.DataType]:
         """The column, and its type, that `column`'s values are compared by where they are keys."""
-        kept = self.raw.get(column, self.schema.field(column))
-        return kept.name, kept.type
+        if column in self.raw:
+            return self.raw[column], pa.int64() if column in self.ticks else pa.string()
+        return column, self.schema.field(column).type
 
     def count_impossible(self, column: str, found: int) -> None:
         if found:
@@ -89,9 +92,10 @@ def stage(
                 staged.numeric &= {f.name for f in staged.schema if pa.types.is_string(f.type)}
                 staged.position = free("position", names)
                 for column in (f.name for f in batch.schema if f.name.lower() in keyed and _is_coarse(f.type)):
-                    taken = [*names, staged.position, *(kept.name for kept in staged.raw.values())]
-                    staged.raw[column] = pa.field(free(f"{column} ticks", taken), pa.int64())
-                whole = pa.schema([*staged.schema, pa.field(staged.position, pa.int64()), *staged.raw.values()])
+                    staged.raw[column] = free(f"{column} ticks", [*names, staged.position, *staged.raw.values()])
+                    staged.ticks.add(column)
+                numbers = [pa.field(n, pa.int64()) for n in (staged.position, *staged.raw.values())]
+                whole = pa.schema([*staged.schema, *numbers])
                 writer = pq.ParquetWriter(path, whole, compression="lz4", use_dictionary=False)
             same = [a.cast(f.type) for a, f in zip(arrays, staged.schema, strict=True)]
             same.append(pa.array(np.arange(staged.rows, staged.rows + batch.num_rows)))

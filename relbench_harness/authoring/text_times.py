@@ -35,10 +35,10 @@ def type_times(staged: Staged, zone: str, bench: Workbench) -> None:
     zones = {c: None if dates_only else zone for c, dates_only in _columns(staged, bench).items()}
     if not zones:
         return
-    kept = [f for f in staged.schema if f.name not in zones] + [pa.field(staged.position, pa.int64()), *staged.raw.values()]
+    kept = [f for f in staged.schema if f.name not in zones]
+    kept += [pa.field(n, pa.int64()) for n in (staged.position, *(staged.raw[c] for c in staged.ticks))]
     for column in zones:
-        taken = [*staged.schema.names, staged.position, *(f.name for f in staged.raw.values())]
-        staged.raw[column] = pa.field(free(f"{column} text", taken), pa.string())
+        staged.raw[column] = free(f"{column} text", [*staged.schema.names, staged.position, *staged.raw.values()])
     parts = [quoted(f.name) for f in kept]
     for column in zones:
         # a blank text says nothing
@@ -49,7 +49,7 @@ def type_times(staged: Staged, zone: str, bench: Workbench) -> None:
         ]
     # by place, so that no name of a column meets one of ours
     select = f"SELECT {', '.join(f'{part} AS c{i}' for i, part in enumerate(parts))} FROM {quoted(staged.name)}"
-    typed = [pa.field(c, pa.timestamp("ns")) for c in zones] + [staged.raw[c] for c in zones]
+    typed = [pa.field(c, pa.timestamp("ns")) for c in zones] + [pa.field(staged.raw[c], pa.string()) for c in zones]
     schema = pa.schema([*kept, *typed])
     path = staged.path.with_suffix(".typed.parquet")
     with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer:

@@ -30,6 +30,13 @@ class Wanted:
         tables: Only these tables; all where empty.
         times: Table → its time column, or None for none.
         zone: The time zone of times that carry none; UTC where None.
+        exclude: Tables that are left out.
+        formats: `table.column` → what its values are as times: epoch_s, epoch_ms, epoch_us, epoch_ns or a pattern of strptime.
+        entities: A new table → the columns, as `table.column`, that name its rows.
+        keep: Columns, as `table.column`, that are taken though they are named like secrets.
+        late: Date columns, as `table.column`, that move to a table of their own → the columns that move with them, None for those
+            that are filled only with them. What moved stands in the manifest's `origin.late`.
+        none_late: Move no late column that was not named.
     """
 
     take_all: bool = field(default=False, metadata=_ONCE)
@@ -37,6 +44,12 @@ class Wanted:
     tables: tuple[str, ...] = ()
     times: Mapping[str, str | None] = field(default_factory=dict)
     zone: str | None = None
+    exclude: tuple[str, ...] = ()
+    formats: Mapping[str, str] = field(default_factory=dict)
+    entities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+    late: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict, metadata=_ONCE)
+    none_late: bool = field(default=False, metadata=_ONCE)
 
     @property
     def zone_name(self) -> str:

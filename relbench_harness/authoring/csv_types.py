@@ -1,0 +1,144 @@
+"""What the texts of a CSV column stand for, decided on all of its rows.
+
+A type is taken only where every value reads as that type and no other reading fits as well: codes with leading zeros, a number
+column with one word in it, and dates whose day and month could change places all stay text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from relbench_harness.authoring.identifiers import text
+
+SAMPLE = 5_000
+"""Rows looked at first; a type that they refute is not tested on the others."""
+
+_CLOCK = r"([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?)"
+_ZONE = r"\s*(Z|[+-]\d{2}(:?\d{2})?)"
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type a column may have.
+
+    Attributes:
+        test: SQL over the text `{}` that is true where it reads so.
+        cast: SQL of the value itself.
+        semicolon: Only in files whose fields are separated by semicolons.
+    """
+
+    name: str
+    test: str
+    cast: str
+    semicolon: bool = False
+
+
+def _dates(name: str, pattern: str) -> Kind:
+    formats = "[" + ", ".join(text(pattern + clock) for clock in _CLOCKS) + "]"
+    cast = f"try_strptime(trim({{}}), {formats})"
+    return Kind(name, f"regexp_matches({{}}, '\\d{{{{4}}}}') AND {cast} IS NOT NULL", cast)
+
+
+def _matching(pattern: str) -> str:
+    return f"regexp_full_match({{}}, {text(pattern.replace('{', '{{').replace('}', '}}'))})"
+
+
+_WHOLE = _matching(r"\s*[+-]?(0|[1-9][0-9]*)\s*")
+_DAY_FIRST, _MONTH_FIRST = "day first", "month first"
+
+KINDS = (
+    Kind("whole", f"{_WHOLE} AND TRY_CAST(trim({{}}) AS BIGINT) IS NOT NULL", "CAST(trim({}) AS BIGINT)"),
+    Kind("large", f"{_WHOLE} AND TRY_CAST(trim({{}}) AS HUGEINT) IS NOT NULL", "CAST(trim({}) AS HUGEINT)"),
+    Kind(
+        "number",
+        f"(NOT ({_WHOLE} AND length({{}}) > 38) AND "
+        + _matching(r"(?i)\s*[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?\s*")
+        + " OR "
+        + _matching(r"(?i)\s*([+-]?inf(inity)?|nan)\s*")
+        + ")",
+        "CAST(trim({}) AS DOUBLE)",
+    ),
+    Kind(
+        "decimal comma",
+        _matching(r"\s*[+-]?(0|[1-9][0-9]*)(,[0-9]+)?\s*"),
+        "CAST(replace(trim({}), ',', '.') AS DOUBLE)",
+        semicolon=True,
+    ),
+    Kind("flag", "lower(trim({})) IN ('true', 'false')", "CAST(trim({}) AS BOOLEAN)"),
+    Kind("date", _matching(r"\s*\d{4}-\d{2}-\d{2}\s*") + " AND TRY_CAST({} AS DATE) IS NOT NULL", "CAST({} AS DATE)"),
+    Kind(
+        "time",
+        _matching(rf"\s*\d{{4}}-\d{{2}}-\d{{2}}{_CLOCK}?\s*") + " AND TRY_CAST({} AS TIMESTAMP) IS NOT NULL",
+        "CAST({} AS TIMESTAMP)",
+    ),
+    Kind(
+        "time with zone",
+        _matching(rf"\s*\d{{4}}-\d{{2}}-\d{{2}}{_CLOCK}{_ZONE}\s*") + " AND TRY_CAST({} AS TIMESTAMPTZ) IS NOT NULL",
+        "CAST({} AS TIMESTAMPTZ)",
+    ),
+    _dates("year first", "%Y/%m/%d"),
+    _dates("dotted", "%d.%m.%Y"),
+    _dates(f"{_DAY_FIRST} /", "%d/%m/%Y"),
+    _dates(f"{_MONTH_FIRST} /", "%m/%d/%Y"),
+    _dates(f"{_DAY_FIRST} -", "%d-%m-%Y"),
+    _dates(f"{_MONTH_FIRST} -", "%m-%d-%Y"),
+)
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A column's type.
+
+    Attributes:
+        cast: SQL of its values over the text `{}`.
+        missing: Whether no row has a value.
+        ambiguous: Whether its dates read with the day first and with the month first, so that they stay text.
+    """
+
+    cast: str = "{}"
+    missing: bool = False
+    ambiguous: bool = False
+
+    def of(self, column: str) -> str:
+        """The SQL of `column` as this type."""
+        return _filled(self.cast, column)
+
+
+def column_types(
+    connection: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str], semicolon: bool
+) -> list[ColumnType]:
+    """The type of each of `columns`, which are texts of the relation `rows`, null where a field is empty."""
+    kinds = [k for k in KINDS if semicolon or not k.semicolon]
+    tests = [(index, kind) for index in range(len(columns)) for kind in kinds]
+    held = _held(connection, f"(SELECT * FROM {rows} LIMIT {SAMPLE})", columns, tests)[1]
+    present, held = _held(connection, rows, columns, held)
+    return [_type(index in present, [kind for at, kind in held if at == index]) for index in range(len(columns))]
+
+
+def _held(
+    connection: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str], tests: Sequence[tuple[int, Kind]]
+) -> tuple[set[int], list[tuple[int, Kind]]]:
+    """The columns with a value, and those of `tests` (column, kind) that all values pass."""
+    counts = [f"count({column})" for column in columns]
+    passed = [f"bool_and({_filled(kind.test, columns[at])}) FILTER ({columns[at]} IS NOT NULL)" for at, kind in tests]
+    row = connection.execute(f"SELECT {', '.join(counts + passed)} FROM {rows}").fetchall()[0]
+    present = {index for index, count in enumerate(row[: len(columns)]) if count}
+    return present, [test for test, holds in zip(tests, row[len(columns) :], strict=True) if holds is not False]
+
+
+def _filled(sql: str, column: str) -> str:
+    return sql.replace("{}", column).replace("{{", "{").replace("}}", "}")
+
+
+def _type(present: bool, kinds: Sequence[Kind]) -> ColumnType:
+    if not present:
+        return ColumnType(missing=True)
+    if not kinds:
+        return ColumnType()
+    if {k.name.rpartition(" ")[0] for k in kinds} >= {_DAY_FIRST, _MONTH_FIRST}:
+        return ColumnType(ambiguous=True)
+    return ColumnType(kinds[0].cast)

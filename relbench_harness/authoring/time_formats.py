@@ -1,0 +1,133 @@
+"""Columns whose numbers or texts are times in a form that no type says: seconds since 1970, 20240131, 31/01/2024.
+
+Such a column is read as times where an option says so, or where its name speaks of time and all its values lie in the years
+that the form is used for. Its original text stays beside, since keys are compared as the source wrote them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
+from relbench_harness.authoring.identifiers import free, quoted, text
+from relbench_harness.authoring.name_words import spaced
+from relbench_harness.authoring.staging import Staged
+from relbench_harness.errors import InputError, nearest
+
+EPOCHS = {"epoch_s": 10**9, "epoch_ms": 10**6, "epoch_us": 10**3, "epoch_ns": 1}
+"""Units of a count since 1970, in nanoseconds."""
+DAY = "%Y%m%d"
+_SPEC = re.compile(r"(.*?):(epoch_\w*|[^:]*%.*)", re.S)
+_NAME = re.compile(
+    r"(^|_)(date|time|timestamp|datetime|at|on|when|created|ts|occurred|posted|epoch|unix|unixtime|mtime|ctime|dt|day)(_|$)",
+    re.I,
+)
+_FIRST, _LAST = pd.Timestamp("1990-01-01").value, pd.Timestamp("2040-01-01").value
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A column that looks like times of `format`; `sure` where its name says so, too."""
+
+    column: str
+    format: str
+    sure: bool
+    evidence: str
+
+
+def split_format(spec: str) -> tuple[str, str | None]:
+    """`column:format` as the two; None where no format is named."""
+    match = _SPEC.fullmatch(spec)
+    return (match[1], match[2]) if match else (spec, None)
+
+
+def check_format(option: str, form: str) -> None:
+    """Raise `InputError` unless `form` is one."""
+    if form not in EPOCHS and "%" not in form:
+        raise InputError(f"{option}: no format {form!r}; {nearest(form, [*EPOCHS, DAY])}")
+
+
+def recognised(table: str, profile: Mapping[str, ColumnProfile], bench: Workbench) -> list[Recognised]:
+    """The columns of numbers whose values all lie where times of one format would."""
+    numbers = [c for c in profile.values() if c.kind in ("whole", "number") and c.present]
+    if not numbers:
+        return []
+    ends = ", ".join(f"CAST(min({quoted(c.name)}) AS DOUBLE), CAST(max({quoted(c.name)}) AS DOUBLE)" for c in numbers)
+    row = bench.row(f"SELECT {ends} FROM {quoted(table)}")
+    found = []
+    for index, column in enumerate(numbers):
+        low, high = float(str(row[2 * index])), float(str(row[2 * index + 1]))
+        named = bool(_NAME.search(spaced(column.name)))
+        unit = next((u for u, size in EPOCHS.items() if low * size >= _FIRST and high * size <= _LAST), None)
+        if unit is not None:
+            first, last = (str(pd.Timestamp(int(end * EPOCHS[unit])).date()) for end in (low, high))
+            said = f"as {unit} its values lie between {first} and {last}; "
+            said += "the name speaks of time" if named else f"--time {table}={column.name}:{unit} reads them so"
+            found.append(Recognised(column.name, unit, named, said))
+        elif named and column.kind == "whole" and low >= 19000101 and high <= 21001231 and _days(table, column.name, bench):
+            said = f"its numbers are dates from {int(low)} to {int(high)}; the name speaks of time"
+            found.append(Recognised(column.name, DAY, True, said))
+    return found
+
+
+def _days(table: str, column: str, bench: Workbench) -> bool:
+    day = f"try_strptime(CAST({quoted(column)} AS VARCHAR), {text(DAY)})"
+    return not bench.number(f"SELECT count(*) FROM {quoted(table)} WHERE {quoted(column)} IS NOT NULL AND {day} IS NULL")
+
+
+def read_as_times(staged: Staged, column: str, form: str, zone: str, bench: Workbench) -> None:
+    """Rewrite `staged` with `column` as UTC nanoseconds; what is no time becomes null and is counted.
+
+    Args:
+        zone: The time zone of times that carry none.
+    """
+    kind = staged.schema.field(column).type
+    where = f"--time {staged.name}={column}:{form}"
+    if pa.types.is_timestamp(kind) and form not in EPOCHS:
+        return  # the source itself read the texts, which the pattern fits in one way only
+    if pa.types.is_timestamp(kind):
+        raise InputError(f"{where}: the column holds times already")
+    raw = free(f"{column} text", [*staged.schema.names, staged.position, *staged.raw.values()])
+    path = staged.path.with_name(f"{staged.path.stem}.{staged.schema.get_field_index(column)}.read.parquet")
+    value = _epoch(quoted(column), kind, EPOCHS[form]) if form in EPOCHS else _parsed(quoted(column), form, zone)
+    name = quoted(staged.name)
+    try:
+        bench.connection.execute(
+            f"COPY (SELECT * REPLACE ({value} AS {quoted(column)}), CAST({quoted(column)} AS VARCHAR) AS {quoted(raw)} "
+            f"FROM {name} ORDER BY {quoted(staged.position)}) TO {text(str(path))} (FORMAT parquet)"
+        )
+    except duckdb.Error as error:
+        raise InputError(f"{where}: the format cannot be used: {' '.join(str(error).split())[:200]}") from None
+    before = bench.number(f"SELECT count({quoted(column)}) FROM {name}")
+    bench.view(staged.name, path)
+    after = bench.number(f"SELECT count({quoted(column)}) FROM {name}")
+    if before and not after:
+        raise InputError(f"{where}: no value of the column, which is {kind}, reads so")
+    staged.path = path
+    place = staged.schema.get_field_index(column)
+    staged.schema = staged.schema.set(place, pa.field(column, pa.timestamp("ns")))
+    staged.raw[column] = raw
+    staged.count_impossible(column, before - after)
+
+
+def _epoch(value: str, kind: pa.DataType, size: int) -> str:
+    if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
+        ticks = f"CAST({value} AS HUGEINT) * {size}"
+    else:
+        # fractions of a second are kept to the microsecond
+        ticks = f"TRY_CAST(round(TRY_CAST({value} AS DOUBLE) * {size / 1000!r}) AS HUGEINT) * 1000"
+    return f"make_timestamp_ns(TRY_CAST({ticks} AS BIGINT))"
+
+
+def _parsed(value: str, form: str, zone: str) -> str:
+    at = f"try_strptime(trim(CAST({value} AS VARCHAR)), {text(form)})"
+    clock = re.search(r"%[HIcTX]", form)
+    if clock and "%z" not in form and "%Z" not in form and zone != "UTC":
+        at = f"(CAST({at} AS TIMESTAMP) AT TIME ZONE {text(zone)}) AT TIME ZONE 'UTC'"
+    return f"TRY_CAST({at} AS TIMESTAMP_NS)"
