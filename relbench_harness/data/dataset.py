@@ -137,7 +137,7 @@ class Dataset:
     def _raw_manifest(self) -> dict[str, Any]:
         path = self.folder / "manifest.yaml"
         try:
-            loaded = yaml.safe_load(path.read_text())
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise InputError(f"dataset manifest {path} cannot be read: {' '.join(str(error).split())}") from None
         if not isinstance(loaded, dict):
