@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.identifiers import free, quoted, text
-from relbench_harness.authoring.name_words import spaced
+from relbench_harness.authoring.name_words import has_key_suffix, spaced
 from relbench_harness.authoring.staging import Staged
 from relbench_harness.errors import InputError, nearest
 
@@ -55,7 +55,8 @@ def check_format(option: str, form: str) -> None:
 
 def recognised(table: str, profile: Mapping[str, ColumnProfile], bench: Workbench) -> list[Recognised]:
     """The columns of numbers whose values all lie where times of one format would."""
-    numbers = [c for c in profile.values() if c.kind in ("whole", "number") and c.present]
+    # a `date_key` of 20240131 names a row of a table of dates
+    numbers = [c for c in profile.values() if c.kind in ("whole", "number") and c.present and not has_key_suffix(c.name)]
     if not numbers:
         return []
     ends = ", ".join(f"CAST(min({quoted(c.name)}) AS DOUBLE), CAST(max({quoted(c.name)}) AS DOUBLE)" for c in numbers)

@@ -57,7 +57,9 @@ class SqlFeatures:
 
     def fit(self, train: Examples) -> FittedSqlFeatures:
         path = self.written_for(train.task.id)
-        query = Query(path.read_text(encoding="utf-8"), f"feature query {path.parent.name}/{path.name}", train.task.item_table)
+        query = Query(
+            path.read_text(encoding="utf-8"), f"feature query {path.parent.name}/{path.name}", train.task.item_table
+        )
         sample = train.take(_spread(train.cutoff, self.audits))
         query.audit(sample)
         vocabularies = {}
