@@ -31,7 +31,7 @@ class LabelHistory:
 
     Attributes:
         choices: The values of k from which the best on validation is taken; the smallest of equally good ones.
-        windows: How many label windows before a question are looked at.
+        windows: How many windows after the last of training are computed for each cut-off, at most.
     """
 
     choices: Sequence[int] = (1, 2, 3, 5, 10, 20, 50)

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from relbench_harness.authoring.commands import add_commands
-from relbench_harness.errors import InputError
+from relbench_harness.errors import InputError, ResultWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,6 +122,10 @@ def _say_error(error: InputError) -> None:
     print(f"relbench-harness: {error}", file=sys.stderr)
 
 
+def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"relbench-harness: warning: {message}", file=sys.stderr)
+
+
 def _prepare() -> None:
     """Keeps other packages' advice off the screen (a run's own failures are logged), and their idle threads off the cores.
 
@@ -131,6 +135,8 @@ def _prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     warnings.simplefilter("ignore")
+    warnings.simplefilter("always", ResultWarning)
+    warnings.showwarning = _say_warning
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -20,8 +21,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from relbench_harness.board import lines, store
 from relbench_harness.data.dataset import open_task
-from relbench_harness.errors import InputError, nearest
+from relbench_harness.errors import InputError, ResultWarning, nearest
 from relbench_harness.home import home
+from relbench_harness.plausibility import implausible
 from relbench_harness.plugins import plugin_folders
 from relbench_harness.protocol.method import REGIMES, Budget, Method
 from relbench_harness.protocol.result import Result
@@ -126,6 +128,9 @@ def run_task(
     stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
     counted = lines.count(config, _written_for(method, opened.id), overrides)
     outcome = Run(stages, method, name, budget, config, _choice(fit_on, FIT_ON, "fit_on"), counted).execute()
+    doubt = implausible(stages, outcome.result)
+    if doubt is not None:
+        warnings.warn(doubt, ResultWarning, stacklevel=2)
     if results_dir is not None:
         outcome = store.write(outcome, Path(results_dir))
     (tracker or Silent()).log(outcome.result)

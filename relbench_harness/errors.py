@@ -10,6 +10,10 @@ class InputError(ValueError):
     """Bad input. The message is one sentence naming the file, table, column, key or value at fault."""
 
 
+class ResultWarning(UserWarning):
+    """A result that somebody should look at before believing it."""
+
+
 def nearest(name: str, choices: Iterable[str], most: int = 3) -> str:
     """A closing clause for an unknown `name`: the nearest of `choices`, or all of them when few."""
     known = sorted(set(choices))

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from relbench_harness.authoring.column_profile import Workbench
-from relbench_harness.authoring.cut_points import CutPoints
+from relbench_harness.authoring.cut_points import CutPoints, longest_window
 from relbench_harness.authoring.identifiers import quoted
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset
@@ -103,6 +103,5 @@ def measured_cuts(cuts: Cuts, times: Mapping[str, str], bench: Workbench) -> Cut
     total, last, before = bench.row(
         f"SELECT count(t), epoch_ns(max(t)), count(*) FILTER (epoch_ns(t) < {val.value}) FROM ({union})"
     )
-    whole = min(test - val, pd.Timestamp(last) - test)  # type: ignore[arg-type]
-    horizon = whole.floor("D") if whole >= pd.Timedelta(days=1) else whole
+    horizon = longest_window(val, test, pd.Timestamp(last), times, bench)  # type: ignore[arg-type]
     return CutPoints(val, test, int(before) / max(int(total), 1), horizon)  # type: ignore[call-overload]

@@ -11,13 +11,15 @@ import pyarrow.parquet as pq
 from relbench_harness.authoring.check_report import Report
 from relbench_harness.authoring.dataset_summary import TaskSummary, table_summaries, task_summary
 from relbench_harness.authoring.findings import Finding, with_known
+from relbench_harness.authoring.future_columns import future_columns
 from relbench_harness.authoring.integrity import integrity
 from relbench_harness.authoring.label_checks import hosted_findings, split_findings, window_findings
+from relbench_harness.authoring.late_dates import late_dates
 from relbench_harness.authoring.leakage import database_leaks, task_leaks
 from relbench_harness.authoring.schema_diagram import schema_svg
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset, open_dataset
-from relbench_harness.data.labels import SPLITS, Cuts, LabelTable, Split
+from relbench_harness.data.labels import SPLITS, Cuts, EmptySplitError, LabelTable, Split
 from relbench_harness.errors import InputError
 
 
@@ -80,6 +82,8 @@ class _Checking:
         if cuts is None:
             return
         yield from database_leaks(self.database, cuts.val)
+        yield from future_columns(self.database, cuts.val)
+        yield from late_dates(self.database)
         for name in self.names:
             yield from self._task(name)
 
@@ -95,7 +99,7 @@ class _Checking:
             try:
                 tables[split] = self.dataset.labels(task, split)
             except InputError as error:
-                kind = "split" if "is empty" in str(error) else "sql"
+                kind = "split" if isinstance(error, EmptySplitError) else "sql"
                 yield Finding(kind, name, f"split {split}: {error}")
         if len(tables) < len(SPLITS):
             return

@@ -50,6 +50,7 @@ def page(report: Report) -> str:
             ),
             numbers=(3, 4, 5, 6, 7),
         ),
+        *(f'<p class="about">{escape(t.name)}: {escape(shift)}.</p>' for t in report.tasks for shift in t.shifts),
         "<h2>Schema</h2>",
         f'<div class="wide">{report.diagram}</div>' if report.diagram else "<p>The tables cannot be read.</p>",
     ]  # fmt: skip

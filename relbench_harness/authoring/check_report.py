@@ -34,6 +34,7 @@ def lines(report: Report) -> Iterator[str]:
     for task in report.tasks:
         rows = ", ".join(f"{split} {count:,} ({task.rates[split]})" for split, count in task.rows.items())
         yield f"  {task.name}: {task.type}, {rows}; {task.entities:,} entities, {task.overlap:.1%} of test seen in training"
+        yield from (f"    note: {shift}" for shift in task.shifts)
     for finding in sorted(report.findings, key=lambda f: (f.known is not None, f.level)):
         yield str(finding)
     open_ = [f for f in report.findings if f.known is None]

@@ -47,6 +47,10 @@ def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
     new.add_argument(
         "--entity", metavar="NAME=TABLE.COLUMN,…", **several, help="a table of the different values of these columns"
     )
+    new.add_argument(
+        "--late", action="append", default=[], metavar="TABLE.COLUMN[:COLUMN,…]",
+        help="a date known later, and what is filled with it, as a table of its own; none: move nothing else",
+    )  # fmt: skip
     new.add_argument("--keep", metavar="TABLE.COLUMN,…", help="take these though they are named like secrets", **several)
     new.add_argument("--timezone", metavar="ZONE", help="the zone of times that carry none (default: UTC)")
     new.set_defaults(act=_new_dataset)
@@ -96,9 +100,13 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
 
     times = {table: None if c == "none" else c for table, c in _pairs("--time", "TABLE=COLUMN", arguments.time)}
     entities = {name: _listed([of]) for name, of in _pairs("--entity", "NAME=TABLE.COLUMN,…", arguments.entity)}
+    late = {part.partition(":")[0]: _listed([part.partition(":")[2]]) if ":" in part else None for part in arguments.late}
+    none_late = "none" in late
+    late.pop("none", None)
     return Wanted(
         arguments.yes, arguments.again, _listed(arguments.only), times, arguments.timezone,
         exclude=_listed(arguments.exclude), entities=entities, keep=_listed(arguments.keep),
+        late=late, none_late=none_late,
     )  # fmt: skip
 
 

@@ -15,6 +15,10 @@ TRAINING = 0.70
 """The least share of rows before the validation timestamp."""
 
 
+WINDOWS = 3
+"""The least number of label windows that training needs."""
+
+
 @dataclass(frozen=True)
 class CutPoints:
     """Proposed timestamps; `before` is the share of rows before `val`, `horizon` the longest label window that fits."""
@@ -51,6 +55,25 @@ def propose_cuts(times: Mapping[str, str], bench: Workbench) -> CutPoints:
             test = (val + (end - val) / 2).floor(unit)
             before = bench.number(f"SELECT count(*) FROM ({union}) WHERE epoch_ns(t) < {val.value}") / int(total)  # type: ignore[call-overload]
             if before >= TRAINING and val < test < end:
-                whole = min(test - val, end - test)
-                return CutPoints(val, test, before, whole.floor("D") if whole >= pd.Timedelta(days=1) else whole)
+                return CutPoints(val, test, before, longest_window(val, test, end, times, bench))
     raise InputError("the rows lie so in time that no cut leaves 70 % of them before it; set the timestamps by hand")
+
+
+def longest_window(
+    val: pd.Timestamp, test: pd.Timestamp, end: pd.Timestamp, times: Mapping[str, str], bench: Workbench
+) -> pd.Timedelta:
+    """The longest label window of which one fits into validation, one into test and enough into training."""
+    whole = min(test - val, end - test, (val - _begun(times, val, bench)) / WINDOWS)
+    return whole.floor("D") if whole >= pd.Timedelta(days=1) else whole.floor("s")
+
+
+def _begun(times: Mapping[str, str], val: pd.Timestamp, bench: Workbench) -> pd.Timestamp:
+    """When the table with the most rows before `val` has its first row: labels are most likely made of it."""
+    found = []
+    for name, column in times.items():
+        rows, first = bench.row(
+            f"SELECT count(*), epoch_ns(min({quoted(column)})) FROM {quoted(name)} WHERE epoch_ns({quoted(column)}) < {val.value}"
+        )
+        if first is not None:
+            found.append((int(rows), int(first)))  # type: ignore[call-overload]
+    return pd.Timestamp(max(found)[1]) if found else val

@@ -10,7 +10,7 @@ import pandas as pd
 
 from relbench_harness.authoring.label_checks import Tables
 from relbench_harness.authoring.label_sql import interval
-from relbench_harness.authoring.split_summary import base_rate
+from relbench_harness.authoring.split_summary import base_rate, shifts
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import Task
 
@@ -26,7 +26,8 @@ class TableSummary:
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """A task: rows per split, unique entities over all splits, the share of test entities seen in training, base rates."""
+    """A task: rows per split, unique entities over all splits, the share of test entities seen in training, base rates,
+    and a sentence for each split whose labels lie elsewhere than those of training."""
 
     name: str
     type: str
@@ -36,6 +37,7 @@ class TaskSummary:
     entities: int
     overlap: float
     rates: Mapping[str, str]
+    shifts: tuple[str, ...] = ()
 
 
 def table_summaries(database: Database) -> list[TableSummary]:
@@ -61,4 +63,5 @@ def task_summary(task: Task, tables: Tables) -> TaskSummary:
         entities=len(np.unique(np.concatenate([labels.entity for labels in tables.values()]))),
         overlap=float(np.isin(test, train).mean()) if len(test) else float("nan"),
         rates={split: base_rate(task, labels) for split, labels in tables.items()},
+        shifts=tuple(shifts(task, tables)),
     )

@@ -42,7 +42,7 @@ def decided(
     lent = {}
     for name, decision in decisions.items():
         for column, parent in (entries[name].get("fkeys") or {}).items():
-            decision.references.append(_reference(name, str(column), str(parent), origin, decisions, staged))
+            decision.references.append(foreign_key(name, str(column), str(parent), origin, decisions, staged))
         if name in times:
             column = times[name]
         else:
@@ -80,7 +80,7 @@ def _key(name: str, entry: Mapping[str, Any], origin: Mapping[str, Any], staged:
     return _present(name, [str(key)], staged)
 
 
-def _reference(
+def foreign_key(
     name: str,
     column: str,
     parent: str,

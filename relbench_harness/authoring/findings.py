@@ -23,6 +23,8 @@ KINDS: Mapping[str, tuple[Level, str]] = {
     "afterwards": ("leak", "a column that is filled only where there is a label: written after the fact"),
     "older-child": ("leak", "child rows older than their parent"),
     "future-member": ("leak", "questions that are asked only because of what the entity does later"),
+    "future-column": ("leak", "a column that tells what happens later better than the rows before can"),
+    "late-date": ("leak", "a date that lies after its row's time, and columns that are filled only with it"),
     "growing": ("leak", "a table without a time whose rows come to be over time"),
 }
 """Every kind of finding: its level, and what it means."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from relbench_harness.authoring.cut_points import CutPoints
+from relbench_harness.authoring.late_tables import Move
 from relbench_harness.authoring.manifest_comments import Comments
 from relbench_harness.authoring.manifest_text import dumped, scalar
 from relbench_harness.authoring.numbering import Written
@@ -23,6 +24,7 @@ class Described:
         evidence: Why, by (table, "key" | "time" | foreign-key column).
         choices: What the import was told (`wanted.recorded`).
         comments: Open proposals of the manifest that the import was repeated by.
+        late: Late columns that moved to tables of their own.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Described:
     notes: list[str]
     choices: Mapping[str, Any]
     comments: Comments
+    late: Sequence[Move] = ()
 
 
 _OWN = {"name", "manifest_version", "description", "val_timestamp", "test_timestamp", "tables", "origin"}
@@ -91,6 +94,7 @@ def _table(described: Described, name: str) -> list[str]:
         *_comments(described, name, "key", "    # pkey: {0}"),
         f"    time_col: {scalar(spec.time_col)}{_because(described, name, 'time')}",
         *_comments(described, name, "time", "    # time_col: {0}"),
+        *_comments(described, name, "late", "    # late: {0}"),
     ]
     open_references = _comments(described, name, "reference", "    #   {0}: {1}")
     if not spec.fkeys:
@@ -125,6 +129,7 @@ def _origin(described: Described) -> list[str]:
         ("keys", keys),
         ("references", references),
         ("times", described.inherited),
+        ("late", {move.child: move.recorded for move in described.late}),
     ):
         if content:
             origin[section] = dict(content)

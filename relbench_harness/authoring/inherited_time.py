@@ -1,6 +1,7 @@
-"""Times for tables that have none: rows that belong to a row with a time came to be no earlier than it.
+"""Times for tables that have none: rows that came to be with a row that has a time.
 
-Without one, such a table (order lines are the usual case) would be visible whole to every question, its future included.
+Without one, such a table (order lines are the usual case) would be visible whole to every example, its future included.
+Invariant: a time is taken only along the key to the row that creates the rows, never from one that they merely belong to.
 """
 
 from __future__ import annotations
@@ -16,11 +17,67 @@ from relbench_harness.authoring.numbering import Decision, parent_join
 from relbench_harness.authoring.sources import Reference
 from relbench_harness.authoring.staging import Staged
 
+ENOUGH = 3
+"""Fewer changes of parent from row to row than this show no order."""
+IN_ORDER = 0.9
+"""Rows come with their parents if at least this share of changes of parent goes forward in time."""
+SCATTERED = 0.6
+"""Rows do not come with their parents if no more than this share does."""
+FEW, MOST = 10, 1000
+"""Children of one parent, on average: so few speak for rows that it created; more than the most speak against it."""
 
-def lender(name: str, decisions: Mapping[str, Decision]) -> Reference | None:
-    """The one reference of `name` to a table with a time; None where there are none or several."""
+
+def creation(
+    name: str, reference: Reference, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench
+) -> str | None:
+    """Evidence that each row of `name` came to be with the row that it names; None where it merely belongs to it.
+
+    Rows that are created with their parent (lines of an order) come in the order of their parents' times, are named by them (the
+    parent's key is part of theirs), or are few for each of nearly all parents. Customers of a sales representative are neither.
+    """
+    one, parent = staged[name], staged[reference.parent]
+    time, decision = decisions[reference.parent].time, decisions[name]
+    assert time is not None  # whoever calls has looked
+    whole = [c for c in decision.key if pa.types.is_integer(one.schema.field(c).type) and c not in reference.columns]
+    # a counter tells the order in which rows came; so does, often enough, the order in which the source hands them out
+    place = f"r.{quoted(whole[0])}" if len(decision.key) == 1 and whole else f"r.{quoted(one.position)}"
+    rows, named, parents, forward, changes = bench.row(
+        f"WITH joined AS (SELECT {place} AS place, p.{quoted(parent.position)} AS parent, p.{quoted(time)} AS t "
+        f"FROM {quoted(name)} r LEFT JOIN {quoted(reference.parent)} p "
+        f"ON {parent_join(staged, name, reference, 'r', 'p')}), "
+        "steps AS (SELECT *, lag(parent) OVER (ORDER BY place) AS before, lag(t) OVER (ORDER BY place) AS earlier "
+        "FROM joined WHERE t IS NOT NULL) "
+        "SELECT (SELECT count(*) FROM joined), count(*), count(DISTINCT parent), "
+        "count(*) FILTER (parent <> before AND t >= earlier), count(*) FILTER (parent <> before) FROM steps"
+    )
+    counts = (rows, named, parents, forward, changes)
+    return _said(reference, decision, parent.rows, [int(c) for c in counts])  # type: ignore[call-overload]
+
+
+def _said(reference: Reference, decision: Decision, all_parents: int, counts: list[int]) -> str | None:
+    rows, named, parents, forward, changes = counts
+    if not named or named < 0.95 * rows or named > MOST * parents:
+        return None
+    each = named / parents
+    told = f"{named:,} rows of {parents:,} rows of {reference.parent}, {each:.1f} each"
+    if changes >= ENOUGH and forward >= IN_ORDER * changes:
+        return f"{told}, in the order of their times"
+    if set(reference.columns) <= set(decision.key):
+        return f"{told}, whose key is part of theirs"
+    scattered = changes >= ENOUGH and forward <= SCATTERED * changes and len(decision.key) == 1
+    if each <= FEW and 2 * parents >= all_parents and 5 * parents >= named and not scattered:
+        return told
+    return None
+
+
+def lender(
+    name: str, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench
+) -> tuple[Reference, str] | None:
+    """The one reference of `name` to a table with a time that created its rows, with the evidence; None where there are none
+    or several."""
     timed = [r for r in decisions[name].references if r.parent != name and decisions[r.parent].time is not None]
-    return timed[0] if len(timed) == 1 else None
+    found = [(r, said) for r in timed if (said := creation(name, r, staged, decisions, bench)) is not None]
+    return found[0] if len(found) == 1 else None
 
 
 def inherit(

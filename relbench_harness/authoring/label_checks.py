@@ -9,10 +9,11 @@ import pandas as pd
 import pyarrow as pa
 
 from relbench_harness.authoring.findings import Finding
+from relbench_harness.authoring.split_summary import single_label
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.labels import LabelTable, Split, sql_labels, through
 from relbench_harness.data.table import nanoseconds
-from relbench_harness.data.task import Kind, Task, TaskType
+from relbench_harness.data.task import Kind, Task
 from relbench_harness.errors import InputError
 
 Tables = Mapping[Split, LabelTable]
@@ -21,12 +22,9 @@ Tables = Mapping[Split, LabelTable]
 def split_findings(dataset: Dataset, task: Task, tables: Tables) -> Iterator[Finding]:
     """Splits with one label only."""
     for split, labels in tables.items():
-        if task.type in (TaskType.RECOMMENDATION, TaskType.MULTILABEL):
-            continue
-        different = len(set(labels.target.to_pylist())) if len(labels) < 100_000 else len(labels.target.unique())
-        if different < 2:
-            only = labels.target[0].as_py() if len(labels) else None
-            yield Finding("split", f"{task.name}", f"all {len(labels):,} labels of split {split} are {only!r}", different)
+        only = single_label(task, labels)
+        if only is not None:
+            yield Finding("split", task.name, f"all {len(labels):,} labels of split {split} are {only}", 1)
 
 
 def window_findings(dataset: Dataset, task: Task, tables: Tables) -> Iterator[Finding]:

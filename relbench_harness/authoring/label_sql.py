@@ -8,7 +8,7 @@ has a time, exists at the question's timestamp.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
@@ -37,12 +37,18 @@ SUMMED = {"COUNT", "COUNT_DISTINCT", "SUM"}
 
 @dataclass(frozen=True)
 class Joined:
-    """The rows an aggregate reads: FROM clause, the entity each row belongs to, and the aliases of the joined tables."""
+    """The rows an aggregate reads: FROM clause, the entity each row belongs to, and the aliases of the joined tables.
+
+    `many`: whether a row may meet an entity more than once; `time`, `place`: the SQL of a row's time and
+    of its place in canonical order.
+    """
 
     lines: tuple[str, ...]
     entity: str
     aliases: Mapping[str, str]
     many: bool
+    time: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,14 @@ class Compiler:
     Args:
         tables: Keys, time columns and foreign keys by table.
         columns: Column types by table.
+        moved: (table, column) → the child table to which an import moved the column, since it is known later than the row. A query
+            names it as if it stood where it was.
     """
 
     query: Query
     tables: Mapping[str, TableSpec]
     columns: Mapping[str, Mapping[str, pa.DataType]]
+    moved: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     # -- names --------------------------------------------------------------------------------------------------------
 
@@ -75,6 +84,9 @@ class Compiler:
         if column.name is None:
             raise self.error(column.at, f"{column.table}.* stands for rows; only COUNT takes it")
         found = _meant(column.name, self.columns[table])
+        late = {name: child for (owner, name), child in self.moved.items() if owner == table}
+        if found is None and (name := _meant(column.name, late)) is not None:
+            return late[name], name
         if found is None:
             raise self.error(
                 column.at, f"table {table!r} has no column {column.name!r}; {nearest(column.name, self.columns[table])}"
@@ -128,7 +140,7 @@ class Compiler:
         named = [c for c in walk(part.value) if isinstance(c, Column)]
         if not named:
             raise self.error(part.at, f"{part.function} needs a column, or table.* for COUNT")
-        names = {self.table(c.table, c.at): c for c in named}
+        names = {self._owner(c): c for c in named}
         if named[0].name is None and part.function != "COUNT":
             raise self.error(named[0].at, f"{part.function} needs a column, not *")
         lowest = [name for name in names if all(upward(self.tables, name, other) for other in names)]
@@ -136,6 +148,10 @@ class Compiler:
             first, second = list(names)[:2]
             raise self.error(names[second].at, f"neither of {first!r} and {second!r} is a parent of the other")
         return lowest[0]
+
+    def _owner(self, column: Column) -> str:
+        """The table whose rows a column names."""
+        return self.table(column.table, column.at) if column.name is None else self.resolve(column)[0]
 
     def parent_paths(self, table: str, parent: str) -> list[Path]:
         return upward(self.tables, table, parent)
@@ -179,16 +195,44 @@ class Compiler:
             at = alias
         if not entity:
             entity = f"{at}.{identifier(self.entity[1])}"
-        for name in self._wanted_parents(part, table):
-            joins += self._join_parent(part, table, name, aliases)
+        others = self._wanted_parents(part, table)
+        later = [name for name in others if self._is_late(name, table)]
+        for name in others:
+            joins += [] if name in later else self._join_parent(part, table, name, aliases)
         time = self._time(part, table, aliases, path)
         start, end = self._interval(part.start, False), self._interval(part.end, target)
         window = f"{time} > s.timestamp{start} AND {time} <= s.timestamp{end}"
+        source, place = self._placed(part, table)
         if time.startswith("r."):
-            lines = ("FROM timestamps s", f"JOIN {identifier(table)} r ON {window}", *joins)
+            lines = ("FROM timestamps s", f"JOIN {source} r ON {window}", *joins)
         else:
-            lines = (f"FROM {identifier(table)} r", *joins, f"JOIN timestamps s ON {window}")
-        return Joined(lines, entity, aliases, any(not step.up for step in path))
+            lines = (f"FROM {source} r", *joins, f"JOIN timestamps s ON {window}")
+        lines += tuple(self._join_late(table, name, f"s.timestamp{end}", aliases) for name in later)
+        return Joined(lines, entity, aliases, any(not step.up for step in path), time, place)
+
+    def _is_late(self, name: str, table: str) -> bool:
+        """Whether `name` holds columns that an import moved off `table`."""
+        return any(owner == table and child == name for (owner, _), child in self.moved.items())
+
+    def _join_late(self, table: str, child: str, end: str, aliases: dict[str, str]) -> str:
+        """What was known of each row by the end of the window: null where it came later or never."""
+        aliases[child] = alias = f"l{len(aliases)}"
+        spec = self.tables[child]
+        key = next(column for column, parent in spec.fkeys.items() if parent == table)
+        same = f"{alias}.{identifier(key)} = r.{identifier(self._key(table))}"
+        return f"LEFT JOIN {identifier(child)} {alias} ON {same} AND {alias}.{identifier(spec.time_col or '')} <= {end}"
+
+    def _placed(self, part: Aggregate, table: str) -> tuple[str, str]:
+        """The SQL of `table` as alias r, and of a row's place in canonical order where FIRST or LAST needs it."""
+        key = self.tables[table].pkey
+        if part.function not in ("FIRST", "LAST"):
+            return identifier(table), ""
+        if key is not None:
+            return identifier(table), f"r.{identifier(key)}"
+        place = "place"
+        while place.lower() in {name.lower() for name in self.columns[table]}:
+            place += "_"
+        return f"(SELECT *, row_number() OVER () AS {place} FROM {identifier(table)})", f"r.{place}"
 
     def _key(self, table: str) -> str:
         return self.tables[table].pkey or ""
@@ -196,7 +240,7 @@ class Compiler:
     def _wanted_parents(self, part: Aggregate, table: str) -> list[str]:
         """Other tables that the aggregate's value and inner filter name."""
         inner = [*walk(part.value), *(walk(part.where) if part.where is not None else [])]
-        named = {self.table(c.table, c.at): c for c in inner if isinstance(c, Column)}
+        named = {self._owner(c): c for c in inner if isinstance(c, Column)}
         return [name for name in named if name != table]
 
     def _join_parent(self, part: Aggregate, table: str, name: str, aliases: dict[str, str]) -> list[str]:
@@ -244,8 +288,8 @@ class Compiler:
             return f"{part.function.removesuffix('_DISTINCT')}(DISTINCT {inner})"
         if part.function in ("FIRST", "LAST"):
             chooser = "arg_min" if part.function == "FIRST" else "arg_max"
-            time = self._time(part, table, rows.aliases, self.path(part, table))
-            return f"{chooser}({inner}, {time})"
+            # rows of one time are told apart by their place in canonical order
+            return f"{chooser}({inner}, ({rows.time}, {rows.place}))"
         return f"{part.function}({inner})"
 
     def _inner(self, column: Column, rows: Joined) -> str:
@@ -282,7 +326,21 @@ class Compiler:
             assert aggregate is not None  # the reader refuses nested aggregates
             return aggregate[expression.at]
         parts = [self.sql(operand, column, aggregate) for operand in expression.operands]
+        if self.is_difference(expression):
+            first, second = (f"epoch_us(CAST({part} AS TIMESTAMP))" for part in parts)
+            return f"({first} - {second}) / 86400000000.0"
         return _operation(expression, parts)
+
+    def is_difference(self, expression: Expression) -> bool:
+        """Whether `expression` subtracts a time from a time, which gives days."""
+        return (
+            isinstance(expression, Operation)
+            and expression.operator == "-"
+            and all(
+                isinstance(o, Column) and o.name is not None and pa.types.is_temporal(self.kind(o))
+                for o in expression.operands
+            )
+        )
 
 
 def bracketed(expression: Expression, sql: str) -> str:
@@ -305,6 +363,9 @@ def _operation(expression: Operation, parts: list[str]) -> str:
         return f"{wrapped[0]} {'NOT ' if operator == 'not_like' else ''}LIKE {parts[1]}"
     if operator in _PATTERNS:
         return f"{_PATTERNS[operator]}({parts[0]}, {parts[1]})"
+    if operator == "/":
+        # a ratio over nobody has no value, rather than NaN or infinity
+        return f"{wrapped[0]} / NULLIF({parts[1]}, 0)"
     return f" {operator} ".join(wrapped)
 
 

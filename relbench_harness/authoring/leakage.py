@@ -111,19 +111,29 @@ def giveaways(task: Task, table: Table, labels: LabelTable) -> Iterator[Finding]
     for name, positive in _binary(task, labels):
         if not FEWEST <= positive.sum() <= len(positive) - FEWEST:
             continue
-        candidates: dict[str, NDArray[np.float64]] = {"row number": labels.entity.astype(np.float64)}
-        for column in table.attributes:
-            values = table.rows.column(column).take(pa.array(labels.entity))
-            if values.null_count:
-                candidates[f"whether {table.name}.{column} is missing"] = np.asarray(pc.is_null(values)).astype(np.float64)
-            score = _scored(values, positive, labels.entity)
-            if score is not None:
-                candidates[f"{table.name}.{column}"] = score
-        for column, score in candidates.items():
-            area = auroc(score, positive)
-            if max(area, 1 - area) > GIVEAWAY:
-                value = max(area, 1 - area)
+        for column, value in column_scores(table, labels.entity, positive):
+            if value > GIVEAWAY:
                 yield Finding("giveaway", f"{task.name} {column}", f"it alone tells {name} with AUROC {value:.3f}", value)
+
+
+def column_scores(table: Table, rows: NDArray[np.int64], positive: NDArray[np.bool_]) -> Iterator[tuple[str, float]]:
+    """How well each column alone, whether it is missing, and the row number tell `positive`, as AUROC of at least 0.5.
+
+    Args:
+        rows: (n,) the row of `table` that each example is about.
+        positive: (n,) the yes-or-no label of each.
+    """
+    candidates: dict[str, NDArray[np.float64]] = {"row number": rows.astype(np.float64)}
+    for column in table.attributes:
+        values = table.rows.column(column).take(pa.array(rows))
+        if values.null_count:
+            candidates[f"whether {table.name}.{column} is missing"] = np.asarray(pc.is_null(values)).astype(np.float64)
+        score = _scored(values, positive, rows)
+        if score is not None:
+            candidates[f"{table.name}.{column}"] = score
+    for column, score in candidates.items():
+        area = auroc(score, positive)
+        yield column, max(area, 1 - area)
 
 
 def _binary(task: Task, labels: LabelTable) -> Iterator[tuple[str, NDArray[np.bool_]]]:

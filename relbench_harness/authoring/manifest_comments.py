@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-_OPEN = {"key": "    # pkey: ", "time": "    # time_col: ", "reference": "    #   "}
+_OPEN = {"key": "    # pkey: ", "time": "    # time_col: ", "late": "    # late: ", "reference": "    #   "}
 _ROLES = {"pkey": "key", "time_col": "time"}
 
 

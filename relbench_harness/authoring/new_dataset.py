@@ -27,6 +27,7 @@ from relbench_harness.authoring.declared import spelled
 from relbench_harness.authoring.entity_tables import add_entities
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender
+from relbench_harness.authoring.late_tables import LateMover, LateTables, Move, without_late
 from relbench_harness.authoring.manifest_comments import Comments, comments
 from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
 from relbench_harness.authoring.proposals import Proposal
@@ -178,7 +179,7 @@ class _Import:
             if self.previous is None:
                 decisions = self._decide(tables, staged, told, bench)
             else:
-                decisions, lent = decided(self.previous, staged, self.told.times, self.wanted.tables)
+                decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.wanted.tables)
                 self._keep_evidence()
             read = sorted(self._still(self.wanted.formats, self.told.formats, staged))
             self.notes += [f"{place} is read as times: {self.wanted.formats[place]}" for place in read]
@@ -186,6 +187,7 @@ class _Import:
             self.notes += leave_out_secrets(staged, decisions, keep)
             check_keys(bench, staged, decisions)
             self._inherit_times(lent, staged, decisions, bench)
+            moves = self._move_late(staged, decisions, bench)
             numbering = Numbering(bench, staged, decisions, self.source.ordered)
             written = {name: numbering.write(name, folder) for name in staged}
         finally:
@@ -195,7 +197,7 @@ class _Import:
         keys = {name: d.key for name, d in decisions.items() if d.key}
         described = Described(
             self.name, self.source.label, written, keys, self.inherited, cuts, self.evidence, self.open, self.notes,
-            recorded(self.wanted), self.kept,
+            recorded(self.wanted), self.kept, moves,
         )  # fmt: skip
         (folder / "manifest.yaml").write_text(manifest_text(described, self.previous), encoding="utf-8")
         if self.previous is not None:
@@ -279,7 +281,7 @@ class _Import:
         decisions: Mapping[str, Decision],
         bench: Workbench,
     ) -> None:
-        """Tables without a time take that of the one parent that has one; so do their own children in turn.
+        """Tables without a time take that of the one parent that created their rows; so do their own children in turn.
 
         Args:
             lent: The references by which the manifest says that times were taken; None where that is still to be found.
@@ -287,16 +289,33 @@ class _Import:
         waiting = [n for n, d in decisions.items() if d.time is None and n not in self.told.times]
         waiting = [n for n in waiting if lent is None or n in lent]
         while waiting:
-            found = {n: lender(n, decisions) if lent is None else lent[n] for n in waiting}
-            ready = {n: r for n, r in found.items() if r is not None and decisions[r.parent].time is not None}
-            for name, reference in ready.items():
+            found = {n: lender(n, staged, decisions, bench) if lent is None else (lent[n], "") for n in waiting}
+            ready = {n: one for n, one in found.items() if one is not None and decisions[one[0].parent].time is not None}
+            for name, (reference, said) in ready.items():
                 inherit(name, reference, staged, decisions, bench)
                 self.inherited[name] = ", ".join(reference.columns)
-                self.evidence[name, "time"] = f"taken from {reference.parent}: the table has none of its own"
+                if said:
+                    self.evidence[name, "time"] = f"taken from {reference.parent}: {said}"
                 waiting.remove(name)
                 self.open = [p for p in self.open if (p.role, p.table) != ("time", name)]
             if not ready:
-                return
+                break
+        for name, decision in decisions.items():
+            timed = sorted({r.parent for r in decision.references if decisions[r.parent].time is not None})
+            if decision.time is None and timed:
+                self.notes.append(
+                    f"{name}: it has no time, so all its rows are visible from the start; they are not created with rows of "
+                    f"{', '.join(timed)}"
+                )
+
+    def _move_late(self, staged: dict[str, Staged], decisions: dict[str, Decision], bench: Workbench) -> list[Move]:
+        """Columns that are filled in after their row's time become rows of tables of their own."""
+        mover = LateMover(LateTables(staged, decisions, bench), self.wanted, self.previous)
+        moves = mover.moved()
+        self.open += mover.open
+        self.evidence |= mover.evidence
+        self.notes += mover.notes
+        return moves
 
     def _cuts(self, written: Mapping[str, Written], folder: Path) -> CutPoints:
         """The manifest's own cut points in figures; proposed ones where it has none."""

@@ -78,7 +78,7 @@ def _keyed(staged: Staged, columns: Sequence[str]) -> list[str]:
 def _check_unique(bench: Workbench, table: str, names: Sequence[str], what: str) -> None:
     there = " AND ".join(f"{n} IS NOT NULL" for n in names)
     twice = bench.connection.execute(
-        f"SELECT {', '.join(names)}, count(*) FROM {quoted(table)} WHERE {there} GROUP BY ALL HAVING count(*) > 1 LIMIT 1"
+        f"SELECT {', '.join(names)}, count(*) FROM {quoted(table)} WHERE {there} GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL LIMIT 1"
     ).fetchall()
     if twice:
         *values, count = twice[0]

@@ -11,6 +11,7 @@ key where tables are joined in several ways. ASSUMING and CLASSIFY have no count
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +141,39 @@ def walk(expression: Expression) -> list[Expression]:
 def aggregates(expression: Expression | None) -> list[Aggregate]:
     """The aggregates of `expression`, from left to right."""
     return [] if expression is None else [part for part in walk(expression) if isinstance(part, Aggregate)]
+
+
+_WORDS = {"not_within": "NOT IN", "within": "IN", "is_null": "IS NULL", "is_not_null": "IS NOT NULL", "like": "LIKE"}
+_WORDS |= {"not_like": "NOT LIKE", "contains": "CONTAINS", "starts_with": "STARTS WITH", "ends_with": "ENDS WITH"}
+
+
+def said(expression: Expression) -> str:
+    """`expression` as a query writes it."""
+    if isinstance(expression, Column):
+        return f"{_written(expression.table)}.{'*' if expression.name is None else _written(expression.name)}"
+    if isinstance(expression, Literal):
+        value = expression.value
+        if isinstance(value, str):
+            return "'" + value.replace("'", "''") + "'"
+        return str(value).upper() if isinstance(value, bool) else str(value)
+    if isinstance(expression, Aggregate):
+        where = "" if expression.where is None else f" WHERE {said(expression.where)}"
+        ends, day = (expression.start, expression.end), pd.Timedelta(days=1)
+        unit, size = ("seconds", pd.Timedelta(seconds=1)) if any(end % day for end in ends) else ("days", day)
+        return f"{expression.function}({said(expression.value)}{where}, {ends[0] // size}, {ends[1] // size}, {unit})"
+    parts = [f"({said(o)})" if isinstance(o, Operation) else said(o) for o in expression.operands]
+    operator = expression.operator
+    if operator in ("NOT", "minus"):
+        return f"NOT {parts[0]}" if operator == "NOT" else f"-{parts[0]}"
+    if operator in ("within", "not_within"):
+        return f"{parts[0]} {_WORDS[operator]} ({', '.join(parts[1:])})"
+    if len(parts) == 1:
+        return f"{parts[0]} {_WORDS[operator]}"
+    return f" {_WORDS.get(operator, operator)} ".join(parts)
+
+
+def _written(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else '"' + name.replace('"', '""') + '"'
 
 
 def mistake(text: str, at: int, what: str) -> InputError:

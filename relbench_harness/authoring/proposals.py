@@ -33,7 +33,7 @@ class Proposal:
     `sure`: taken unasked; `likely`: taken where the user takes all proposals.
     """
 
-    role: Literal["key", "time", "reference"]
+    role: Literal["key", "time", "reference", "late"]
     table: str
     columns: tuple[str, ...]
     evidence: str
@@ -44,7 +44,8 @@ class Proposal:
     @property
     def said(self) -> str:
         names = ", ".join(self.columns)
-        what = {"key": "primary key", "time": "time column", "reference": f"foreign key to {self.parent}"}[self.role]
+        roles = {"key": "primary key", "time": "time column", "reference": f"foreign key to {self.parent}"}
+        what = {**roles, "late": "known later than the row (--late moves it)"}[self.role]
         return f"{self.table}.{names} as {what}: {self.evidence}"
 
 

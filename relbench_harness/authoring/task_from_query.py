@@ -16,11 +16,13 @@ from relbench_harness.authoring.predictive_query import (
     Expression,
     Literal,
     Operation,
+    Query,
     aggregates,
     parse,
     walk,
 )
 from relbench_harness.data.task import Kind, TaskType
+from relbench_harness.errors import InputError
 
 _BOOLEAN = {"AND", "OR", "NOT", "=", "<>", "<", ">", "<=", ">=", "within", "not_within", "is_null", "is_not_null"}
 _BOOLEAN |= {"like", "not_like", "contains", "starts_with", "ends_with"}
@@ -29,33 +31,42 @@ _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.t
 
 def task_manifest(
     name: str,
-    text: str,
+    query: str | Query,
     tables: Mapping[str, TableSpec],
     columns: Mapping[str, Mapping[str, pa.DataType]],
     num_eval_timestamps: int = 1,
+    moved: Mapping[tuple[str, str], str] | None = None,
 ) -> dict[str, Any]:
-    """The manifest of the task that predictive query `text` defines, as RelBench writes it, with the `query` beside it.
+    """The manifest of the task that a predictive query defines, as RelBench writes it, with the `query` beside it.
 
     Args:
         name: The task's name.
         tables: Keys, time columns and foreign keys by table.
         columns: Column types by table.
+        moved: (table, column) → the child table to which an import moved the column.
         num_eval_timestamps: At how many times, a horizon apart, validation and test ask.
 
     Raises:
         InputError: A query that cannot be read or compiled; the message points at the column of the query.
     """
-    query = parse(text)
-    compiler = Compiler(query, tables, columns)
+    query = parse(query) if isinstance(query, str) else query
+    compiler = Compiler(query, tables, columns, moved or {})
     compiler.check_filter()
     if not aggregates(query.target):
+        _check_single(num_eval_timestamps, "a column target is asked once of every row, at the row's own time")
         manifest = _autocomplete(name, compiler)
     elif query.top is not None or _is_list(query.target):
+        _check_single(num_eval_timestamps, "recommendations are asked at one time per split, as in RelBench")
         manifest = _recommendation(name, compiler)
     else:
         manifest = _forecast(name, compiler, num_eval_timestamps)
     manifest.validate()
     return {**manifest.to_dict(), "query": query.text}
+
+
+def _check_single(num_eval_timestamps: int, why: str) -> None:
+    if num_eval_timestamps != 1:
+        raise InputError(f"--eval-timestamps {num_eval_timestamps} does not go with this query: {why}; leave it out")
 
 
 def _is_list(target: Expression) -> bool:
@@ -103,10 +114,19 @@ def _check_numbers(compiler: Compiler) -> None:
             raise compiler.error(part.at, "LIST_DISTINCT stands alone as the target, with RANK TOP k")
         if part.function not in ("SUM", "AVG"):
             continue
-        for column in (c for c in walk(part.value) if isinstance(c, Column) and c.name is not None):
+        for column in _numbers(compiler, part.value):
             kind = compiler.kind(column)
             if not any(test(kind) for test in _NUMERIC):
                 raise compiler.error(column.at, f"{part.function} needs numbers, and {column.name!r} is {kind}")
+
+
+def _numbers(compiler: Compiler, value: Expression) -> list[Column]:
+    """The columns of `value` that must be numbers: all but those of differences of times."""
+    if compiler.is_difference(value):
+        return []
+    if isinstance(value, Operation):
+        return [column for operand in value.operands for column in _numbers(compiler, operand)]
+    return [value] if isinstance(value, Column) and value.name is not None else []
 
 
 def _forecast(name: str, compiler: Compiler, num_eval_timestamps: int) -> TaskManifest:
@@ -191,8 +211,8 @@ def _entity_sql(compiler: Compiler, kind: TaskType, time_col: str, target_col: s
     conditions = _existing(compiler)
     if query.where is not None:
         conditions.append(bracketed(query.where, compiler.sql(query.where, column, values)))
-    optional = {part.at for part in aggregates(query.target) if part.function not in SUMMED}
-    if optional:
+    optional = any(part.function not in SUMMED for part in aggregates(query.target))
+    if optional or any(isinstance(part, Operation) and part.operator == "/" for part in walk(query.target)):
         conditions.append(f"({target}) IS NOT NULL")
     if kind is TaskType.BINARY:
         target = f"CAST({target} AS BIGINT)"

@@ -34,6 +34,9 @@ class Wanted:
         formats: `table.column` → what its values are as times: epoch_s, epoch_ms, epoch_us, epoch_ns or a pattern of strptime.
         entities: A new table → the columns, as `table.column`, that name its rows.
         keep: Columns, as `table.column`, that are taken though they are named like secrets.
+        late: Date columns, as `table.column`, that move to a table of their own → the columns that move with them, None for those
+            that are filled only with them. What moved stands in the manifest's `origin.late`.
+        none_late: Move no late column that was not named.
     """
 
     take_all: bool = field(default=False, metadata=_ONCE)
@@ -45,6 +48,8 @@ class Wanted:
     formats: Mapping[str, str] = field(default_factory=dict)
     entities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
+    late: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict, metadata=_ONCE)
+    none_late: bool = field(default=False, metadata=_ONCE)
 
     @property
     def zone_name(self) -> str:

@@ -6,7 +6,7 @@ Hosted `{train,val,test}.parquet` are used where a task's folder has them, else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import sqlglot
 from numpy.typing import NDArray
 
 from relbench_harness.data.canonical import source_row_numbers
@@ -27,6 +28,14 @@ from relbench_harness.errors import InputError, nearest
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+class EmptySplitError(InputError):
+    """A split without labels; `times` are those at which it asks."""
+
+    def __init__(self, task: Task, split: Split, times: pd.DatetimeIndex) -> None:
+        super().__init__(f"task {task.id}: split {split!r} is empty")
+        self.times = times
 
 
 class Cuts(NamedTuple):
@@ -82,6 +91,7 @@ def split_labels(task: Task, database: Database, cuts: Cuts, split: Split, regen
             f"task {task.id}: its horizon {task.horizon} is longer than the {cuts.test - cuts.val} between the "
             "validation and the test timestamp"
         )
+    times = pd.DatetimeIndex([])
     hosted = None if task.folder is None or regenerate else task.folder / f"{split}.parquet"
     if hosted is not None and hosted.is_file():
         labels = _hosted(task, database, hosted)
@@ -91,10 +101,10 @@ def split_labels(task: Task, database: Database, cuts: Cuts, split: Split, regen
         labels = _autocomplete(task, database, cuts, split)
     else:
         seen = database if split == "test" else through(database, cuts.test)
-        labels = sql_labels(task, seen, split_timestamps(task, seen.span, cuts, split))
-        labels = _without_dangling(task, labels, through(database, cuts.test))
+        times = split_timestamps(task, (training_begins(task, seen), seen.span[1]), cuts, split)
+        labels = _without_dangling(task, sql_labels(task, seen, times), through(database, cuts.test))
     if len(labels) == 0:
-        raise InputError(f"task {task.id}: split {split!r} is empty")
+        raise EmptySplitError(task, split, times)
     return labels
 
 
@@ -104,7 +114,11 @@ def through(database: Database, t: pd.Timestamp) -> Database:
 
 
 def split_timestamps(task: Task, span: tuple[int, int], cuts: Cuts, split: Split) -> pd.DatetimeIndex:
-    """The times at which `split` asks, given the first and last time of the data it may use (RelBench's rule)."""
+    """The times at which `split` asks, given the first and last time of the data it may use.
+
+    This is RelBench's rule, but for two points: training begins with the rows that labels are made of, where RelBench begins
+    with the oldest row of any table, and the last window of validation may end after the last row before the test timestamp.
+    """
     first, last = pd.Timestamp(span[0]), pd.Timestamp(span[1])
     if split == "train":
         times = pd.date_range(start=cuts.val - task.horizon, end=first, freq=-task.horizon)
@@ -115,14 +129,16 @@ def split_timestamps(task: Task, span: tuple[int, int], cuts: Cuts, split: Split
             )
         return times
     start = cuts.val if split == "val" else cuts.test
-    if start + task.horizon > last:
+    # windows of validation end by the test timestamp, whether or not a row lies shortly before it
+    end = cuts.test if split == "val" else last
+    if start + task.horizon > end:
         raise InputError(
             f"task {task.id}: the {split} window ({start}, {start + task.horizon}] reaches past the data, "
-            f"which ends at {last}"
+            f"which end at {end}"
         )
-    latest = cuts.test - task.horizon if split == "val" else last - task.horizon
-    end = min(start + task.horizon * (task.num_eval_timestamps - 1), latest)
-    return pd.date_range(start=start, end=end, freq=task.horizon)
+    latest = end - task.horizon
+    stop = min(start + task.horizon * (task.num_eval_timestamps - 1), latest)
+    return pd.date_range(start=start, end=stop, freq=task.horizon)
 
 
 def sql_labels(task: Task, database: Database, timestamps: pd.DatetimeIndex) -> LabelTable:
@@ -138,17 +154,60 @@ def sql_labels(task: Task, database: Database, timestamps: pd.DatetimeIndex) -> 
     return _label_table(task, rows, _source(task))
 
 
-def closing_labels(task: Task, database: Database, starts: pd.DatetimeIndex) -> Iterator[LabelTable]:
-    """The labels at each of `starts` as they were known the moment their window closed, one table per start.
+class Window(NamedTuple):
+    """A label window: it begins after `start`, and its label is made of rows older than `end` (nanoseconds)."""
 
-    Label s is made of rows older than s + Δ alone, so a question whose cut-off is s + Δ or later may see it.
+    start: int
+    end: int
+
+
+def window_labels(task: Task, database: Database, windows: Iterable[Window]) -> Iterator[tuple[Window, LabelTable]]:
+    """Each window with the labels that the task's SQL gives on the rows older than its end, those that are known.
+
+    The SQL may give no value where it lacks rows (a mean of nothing); such labels are left out.
     """
     sql = _label_sql(task)
     with CutQueries(database) as queries:
-        for start in starts:
-            stamp = _timestamps(pd.DatetimeIndex([start]))
-            rows = queries.run(sql, nanoseconds(start + task.horizon), stamp, _source(task))
-            yield _label_table(task, rows, _source(task))
+        for window in windows:
+            stamp = _timestamps(pd.DatetimeIndex([pd.Timestamp(window.start)]))
+            rows = queries.run(sql, window.end, stamp, _source(task))
+            yield window, _label_table(task, _known(task, rows), _source(task))
+
+
+def _known(task: Task, rows: pa.Table) -> pa.Table:
+    """`rows` whose target is neither null nor, for a number, NaN or infinite."""
+    if task.target not in rows.column_names:
+        return rows
+    target = rows.column(task.target)
+    known = pc.is_finite(target) if pa.types.is_floating(target.type) else pc.is_valid(target)
+    return rows.filter(pc.fill_null(known, False))
+
+
+def training_begins(task: Task, database: Database) -> int:
+    """The time before which training does not ask, in nanoseconds: labels of earlier windows are made of no rows.
+
+    A task that was written from a predictive query begins with the oldest row of the tables that its SQL reads (of the entity's
+    own only where it reads no other). One written by hand begins a window earlier, so that it has all of RelBench's labels.
+    """
+    read = tables_read(task, database)
+    firsts = [
+        int(times[0])
+        for name in read - {task.entity_table} or read
+        if (times := database[name].times) is not None and len(times)
+    ]
+    first = min(firsts, default=database.span[0])
+    return max(database.span[0], first if task.query is not None else first - task.horizon.value)
+
+
+def tables_read(task: Task, database: Database) -> frozenset[str]:
+    """The tables with a time that the task's SQL reads: all there are, where the SQL cannot be parsed or names none."""
+    timed = {name for name, table in database.items() if table.times is not None}
+    try:
+        parsed = sqlglot.parse_one(task.sql or "", dialect="duckdb")
+        named = {table.name.casefold() for table in parsed.find_all(sqlglot.exp.Table)}
+    except sqlglot.errors.SqlglotError:
+        named = set()
+    return frozenset({name for name in timed if name.casefold() in named} or timed)
 
 
 def _label_sql(task: Task) -> str:
@@ -196,8 +255,14 @@ def _target(task: Task, target: pa.Array, what: str) -> pa.Array:
         if not pa.types.is_integer(target.type.value_type) and len(target.flatten()):
             raise InputError(f"{what}: target {task.target!r} lists {target.type.value_type}, not keys")
         return _sorted_lists(target)
-    if target.null_count and task.kind is not Kind.EXTERNAL:
-        raise InputError(f"{what}: target {task.target!r} is null in {target.null_count} rows")
+    if task.kind is Kind.EXTERNAL:
+        return target
+    if target.null_count:
+        raise InputError(f"{what}: target {task.target!r} is null in {target.null_count:,} of {len(target):,} rows")
+    if pa.types.is_floating(target.type):
+        odd = len(target) - (pc.sum(pc.is_finite(target)).as_py() or 0)
+        if odd:
+            raise InputError(f"{what}: target {task.target!r} is NaN or infinite in {odd:,} of {len(target):,} rows")
     return target
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class Task:
         item_table: The table whose rows are recommended, else None.
         eval_k: How many items a recommendation names, else None.
         remove_columns: (table, column) pairs that no method may see, an autocomplete task's target among them.
+        query: The predictive query that the task was written from, if any.
         folder: Where the manifest and hosted labels lie, if on disk.
     """
 
@@ -64,6 +65,7 @@ class Task:
     sql: str | None = None
     evaluator: str | None = None
     description: str = ""
+    query: str | None = None
     folder: Path | None = None
 
     @property
@@ -97,7 +99,8 @@ def read_task(path: Path, dataset: str, database_specs: dict[str, tuple[str | No
         raise InputError(f"task manifest {path} cannot be read: {_one_line(error)}") from None
     try:
         manifest.validate()
-        return _task(manifest, dataset, database_specs, path.parent)
+        query = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("query")
+        return replace(_task(manifest, dataset, database_specs, path.parent), query=None if query is None else str(query))
     except ValueError as error:
         raise InputError(f"task manifest {path}: {_one_line(error)}") from None
 

@@ -20,13 +20,13 @@ MOST_CLASSES = 20
 
 @dataclass(frozen=True)
 class PastLabels:
-    """Means of the last labels whose windows had closed at the question's cut-off, by the task's SQL on visible rows.
+    """Means of the last labels whose windows had closed at the example's cut-off: training's, then the task's SQL's.
 
     A task without SQL, and a recommendation, has none.
 
     Attributes:
         lasts: Over how many of the latest labels to take means.
-        windows: How many windows before a question are looked at.
+        windows: How many windows after the last of training are computed for each cut-off, at most.
     """
 
     lasts: tuple[int, ...] = (1, 3, 10)

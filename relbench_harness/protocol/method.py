@@ -43,6 +43,20 @@ class Ragged(NamedTuple):
 Labels = NDArray[np.float64] | NDArray[np.int64] | Ragged
 
 
+class TrainingLabels(NamedTuple):
+    """The labels of the training table, which the examples of every split may use once their windows have closed.
+
+    Attributes:
+        entity: (m,) row numbers of `task.entity_table`.
+        time: (m,) nanoseconds; each label comes from the window (time, time + Δ].
+        values: m labels, in the form of `Examples.labels`.
+    """
+
+    entity: NDArray[np.int64]
+    time: NDArray[np.int64]
+    values: Labels
+
+
 def label_values(task: Task, target: pa.Array, classes: Sequence[object]) -> Labels:
     """A label column as `Examples.labels` documents it.
 
@@ -83,6 +97,8 @@ class Examples:
         fit_end: Nanoseconds; statistics, vocabularies and encoders are fitted on rows before it.
         classes: The class names of a multiclass task.
         width: How many labels a multilabel task has, else 0.
+        training: The labels that training holds, those of windows that are still open at a cut-off included;
+            `features.label_history` says which of them an example may use. None where examples are made by hand.
     """
 
     task: Task
@@ -95,6 +111,7 @@ class Examples:
     fit_end: int
     classes: tuple[object, ...] = ()
     width: int = 0
+    training: TrainingLabels | None = None
 
     def __len__(self) -> int:
         return len(self.entity)

@@ -19,7 +19,7 @@ from relbench_harness.data.labels import LabelTable, Split
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.protocol.holdout import Holdout
-from relbench_harness.protocol.method import Examples, Labels, Regime, label_values
+from relbench_harness.protocol.method import Examples, Labels, Regime, TrainingLabels, label_values
 
 
 def cut(database: Database, task: Task, entity: NDArray[np.int64], end: int) -> Database:
@@ -56,6 +56,10 @@ class Stages:
     def _tables(self) -> dict[Split, LabelTable]:
         return {}
 
+    @cached_property
+    def _held(self) -> dict[bool, TrainingLabels]:
+        return {}
+
     def labels(self, split: Split) -> LabelTable:
         if split not in self._tables:
             self._tables[split] = self.dataset.labels(self.task, split)
@@ -88,13 +92,25 @@ class Stages:
 
     def final_training(self) -> Examples:
         """Training and validation questions with their labels, for a model that is to answer the test split."""
+        both = self._train_and_val
+        return self._examples("val", both, self._values(both), nanoseconds(self.dataset.cuts.test), final=True)
+
+    @cached_property
+    def _train_and_val(self) -> LabelTable:
         train, val = self.labels("train"), self.labels("val")
-        both = LabelTable(
+        return LabelTable(
             np.concatenate([train.entity, val.entity]),
             np.concatenate([train.time, val.time]),
             pa.concat_arrays([train.target, val.target.cast(train.target.type)]),
         )
-        return self._examples("val", both, self._values(both), nanoseconds(self.dataset.cuts.test), final=True)
+
+    def _training(self, fit_end: int) -> TrainingLabels:
+        """The labels that a model fitted at `fit_end` has: those of training, and of validation where it ends later."""
+        later = fit_end > nanoseconds(self.dataset.cuts.val)
+        if later not in self._held:
+            table = self._train_and_val if later else self.labels("train")
+            self._held[later] = TrainingLabels(table.entity, table.time, self._values(table))
+        return self._held[later]
 
     def holdout(self, split: Split, fit_end: int | None = None) -> Holdout:
         """The questions of `split`, and their labels out of reach."""
@@ -130,4 +146,5 @@ class Stages:
             fit_end=fit_end,
             classes=self.classes,
             width=self.width,
+            training=self._training(fit_end),
         )

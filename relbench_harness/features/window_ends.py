@@ -1,0 +1,85 @@
+"""Whether rows at the very end of a label window are to be expected: what decides if it has closed at a cut-off there.
+
+Rows at a cut-off are invisible. A window that ends exactly there has closed all the same where no row lies at its end:
+
+- Times are continuous (seconds within windows of weeks), or the clock of the tables does not tick at that instant.
+- Times are dates, and in every earlier window the label was the same without the rows at its end. Games of July, asked about
+  on 15 November, are an example; seasons dated 15 November are the contrary.
+
+Invariant: the answer for an instant rests on rows older than it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.database import Database
+from relbench_harness.data.labels import Window, tables_read, window_labels
+from relbench_harness.data.task import Task
+
+CONTINUOUS = 10_000
+"""Times are continuous if a window has more than this many ticks of their clock."""
+ENOUGH = 10
+"""Fewer earlier windows than this are no evidence that their ends hold no rows."""
+
+
+def rows_expected_at_ends(task: Task, database: Database, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) whether rows at the end of each window are to be expected.
+
+    Args:
+        database: Rows that the holder may see.
+        starts: (n,) ascending starts of windows, nanoseconds; the earlier ones are evidence for the later.
+    """
+    expected = _clock_ticks(task, database, starts + task.horizon.value)
+    if expected.any() and task.sql is not None:
+        expected &= _labels_change(task, database, starts)
+    return expected
+
+
+def _clock_ticks(task: Task, database: Database, instants: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a table that the labels read has a coarse clock that ticks at each instant.
+
+    A tick is the greatest common divisor of the differences between a table's times. A table with fewer than two different
+    times decides nothing; if none decides, rows are expected.
+    """
+    expected, decided = np.zeros(len(instants), np.bool_), np.zeros(len(instants), np.bool_)
+    read = tables_read(task, database)
+    # where other tables hold what happens, the time of an entity says only since when it exists
+    for name in read - {task.entity_table} or read:
+        times = database[name].times
+        distinct = np.unique(times) if times is not None else np.zeros(0, np.int64)
+        if len(distinct) < 2:
+            continue
+        ticks = np.gcd.accumulate(np.diff(distinct))
+        older = np.searchsorted(distinct, instants, side="left")
+        known = older >= 2
+        tick = ticks[np.maximum(older - 2, 0)]
+        decided |= known
+        expected |= known & ((instants - distinct[0]) % tick == 0) & (task.horizon.value <= CONTINUOUS * tick)
+    return expected | ~decided
+
+
+def _labels_change(task: Task, database: Database, starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the label of some earlier window changes when rows at its end are taken away, or too few are there to tell."""
+    ends = starts + task.horizon.value
+    read = [times for name in tables_read(task, database) if (times := database[name].times) is not None and len(times)]
+    first_row = min((int(times[0]) for times in read), default=np.iinfo(np.int64).max)
+    # a window at whose end no row lies has the same label without them
+    rows_there = np.zeros(len(ends), np.bool_)
+    for times in read:
+        rows_there |= np.searchsorted(times, ends, side="left") < np.searchsorted(times, ends, side="right")
+    earlier = np.concatenate([[0], np.cumsum(starts >= first_row)[:-1]])
+    changes = earlier < ENOUGH
+    for number in np.flatnonzero(rows_there[:-1]):
+        if _changes(task, database, Window(int(starts[number]), int(ends[number]))):
+            changes[number + 1 :] = True
+            break
+    return changes
+
+
+def _changes(task: Task, database: Database, window: Window) -> bool:
+    """Whether the labels of `window` are others where rows at its end count."""
+    longer = Window(window.start, window.end + 1)
+    (_, without), (_, whole) = window_labels(task, database, [window, longer])
+    return not (np.array_equal(without.entity, whole.entity) and without.target.equals(whole.target))

@@ -1,0 +1,104 @@
+"""A table takes its time only along the key to the row that creates its rows; windows that are said to fit do."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from relbench_harness.authoring.new_dataset import Imported, new_dataset
+from relbench_harness.authoring.new_task import new_task
+from relbench_harness.authoring.wanted import Wanted
+from relbench_harness.data.dataset import open_dataset
+
+SCHEMA = """
+CREATE TABLE employees (employee_id INTEGER PRIMARY KEY, reports_to INTEGER REFERENCES employees (employee_id),
+    hire_date TIMESTAMP, title TEXT);
+CREATE TABLE customers (customer_id INTEGER PRIMARY KEY, support_rep_id INTEGER REFERENCES employees (employee_id), city TEXT);
+CREATE TABLE invoices (invoice_id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customers (customer_id),
+    invoice_date TIMESTAMP, total REAL);
+CREATE TABLE invoice_lines ({line} invoice_id INTEGER REFERENCES invoices (invoice_id), unit_price REAL {key});
+"""
+
+
+def chinook(folder: Path, line: str, key: str = "", shuffled: bool = False) -> Imported:
+    """A music shop like Chinook's: three representatives hired in 2002 to 2004, invoices of 2009 to 2013 with lines."""
+    rng = np.random.default_rng(0)
+    path = folder / "chinook.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(SCHEMA.format(line=line, key=key))
+        hired = [
+            "2002-08-14",
+            "2002-05-01",
+            "2002-04-01",
+            "2003-05-03",
+            "2003-10-17",
+            "2003-10-17",
+            "2004-01-02",
+            "2004-03-04",
+        ]
+        connection.executemany(
+            "INSERT INTO employees VALUES (?, ?, ?, 'x')",
+            [(i + 1, None if i == 0 else 1, f"{day} 00:00:00") for i, day in enumerate(hired)],
+        )
+        connection.executemany(
+            "INSERT INTO customers VALUES (?, ?, 'Graz')", [(i + 1, int(rng.choice([3, 4, 5]))) for i in range(59)]
+        )
+        days = np.sort(rng.integers(0, 1800, 412))
+        dates = (pd.Timestamp("2009-01-01") + pd.to_timedelta(days, "D")).strftime("%Y-%m-%d 00:00:00")
+        connection.executemany(
+            "INSERT INTO invoices VALUES (?, ?, ?, ?)",
+            [(i + 1, int(rng.integers(1, 60)), day, float(rng.integers(1, 20))) for i, day in enumerate(dates)],
+        )
+        lines = [(i + 1, float(rng.integers(1, 3))) for i in range(412) for _ in range(int(rng.integers(1, 9)))]
+        if shuffled:
+            lines = [lines[i] for i in rng.permutation(len(lines))]
+        columns = "invoice_id, unit_price" + (", line" if "line INTEGER" in line else "")
+        numbers: dict[int, int] = {}
+        for invoice, price in lines:
+            numbers[invoice] = numbers.get(invoice, 0) + 1
+            row = (invoice, price, numbers[invoice])[: columns.count(",") + 1]
+            connection.execute(f"INSERT INTO invoice_lines ({columns}) VALUES ({', '.join('?' * len(row))})", row)
+    return new_dataset("chinook", f"sqlite:///{path}", folder / "out", Wanted())
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "shuffled", "evidence"),
+    [
+        ("line_id INTEGER PRIMARY KEY,", "", False, "in the order of their times"),
+        ("line INTEGER,", ", PRIMARY KEY (invoice_id, line)", True, "whose key is part of theirs"),
+        ("", "", False, "in the order of their times"),
+        ("", "", True, "4."),
+    ],
+    ids=["counter", "identified", "rows in order", "few each"],
+)
+def test_lines_take_the_time_of_their_invoice_and_customers_not_that_of_their_representative(
+    tmp_path: Path, line: str, key: str, shuffled: bool, evidence: str
+) -> None:
+    imported = chinook(tmp_path, line, key, shuffled)
+    tables = open_dataset(str(imported.folder)).database
+    assert tables["customers"].time is None
+    lines = tables["invoice_lines"]
+    assert lines.time == "invoice_date"
+    invoices = tables["invoices"]
+    assert lines.times is not None and invoices.times is not None
+    assert (lines.times == invoices.times[lines.parents("invoice_id")]).all()
+    text = (imported.folder / "manifest.yaml").read_text()
+    (said,) = (part for part in text.split("\n") if "taken from invoices" in part)
+    assert evidence in said
+    assert any(note.startswith("customers: it has no time") and "employees" in note for note in imported.notes)
+
+
+def test_a_window_that_is_said_to_fit_is_accepted(tmp_path: Path) -> None:
+    imported = chinook(tmp_path, "line_id INTEGER PRIMARY KEY,")
+    days = imported.cuts.horizon.days
+    assert days >= 100
+    query = f"PREDICT SUM(invoices.total, 0, {days}, days) FOR EACH customers.customer_id"
+    said = list(new_task(f"{imported.folder}/spend", query))
+    assert any(line.startswith("train: ") for line in said)
+    dataset = open_dataset(str(imported.folder))
+    times = pd.to_datetime(dataset.labels(dataset.task("spend"), "train").time)
+    assert times.min() >= pd.Timestamp("2009-01-01")
