@@ -23,7 +23,7 @@ from relbench_harness.authoring.new_dataset import Wanted, new_dataset
 from relbench_harness.authoring.new_task import new_task
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_dataset
-from relbench_harness.data.labels import closing_labels, sql_labels
+from relbench_harness.data.labels import Window, sql_labels, window_labels
 from relbench_harness.data.query import quoted
 from relbench_harness.data.task import Kind, Task, TaskType
 from relbench_harness.errors import InputError
@@ -131,11 +131,9 @@ def labels(database: Database, named: Mapping[str, str]) -> list[list[object]]:
     task = Task("made", "t", Kind.FORECAST, TaskType.REGRESSION, named.get("customers", "customers"), "who", "total",
                 "label_time", pd.Timedelta(days=10), sql=sql)  # fmt: skip
     starts = pd.date_range("2020-01-05", periods=6, freq="10D")
-    whole = [sql_labels(task, database, starts)]
-    return [
-        [t.entity.tolist(), t.time.tolist(), t.target.to_pylist()]
-        for t in (*whole, *closing_labels(task, database, starts))
-    ]
+    windows = [Window(start.value, (start + task.horizon).value) for start in starts]
+    tables = [sql_labels(task, database, starts), *(table for _, table in window_labels(task, database, windows))]
+    return [[t.entity.tolist(), t.time.tolist(), t.target.to_pylist()] for t in tables]
 
 
 def features(database: Database, named: Mapping[str, str]) -> list[bytes]:
