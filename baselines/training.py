@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget
+from relbench_harness.writing import whole
 
 B = TypeVar("B")
 SMALLEST = 64
@@ -247,14 +248,12 @@ class _State:
         if schedule.checkpoint is None or (dist.is_initialized() and dist.get_rank()):
             return
         path = Path(schedule.checkpoint)
-        path.parent.mkdir(parents=True, exist_ok=True)
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "rates", "average")}
         held = {"parts": parts, "history": asdict(history), "best": best, "random": torch.get_rng_state()}
         if torch.cuda.is_available():  # a GPU draws its own dropout
             held["random of the GPU"] = torch.cuda.get_rng_state()
-        unfinished = path.with_suffix(".unfinished")
-        torch.save(held, unfinished)
-        unfinished.replace(path)
+        with whole(path) as file:
+            torch.save(held, file)
 
     def load(self, schedule: Schedule) -> tuple[History, dict[str, Any]]:
         if schedule.checkpoint is None or not Path(schedule.checkpoint).is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,14 +21,13 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from relbench_harness.board import lines, store
 from relbench_harness.data.dataset import open_task
-from relbench_harness.errors import InputError, nearest
+from relbench_harness.errors import InputError, nearest, sentence
 from relbench_harness.home import home
 from relbench_harness.plugins import plugin_folders
 from relbench_harness.protocol.method import REGIMES, Budget, Method
 from relbench_harness.protocol.result import Result
 from relbench_harness.protocol.run import FIT_ON, Outcome, Run
 from relbench_harness.protocol.stages import Stages
-from relbench_harness.tracking import Silent, Tracker
 
 
 @dataclass
@@ -54,6 +54,7 @@ class RunConfig:
 
 
 Choice = TypeVar("Choice", bound=str)
+log = logging.getLogger(__name__)
 
 ConfigStore.instance().store(name="schema", node=RunConfig)
 
@@ -113,10 +114,9 @@ def run_task(
     fit_on: str,
     budget: Budget,
     results_dir: str | None = None,
-    tracker: Tracker | None = None,
     overrides: Sequence[str] = (),
 ) -> Outcome:
-    """One run, stored in `results_dir` if that is given, and told to `tracker`.
+    """One run, stored in `results_dir` if that is given.
 
     Args:
         config: The method's hyperparameters with `_target_`, as they will stand in the result.
@@ -125,11 +125,11 @@ def run_task(
     dataset, opened = open_task(task)
     stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
     counted = lines.count(config, _written_for(method, opened.id), overrides)
-    outcome = Run(stages, method, name, budget, config, _choice(fit_on, FIT_ON, "fit_on"), counted).execute()
-    if results_dir is not None:
-        outcome = store.write(outcome, Path(results_dir))
-    (tracker or Silent()).log(outcome.result)
-    return outcome
+    run = Run(stages, method, name, budget, config, _choice(fit_on, FIT_ON, "fit_on"), counted)
+    if results_dir is None:
+        return run.execute()
+    store.ready(Path(results_dir))
+    return store.write(run.execute(), Path(results_dir))
 
 
 def _written_for(part: Any, task: str) -> Iterator[Path]:
@@ -152,15 +152,19 @@ def _choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:
     raise InputError(f"no {what} {given!r}; {nearest(given, map(str, choices))}")
 
 
-def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str] = ()) -> Result:
-    """The run that a composed config describes; `overrides` are those given on the command line."""
+def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str], report: Callable[[Result], None]) -> None:
+    """The run that a composed config describes; its result goes to `report`, then to the tracker.
+
+    Args:
+        overrides: Those given on the command line.
+    """
     method, plain = build(config.method, f"method {method_name!r}")
     tracker, _ = build(config.tracker, "tracker")
     if OmegaConf.is_missing(config, "task"):
         raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
     budget = Budget(seed=config.seed, **OmegaConf.to_container(config.budget))  # type: ignore[arg-type]
     given = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith("method.")]
-    return run_task(
+    result = run_task(
         task=config.task,
         method=method,
         name=method_name,
@@ -169,15 +173,17 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str] 
         fit_on=config.fit_on,
         budget=budget,
         results_dir=config.results_dir,
-        tracker=tracker,
         overrides=given,
     ).result
+    report(result)
+    tracker.log(result)
 
 
-def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fail: Callable[[InputError], None]) -> None:
+def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fail: Callable[[str], None]) -> None:
     """Runs what Hydra composes from `overrides`; with `-m` among them, every combination of the comma lists.
 
-    Each finished run goes to `report`; a run that cannot begin goes to `fail` and the sweep goes on.
+    Each finished run goes to `report`. Why a run cannot begin, or its result not be stored, goes to `fail` as a sentence,
+    and the sweep goes on.
     """
     _check_choices(overrides)
     Plugins.instance().register(PluginConfigs)
@@ -189,9 +195,13 @@ def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fa
 
         try:
             composed = HydraConfig.get()
-            report(run_composed(config, composed.runtime.choices["method"], list(composed.overrides.task)))
-        except InputError as error:
-            fail(error)
+            run_composed(config, composed.runtime.choices["method"], list(composed.overrides.task), report)
+        except Exception as error:
+            told = sentence(error)
+            if told is None:
+                raise
+            log.info("what was raised", exc_info=error)
+            fail(told)
 
     before = sys.argv
     sys.argv = ["relbench-harness", *map(_quoted, overrides)]

@@ -20,6 +20,7 @@ from rich.text import Text
 from relbench_harness.board.causes import CHANCE, by_cause
 from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.board.overall import overall
+from relbench_harness.writing import write_whole
 
 SPARE = ("warm", "MB", "fitted on", "val", "tasks", "lines")
 """Columns that a narrow terminal goes without, first to go first; Markdown and CSV always have all."""
@@ -243,8 +244,7 @@ def svg(board: pd.DataFrame, width: int = 120) -> str:
 
 def write(board: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     """Writes `leaderboard.md` and `leaderboard.csv`, which are made anew from the results each time."""
-    folder.mkdir(parents=True, exist_ok=True)
     made = folder / "leaderboard.md", folder / "leaderboard.csv"
     for path, text in zip(made, (markdown(board), csv(board)), strict=True):
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     return made

@@ -18,6 +18,7 @@ import pyarrow as pa
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.timing import restored
+from relbench_harness.writing import write_whole
 
 FORMAT = 2
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def _write(built: Built, folder: Path, seconds: float) -> None:
         if built.truth is not None:
             built.truth.replace(partial / "truth")
         index = {"format": FORMAT, "fingerprint": fingerprint, "seconds": seconds, "tables": entries}
-        (partial / "index.json").write_text(json.dumps(index, indent=1))
+        write_whole(partial / "index.json", json.dumps(index, indent=1))
         _put(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
