@@ -81,8 +81,8 @@ class BoostedTrees(Growth):
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         if train.task.type is TaskType.RECOMMENDATION:
             return self._ranker().fit(train, valid, budget)
-        train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
         ages = gaps(valid)
+        train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
         shows, origins_ = [train], []
         if ages.max(initial=0) > 0 and self.staleness != "fresh":
             shows.append(stale(train, ages, budget.seed))
@@ -157,6 +157,9 @@ class BoostedTrees(Growth):
         points: dict[Staleness, float] = dict.fromkeys(WAYS, 0.0)
         quick = replace(self, bags=1, rounds=min(self.rounds, round(USUAL / self.learning_rate)))
         for before, questions, held in rehearsals:
+            if len(questions) == 0:
+                # validation whose labels are all unknown to training prefers nothing
+                continue
             known = shown_rows([shown["fresh"].take(before), shown["stale"].take(before)])
             with phase("tune"):
                 heads = quick._heads(questions, known, None, budget)

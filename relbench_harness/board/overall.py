@@ -17,7 +17,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import studentized_range
 
-from relbench_harness.board.leaderboard import GROUP
+from relbench_harness.board.leaderboard import GROUP, UNKNOWN
+from relbench_harness.protocol.metrics import PRIMARY
 
 COLUMNS = (
     *("regime", "rank", "method", "mean_rank", "win_rate", "elo", "elo_low", "elo_high"),
@@ -32,10 +33,15 @@ UNBOUNDED = 1200.0
 def overall(board: pd.DataFrame) -> pd.DataFrame:
     """One row per regime and method of a leaderboard with several methods, best mean rank first.
 
+    Only results on known data in a task type's own metric are ranked across tasks: another tool's metric, or data that
+    nobody can name, would count as tasks that everybody else lost.
+
     `win_rate` is the share of the other methods beaten, ties as half, averaged over tasks; `coverage` the share of runs
     that scored, a task without any as 0; `seconds` the sum over tasks; `critical_difference` what two mean ranks must
     differ by to differ at the 5 % level (NaN below two tasks, as is Elo).
     """
+    own = {metric.name for metric in PRIMARY.values()}
+    board = board[(board["data"] != UNKNOWN) & board["metric"].isin(own)]
     parts = [_ranking(str(regime), part) for regime, part in board.groupby("regime", sort=True)]
     parts = [part for part in parts if len(part) > 1]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))

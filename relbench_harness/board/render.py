@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relbench_harness.board.causes import CHANCE, by_cause
-from relbench_harness.board.leaderboard import GROUP
+from relbench_harness.board.leaderboard import GROUP, UNKNOWN
 from relbench_harness.board.overall import overall
 from relbench_harness.writing import write_whole
 
@@ -65,7 +65,8 @@ def _cause_sheets(board: pd.DataFrame) -> list[Sheet]:
 def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
     first = group.iloc[0]
     arrow = "higher is better" if first["higher_is_better"] else "lower is better"
-    data = f", data {first['data']}" if name_data else ""
+    unknown = first["data"] == UNKNOWN
+    data = f", {UNKNOWN}" if unknown else f", data {first['data']}" if name_data else ""
     known = "way" in group and bool(group["way"].notna().any())
     rows = tuple(
         (
