@@ -14,11 +14,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from relbench_harness.authoring.commands import add_commands
 from relbench_harness.errors import InputError, sentence
+
+if TYPE_CHECKING:
+    from relbench_harness.protocol.result import Result
 
 VERBOSE = {"-v", "--verbose"}
 INTERRUPTED = 130
@@ -85,8 +87,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(overrides: list[str]) -> int:
+    from relbench_harness.presets import check_choices
+
+    check_choices(overrides)
+    from rich.console import Console
+
     from relbench_harness.compose import run_overrides
-    from relbench_harness.protocol.result import Result
 
     codes, ended = [0], 0
     console = Console()
@@ -116,6 +122,8 @@ def _run(overrides: list[str]) -> int:
 
 
 def _rank(parsed: argparse.Namespace) -> int:
+    from rich.console import Console
+
     from relbench_harness.board import render, store
     from relbench_harness.board.ceiling import with_ceilings
     from relbench_harness.board.leaderboard import leaderboard
@@ -136,17 +144,16 @@ def _rank(parsed: argparse.Namespace) -> int:
 
 
 def _list(parsed: argparse.Namespace) -> int:
-    from relbench_harness.data.dataset import dataset_names, open_dataset
-    from relbench_harness.data.hub import hosted
+    from relbench_harness.data.names import dataset_folder, dataset_names, hosted, task_names
+    from relbench_harness.presets import method_names
 
     if parsed.what == "methods":
-        from relbench_harness.compose import method_names
-
         names = method_names()
     elif parsed.what == "datasets":
         names = sorted({*dataset_names(), *hosted()})
     else:
-        names = [f"{name}/{task}" for name in dataset_names() for task in open_dataset(name).task_names]
+        folders = {name: dataset_folder(name) for name in dataset_names()}
+        names = [f"{name}/{task}" for name, folder in folders.items() if folder for task in task_names(folder)]
     print("\n".join(names))
     return 0
 

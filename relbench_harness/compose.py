@@ -1,4 +1,7 @@
-"""Hydra: composes a task, a method, a budget and a tracker from configs and the command line, and runs what comes out."""
+"""Hydra: composes a task, a method, a budget and a tracker from configs and the command line, and runs what comes out.
+
+What a run needs is loaded when a run begins, so that a wrong key is refused at once.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
@@ -19,15 +22,14 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from relbench_harness.board import lines, store
-from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError, nearest, sentence
 from relbench_harness.home import home
-from relbench_harness.plugins import plugin_folders
-from relbench_harness.protocol.method import REGIMES, Budget, Method
-from relbench_harness.protocol.result import Result
-from relbench_harness.protocol.run import FIT_ON, Outcome, Run
-from relbench_harness.protocol.stages import Stages
+from relbench_harness.presets import config_folders, method_config
+
+if TYPE_CHECKING:
+    from relbench_harness.protocol.method import Budget, Method
+    from relbench_harness.protocol.result import Result
+    from relbench_harness.protocol.run import Outcome
 
 
 @dataclass
@@ -59,11 +61,6 @@ log = logging.getLogger(__name__)
 ConfigStore.instance().store(name="schema", node=RunConfig)
 
 
-def config_folders() -> list[Path]:
-    """Folders of configs, the harness's own first."""
-    return [home("configs"), *plugin_folders("configs")]
-
-
 class PluginConfigs(SearchPathPlugin):
     """Puts the configs of installed plugins on Hydra's search path."""
 
@@ -72,24 +69,9 @@ class PluginConfigs(SearchPathPlugin):
             search_path.append("relbench-harness-plugin", f"file://{folder}")
 
 
-def method_names() -> list[str]:
-    """Every method that has a config. A name defined twice is an error, since Hydra would silently take the first."""
-    found: dict[str, Path] = {}
-    for folder in config_folders():
-        for path in sorted(folder.glob("method/*.yaml")):
-            if path.stem in found:
-                raise InputError(f"method {path.stem!r} is defined twice: {found[path.stem]} and {path}")
-            found[path.stem] = path
-    return sorted(found)
-
-
 def make_method(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
     """The method of config `name` with fields overridden, and its config as it will stand in a result."""
-    known = method_names()
-    if name not in known:
-        raise InputError(f"no method {name!r}; {nearest(name, known)}")
-    folder = next(f for f in config_folders() if (f / "method" / f"{name}.yaml").is_file())
-    config = OmegaConf.load(folder / "method" / f"{name}.yaml")
+    config = OmegaConf.load(method_config(name))
     return build(OmegaConf.merge(config, overrides), f"method {name!r}")
 
 
@@ -122,6 +104,12 @@ def run_task(
         config: The method's hyperparameters with `_target_`, as they will stand in the result.
         overrides: Those of them that were set for this task, `key=value`: they count as lines written for it.
     """
+    from relbench_harness.board import lines, store
+    from relbench_harness.data.dataset import open_task
+    from relbench_harness.protocol.method import REGIMES
+    from relbench_harness.protocol.run import FIT_ON, Run
+    from relbench_harness.protocol.stages import Stages
+
     dataset, opened = open_task(task)
     stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
     counted = lines.count(config, _written_for(method, opened.id), overrides)
@@ -162,6 +150,8 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
     tracker, _ = build(config.tracker, "tracker")
     if OmegaConf.is_missing(config, "task"):
         raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
+    from relbench_harness.protocol.method import Budget
+
     budget = Budget(seed=config.seed, **OmegaConf.to_container(config.budget))  # type: ignore[arg-type]
     given = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith("method.")]
     result = run_task(
@@ -185,7 +175,6 @@ def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fa
     Each finished run goes to `report`. Why a run cannot begin, or its result not be stored, goes to `fail` as a sentence,
     and the sweep goes on.
     """
-    _check_choices(overrides)
     Plugins.instance().register(PluginConfigs)
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
@@ -245,18 +234,3 @@ def _sentence(error: Exception) -> str:
         )
     what = f"{cause.full_key}: " if cause.full_key else ""
     return what + " ".join(str(cause).split("full_key:")[0].split())
-
-
-def _check_choices(overrides: Sequence[str]) -> None:
-    """Unknown methods, trackers and studies are named with the nearest known ones before Hydra looks for them."""
-    presets = {
-        group: sorted(path.stem for path in home("configs").glob(f"{group}/*.yaml")) for group in ("tracker", "study")
-    }
-    for override in overrides:
-        group, _, value = override.partition("=")
-        choices = {"method": method_names(), **presets}.get(group)
-        if choices is None or value.startswith(("glob(", "choice(")):
-            continue
-        for name in value.split(","):
-            if name not in choices:
-                raise InputError(f"no {group} {name!r}; {nearest(name, choices)}")

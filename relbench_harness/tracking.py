@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from relbench_harness.errors import InputError, sentence
-from relbench_harness.protocol.result import Result
+
+if TYPE_CHECKING:
+    from relbench_harness.protocol.result import Result
 
 PATIENCE = 30.0
 """Seconds to wait for W&B before it counts as down, unless $WANDB_INIT_TIMEOUT says otherwise."""

@@ -13,9 +13,6 @@ import math
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.stats import studentized_range
 
 from relbench_harness.board.leaderboard import GROUP, UNKNOWN
 from relbench_harness.protocol.metrics import PRIMARY
@@ -98,6 +95,9 @@ def _elo(ranks: pd.DataFrame) -> dict[str, pd.Series[float] | float]:
 
 def _separable(ranks: NDArray[np.float64]) -> bool:
     """Whether the methods fall into groups of which one loses to the other on every task."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
     beats = (ranks[:, None] <= ranks[None, :]).any(axis=2)
     return int(connected_components(csr_array(beats), directed=True, connection="strong")[0]) > 1
 
@@ -106,5 +106,7 @@ def critical_difference(methods: int, tasks: int, alpha: float = 0.05) -> float:
     """What the mean ranks of two of `methods` over `tasks` must differ by (Nemenyi); NaN below two of either."""
     if min(methods, tasks) < 2:
         return math.nan
+    from scipy.stats import studentized_range
+
     quantile = float(studentized_range.ppf(1 - alpha, methods, np.inf)) / math.sqrt(2)
     return quantile * math.sqrt(methods * (methods + 1) / (6 * tasks))

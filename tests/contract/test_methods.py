@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from scramble import later_rows_that_matter, own_rows, same, scrambled
 from small_methods import small
 
-from relbench_harness.compose import make_method, method_names
+from relbench_harness.compose import make_method
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.errors import InputError
+from relbench_harness.presets import method_names
 from relbench_harness.protocol.method import Budget, Examples, Method, Predictor, Ragged, Refittable, Regime
 from relbench_harness.protocol.stages import Stages
 

@@ -15,8 +15,8 @@ import pytest
 import worlds
 from small_methods import small
 
-from relbench_harness.compose import method_names
 from relbench_harness.data.dataset import Dataset
+from relbench_harness.presets import method_names
 from relbench_harness.protocol.method import Budget, Examples, Ragged
 from relbench_harness.protocol.stages import Stages
 
