@@ -19,6 +19,7 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Block, Features, FittedBlock, Together, compute_many, within
 from relbench_harness.features.handwritten import SqlFeatures
+from relbench_harness.progress import track
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.timing import phase
 
@@ -121,7 +122,7 @@ class BoostedTrees(Growth):
             fitted = Together(tuple(within(block, budget.memory_mb) for block in self.features)).fit(stages[0])
             one_pass = len(stages[0]) <= ONE_PASS
             looked = list(stages) if one_pass else [sampled(stage, ROWS, budget.seed) for stage in stages[:shows]]
-            parts = [compute_many(block, looked) for block in fitted.blocks]
+            parts = [compute_many(block, looked) for block in track(fitted.blocks, "feature blocks")]
         wide = [
             reduce(Features.concat, each, Features(len(asked), ())) for asked, *each in zip(looked, *parts, strict=True)
         ]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError, nearest
+from relbench_harness.progress import track
 from relbench_harness.protocol.method import Budget
 
 log = logging.getLogger(__name__)
@@ -494,7 +495,7 @@ def grow_bag(
     return Bag(
         tuple(
             growth.grow(target, train, valid, most, 1000 * budget.seed + number, budget)
-            for number, most in enumerate(rounds)
+            for number, most in enumerate(track(rounds, "forests"))
         )
     )
 

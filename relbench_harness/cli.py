@@ -13,8 +13,9 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from relbench_harness.authoring.commands import add_commands
 from relbench_harness.errors import InputError, sentence
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbose = bool(VERBOSE & set(given))
     _prepare(verbose)
     try:
-        return _act([word for word in given if word not in VERBOSE])
+        with _watched():
+            return _act([word for word in given if word not in VERBOSE])
     except KeyboardInterrupt:
         _say("interrupted; what was finished before is kept, and nothing is half-written")
         return INTERRUPTED
@@ -45,9 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = sentence(error)
         if told is None:
             raise
-        log.info("what was raised", exc_info=error)
+        if not isinstance(error, InputError):
+            log.info("what was raised", exc_info=error)
         _say(told)
         return 2
+
+
+def _watched() -> AbstractContextManager[None]:
+    """Draws progress where standard error is a terminal."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from relbench_harness.bars import drawn
+
+    return drawn()
 
 
 def _act(given: Sequence[str]) -> int:
@@ -97,11 +109,12 @@ def _run(overrides: list[str]) -> int:
     codes, ended = [0], 0
     console = Console()
 
-    def report(result: Result) -> None:
+    def report(result: Result, swept: Sequence[str]) -> None:
         nonlocal ended
         ended += 1
+        settings = " ".join([f"seed={result.seed}", *swept])
         codes.append(0 if result.ok else 1)
-        line = f"{result.task}  {result.method}  seed {result.seed}  {result.regime}  "
+        line = f"{result.task}  {result.method}  {settings}  {result.regime}  "
         if result.ok:
             value = result.scores["val"].get(result.metric, float("nan"))
             line += f"{result.metric} val {value:.4f} test {result.score:.4f}  {result.seconds['total']:.1f} s"
@@ -158,6 +171,25 @@ def _list(parsed: argparse.Namespace) -> int:
     return 0
 
 
+class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to standard error as it is now: while bars are drawn, what is written goes above them."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        return
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        # errors are said in any case
+        return record.levelno < logging.ERROR
+
+
+_SAYS = _ToStandardError()
+
+
 def _say(told: str) -> None:
     print(f"relbench-harness: {told}", file=sys.stderr, flush=True)
 
@@ -170,7 +202,10 @@ def _prepare(verbose: bool) -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
-    logging.getLogger("relbench_harness").setLevel(logging.INFO if verbose else logging.ERROR)
+    ours = logging.getLogger("relbench_harness")
+    ours.setLevel(logging.INFO if verbose else logging.ERROR)
+    # Hydra takes the root's handlers away
+    (ours.addHandler if verbose else ours.removeHandler)(_SAYS)
     warnings.simplefilter("ignore")
 
 

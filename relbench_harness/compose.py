@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from relbench_harness.errors import InputError, nearest, sentence
 from relbench_harness.home import home
 from relbench_harness.presets import config_folders, method_config
+from relbench_harness.progress import Work, work
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Budget, Method
@@ -146,6 +149,7 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
     Args:
         overrides: Those given on the command line.
     """
+    log.info("run: %s", " ".join(overrides))
     method, plain = build(config.method, f"method {method_name!r}")
     tracker, _ = build(config.tracker, "tracker")
     if OmegaConf.is_missing(config, "task"):
@@ -169,10 +173,13 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
     tracker.log(result)
 
 
-def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fail: Callable[[str], None]) -> None:
+Report = Callable[["Result", Sequence[str]], None]
+
+
+def run_overrides(overrides: Sequence[str], report: Report, fail: Callable[[str], None]) -> None:
     """Runs what Hydra composes from `overrides`; with `-m` among them, every combination of the comma lists.
 
-    Each finished run goes to `report`. Why a run cannot begin, or its result not be stored, goes to `fail` as a sentence,
+    Each finished run goes to `report`, with those of its settings that are swept and that a result's line does not name. Why a run cannot begin, or its result not be stored, goes to `fail` as a sentence,
     and the sweep goes on.
     """
     Plugins.instance().register(PluginConfigs)
@@ -184,22 +191,62 @@ def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fa
 
         try:
             composed = HydraConfig.get()
-            run_composed(config, composed.runtime.choices["method"], list(composed.overrides.task), report)
+            given = list(composed.overrides.task)
+            sweep.begin(composed)
+            shown = [one for one in given if _key(one) in sweep.keys - NAMED]
+            run_composed(config, composed.runtime.choices["method"], given, lambda result: report(result, shown))
         except Exception as error:
             told = sentence(error)
             if told is None:
                 raise
-            log.info("what was raised", exc_info=error)
+            if not isinstance(error, InputError):
+                log.info("what was raised", exc_info=error)
             fail(told)
+        sweep.runs.advance()
 
     before = sys.argv
     sys.argv = ["relbench-harness", *map(_quoted, overrides)]
     try:
-        job()
+        with work("runs") as runs:
+            sweep = _Sweep(overrides, runs)
+            job()
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_sentence(error)) from None
     finally:
         sys.argv = before
+
+
+NAMED = {"task", "method", "seed", "regime"}
+"""Settings that the line of a result names in any case."""
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+@dataclass
+class _Sweep:
+    """Which settings a sweep varies, and how many runs that makes."""
+
+    overrides: Sequence[str]
+    runs: Work
+    keys: set[str] = field(default_factory=set)
+
+    def begin(self, composed: Any) -> None:
+        """Reads what is swept from the first run's config: from the command line and from a study."""
+        if self.runs.total is not None:
+            return
+        params = (composed.sweeper or {}).get("params") or {}
+        given = [f"{key}={value}" for key, value in params.items()] + [
+            one for one in map(_quoted, self.overrides) if not one.startswith("-")
+        ]
+        total = 1
+        for one in OverridesParser.create().parse_overrides(given) if composed.mode == RunMode.MULTIRUN else []:
+            if one.is_sweep_override():
+                self.keys.add(_key(str(one.input_line)))
+                total *= sum(1 for _ in one.sweep_string_iterator())
+        self.runs.total = total
+        self.runs.at(0)
 
 
 def _quoted(override: str) -> str:

@@ -8,12 +8,17 @@ waits for them.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import RLock
+
+from relbench_harness.progress import work
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -84,9 +89,10 @@ def phase(name: str) -> Iterator[None]:
     watch = _current.get()
     if watch is None:
         yield
-    else:
-        with watch.phase(name):
-            yield
+        return
+    with watch.phase(name), work(f"phase {name}") as one:
+        yield
+    log.info("phase %s: %.1f s", name, one.seconds)
 
 
 def moved(name: str, seconds: float) -> None:

@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.progress import work
 from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.machine import PeakMemory, commit, device_peak_mb, machine, versions
 from relbench_harness.protocol.method import Budget, Method, Predictor, Refittable
@@ -73,7 +74,8 @@ class Run:
         _seed_everything(self.budget.seed)
         status, error, predictions = "ok", None, None
         scores: dict[str, Scores] = {}
-        with timed() as watch, PeakMemory() as memory, threadpool_limits(self.budget.threads):
+        what = f"{self.name} on {task.id}, seed {self.budget.seed}"
+        with work(what), timed() as watch, PeakMemory() as memory, threadpool_limits(self.budget.threads):
             begin = time.perf_counter()
             with phase("load"):
                 self._prepare()
