@@ -138,8 +138,8 @@ def _rank(parsed: argparse.Namespace) -> int:
     from rich.console import Console
 
     from relbench_harness.board import render, store
-    from relbench_harness.board.ceiling import with_ceilings
     from relbench_harness.board.leaderboard import leaderboard
+    from relbench_harness.data.names import truth_may_be_known
     from relbench_harness.writing import write_whole
 
     broken: list[InputError] = []
@@ -148,7 +148,11 @@ def _rank(parsed: argparse.Namespace) -> int:
         _say(str(error))
     if not results:
         raise InputError(f"no results in {parsed.results}" + (" can be read" if broken else ""))
-    table = with_ceilings(leaderboard(results))
+    table = leaderboard(results)
+    if any(map(truth_may_be_known, {result.task for result in results})):
+        from relbench_harness.board.ceiling import with_ceilings
+
+        table = with_ceilings(table)
     render.show(table, Console())
     render.write(table, parsed.out or (parsed.results if parsed.results.is_dir() else parsed.results.parent))
     if parsed.svg is not None:

@@ -31,8 +31,7 @@ from relbench_harness.progress import Work, work
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Budget, Method
-    from relbench_harness.protocol.result import Result
-    from relbench_harness.protocol.run import Outcome
+    from relbench_harness.protocol.result import Outcome, Result
 
 
 @dataclass

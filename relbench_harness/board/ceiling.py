@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from relbench_harness.board.leaderboard import GROUP
-from relbench_harness.data.dataset import Dataset, open_dataset
+from relbench_harness.data.dataset import Dataset, open_task
 from relbench_harness.data.labels import Split
-from relbench_harness.data.names import dataset_folder, parse_address, split_address
+from relbench_harness.data.names import truth_may_be_known
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.data.truth import Truth
 from relbench_harness.errors import sentence
@@ -97,14 +97,12 @@ def with_ceilings(board: pd.DataFrame) -> pd.DataFrame:
 def _ceiling_at(address: str, data: str) -> Ceiling | None:
     """The ceiling of the task at `address`, if its database here is the version called `data`."""
     try:
-        dataset_address, name = split_address(address)
-        if dataset_folder(parse_address(dataset_address)[0]) is None:
+        if not truth_may_be_known(address):
             # nothing is fetched to find that nobody knows the truth
             return None
-        dataset = open_dataset(dataset_address)
-        if not dataset.knows_truth or dataset.database.fingerprint[: len(data)] != data:
+        dataset, task = open_task(address)
+        if dataset.database.fingerprint[: len(data)] != data:
             return None
-        task = dataset.task(name)
     except Exception as error:
         # whatever keeps the dataset from being opened here keeps nobody from being ranked
         if sentence(error) is None:

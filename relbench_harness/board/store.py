@@ -15,11 +15,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from relbench_harness.errors import InputError, NotStoredError, sentence
-from relbench_harness.protocol.result import Result
-from relbench_harness.protocol.run import Outcome
+from relbench_harness.protocol.result import Outcome, Result
 from relbench_harness.writing import PARTIAL, whole, write_whole
 
 OWN = re.compile(r"(frozen|rolling)-seed-?\d+-\d{8}T\d{6}Z-[0-9a-f]+\.json")
@@ -71,6 +68,8 @@ def _write(outcome: Outcome, folder: Path) -> Outcome:
     stored = home / f"{stem}.parquet"
     if predictions is not None:
         # the predictions first: a result that names them is only there once they are
+        import pyarrow.parquet as pq
+
         with whole(stored, new=True) as file:
             pq.write_table(predictions, file, compression="zstd")
         result = replace(result, predictions=stored.name)

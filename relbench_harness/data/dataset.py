@@ -6,7 +6,6 @@ A dataset folder holds `manifest.yaml`, `tasks/<task>/manifest.yaml` and its tab
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.util
 import inspect
@@ -38,6 +37,7 @@ from relbench_harness.data.names import (
     Value,
     dataset_folder,
     hosted,
+    knows_truth,
     parse_address,
     split_address,
     task_manifest,
@@ -222,8 +222,7 @@ class Dataset:
     @property
     def knows_truth(self) -> bool:
         """Whether the dataset's `build.py` names a `truth`; the script is read, not run."""
-        script = self.folder / "build.py"
-        return script.is_file() and "truth" in _names_of(script)
+        return knows_truth(self.folder)
 
     def truth(self, task: Task, split: Split) -> Truth | None:
         """The true distribution of the labels of `split`, where the dataset's `build.py` has a function `truth`.
@@ -294,19 +293,6 @@ def load_script(path: Path) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
-
-
-def _names_of(script: Path) -> set[str]:
-    """The names that the Python file binds at its top level."""
-    found: set[str] = set()
-    for node in ast.parse(script.read_bytes()).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {alias.asname or alias.name for alias in node.names}
-        elif isinstance(node, ast.Assign):
-            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return found
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Invariant: nothing here opens a dataset or loads a package for data, so that lis
 
 from __future__ import annotations
 
+import ast
 import os
 from functools import cache
 from pathlib import Path
@@ -107,3 +108,28 @@ def task_manifest(folder: Path, task: str, dataset: str) -> Path:
     if not path.is_file():
         raise InputError(f"no task {task!r} in dataset {dataset}; {nearest(task, task_names(folder))}")
     return path
+
+
+def knows_truth(folder: Path) -> bool:
+    """Whether the `build.py` of the dataset in `folder` binds the name `truth`; the script is read, not run."""
+    script = folder / "build.py"
+    if not script.is_file():
+        return False
+    found: set[str] = set()
+    for node in ast.parse(script.read_bytes()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return "truth" in found
+
+
+def truth_may_be_known(task: str) -> bool:
+    """Whether the dataset of `task` lies on disk and knows the truth; False for a task that cannot be found here."""
+    try:
+        folder = dataset_folder(parse_address(split_address(task)[0])[0])
+        return folder is not None and knows_truth(folder)
+    except (InputError, OSError, SyntaxError):
+        return False

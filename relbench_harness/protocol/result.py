@@ -6,10 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.metrics import Scores
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SCHEMA = 1
 
@@ -102,6 +105,13 @@ class Result:
             return cls(**known)
         except TypeError as error:
             raise InputError(f"{where} is no complete result: {error}") from None
+
+
+class Outcome(NamedTuple):
+    """A result and the predictions behind it: columns split, entity, time, prediction; None where the run failed."""
+
+    result: Result
+    predictions: pa.Table | None
 
 
 KINDS: Mapping[str, type | tuple[type, ...]] = {

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -27,20 +27,13 @@ from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.machine import PeakMemory, commit, device_peak_mb, machine, versions
 from relbench_harness.protocol.method import Budget, Method, Predictor, Refittable
 from relbench_harness.protocol.metrics import PRIMARY, Scores
-from relbench_harness.protocol.result import Result
+from relbench_harness.protocol.result import Outcome, Result
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.timing import Stopwatch, phase, timed
 
 FitOn = Literal["train", "train+val"]
 FIT_ON: tuple[FitOn, ...] = get_args(FitOn)
 log = logging.getLogger(__name__)
-
-
-class Outcome(NamedTuple):
-    """A result and the predictions behind it: columns split, entity, time, prediction; None where the run failed."""
-
-    result: Result
-    predictions: pa.Table | None
 
 
 class InvalidPredictionsError(Exception):
