@@ -94,6 +94,18 @@ def test_a_sweep_goes_on_where_one_result_cannot_be_written(
     assert [result.method for result in read_results(elsewhere)] == ["constant"]
 
 
+def test_a_cache_without_room_is_named_and_left_clean(
+    full_disk: Path, shop_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RELBENCH_HARNESS_CACHE", str(full_disk))
+    (full_disk / "databases").mkdir()
+    fill(full_disk)
+    assert main(["run", TASK, "method=constant", f"results_dir={tmp_path / 'results'}"]) == 2
+    told = one_sentence(capsys.readouterr().err)
+    assert f"cannot be kept in {full_disk / 'databases'}" in told and "RELBENCH_HARNESS_CACHE" in told
+    assert not list((full_disk / "databases").iterdir())
+
+
 def test_a_folder_that_cannot_be_written_to_is_found_before_the_run(
     tmp_path: Path, shop_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
