@@ -24,6 +24,15 @@ def spelled(tables: Mapping[str, SourceTable], columns: Mapping[str, Sequence[st
     return found
 
 
+def keyed_columns(name: str, tables: Mapping[str, SourceTable]) -> set[str]:
+    """The columns of table `name` that are part of a declared key or that a foreign key names, in lower case."""
+    found = {*tables[name].key, *(c for r in tables[name].references for c in r.columns)}
+    for table in tables.values():
+        for reference in table.references:
+            found |= set(reference.parent_columns) if reference.parent.lower() == name.lower() else set()
+    return {column.lower() for column in found}
+
+
 def _spelled(
     name: str, reference: Reference, keys: Mapping[str, tuple[str, ...]], columns: Mapping[str, Sequence[str]]
 ) -> Reference | None:

@@ -159,6 +159,7 @@ class LateTables:
         child.position = free("position", [*kept, *raw])
         child.schema = pa.schema([parent.schema.field(c) for c in kept])
         child.raw = {c: parent.raw[c] for c in kept if c in parent.raw and c != move.column}
+        child.ticks = parent.ticks & set(child.raw)
         child.numeric = parent.numeric & set(kept)
         there = f"{quoted(move.column)} IS NOT NULL AND {quoted(decision.time)} IS NOT NULL"
         self.bench.connection.execute(

@@ -34,6 +34,38 @@ class MySQL(Reflected):
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         return connection
 
+    def _spelled(self, table: SourceTable, texts: set[str]) -> tuple[dict[str, str], list[str]]:
+        """Foreign keys of text as their parents spell them: under most collations 'abc' names the parent 'ABC'.
+
+        Args:
+            texts: The table's columns of text, in lower case.
+
+        Returns:
+            An expression for each such column, by its name in lower case, and the joins that they need.
+        """
+        columns: dict[str, str] = {}
+        joins = []
+        declared = self.constraints(table.schema, table.bare)[1] if table.kind == "table" else []
+        for place, (own, (schema, parent), theirs) in enumerate(declared):
+            pairs = list(zip(own, theirs, strict=True))
+            new = any(mine.lower() in texts and mine.lower() not in columns for mine in own)
+            if not new or not self._is_unique(schema, parent, {other.lower() for other in theirs}):
+                continue
+            alias = f"p{place}"
+            same = " AND ".join(f"{alias}.{self.quote(other)} = r.{self.quote(mine)}" for mine, other in pairs)
+            joins.append(f"LEFT JOIN {self.quote(schema)}.{self.quote(parent)} {alias} ON {same}")
+            for mine, other in pairs:
+                if mine.lower() in texts:
+                    spelled = f"coalesce({alias}.{self.quote(other)}, r.{self.quote(mine)}) AS {self.quote(mine)}"
+                    columns.setdefault(mine.lower(), spelled)
+        return columns, joins
+
+    def _is_unique(self, schema: str, table: str, columns: set[str]) -> bool:
+        """Whether the server lets `columns`, in lower case, name at most one row; it takes foreign keys to any index."""
+        unique = [self.inspector.get_pk_constraint(table, schema)["constrained_columns"]]
+        unique += [c["column_names"] for c in self.inspector.get_unique_constraints(table, schema)]
+        return any({c.lower() for c in names} == columns for names in unique)
+
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         from pymysql.cursors import SSCursor
 
@@ -42,9 +74,10 @@ class MySQL(Reflected):
         schema = pa.schema([(name, _arrow(kind, name.lower() in keyed)) for name, kind in kinds])
         readers = [_reader(field.type) for field in schema]
         yield pa.RecordBatch.from_pylist([], schema=schema)
-        columns = ", ".join(self.quote(name) for name, _ in kinds)
+        spelled, joins = self._spelled(table, {name.lower() for name, kind in kinds if isinstance(kind, sa.String)})
+        columns = ", ".join(spelled.get(name.lower(), f"r.{self.quote(name)}") for name, _ in kinds)
         with self.connection.cursor(SSCursor) as cursor:
-            cursor.execute(f"SELECT {columns} FROM {self.named(table)}")
+            cursor.execute(f"SELECT {columns} FROM {self.named(table)} r {' '.join(joins)}")
             while rows := cursor.fetchmany(BATCH):
                 arrays = [
                     pa.array(map(read, column) if read else column, type=field.type)

@@ -23,7 +23,7 @@ from relbench_harness.authoring.column_profile import Workbench
 from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
 from relbench_harness.authoring.decided import decided
 from relbench_harness.authoring.deciding import Decider
-from relbench_harness.authoring.declared import spelled
+from relbench_harness.authoring.declared import keyed_columns, spelled
 from relbench_harness.authoring.entity_tables import add_entities
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender
@@ -244,7 +244,14 @@ class _Import:
             _check_table_names(chosen)
             _check_times(self.told.times, [*chosen, *wanted.entities])
             staged = {
-                name: stage(name, reading.batches(table), self.scratch / f"{index}.parquet", progress, wanted.zone_name)
+                name: stage(
+                    name,
+                    reading.batches(table),
+                    self.scratch / f"{index}.parquet",
+                    progress,
+                    wanted.zone_name,
+                    keyed_columns(name, chosen),
+                )
                 for index, (name, table) in enumerate(chosen.items())
             }
             self.notes += reading.notes

@@ -93,7 +93,7 @@ def parent_join(staged: Mapping[str, Staged], name: str, reference: Reference, c
     """
     conditions = []
     for mine, other in zip(reference.columns, reference.parent_columns, strict=True):
-        (left, left_type), (right, right_type) = staged[name].keyed(mine), staged[reference.parent].keyed(other)
+        (left, left_type), (right, right_type) = _compared(staged[name], mine, staged[reference.parent], other)
         same = same_key(f"{child}.{quoted(left)}", left_type, f"{parent}.{quoted(right)}", right_type)
         if same is None:
             raise InputError(
@@ -102,6 +102,14 @@ def parent_join(staged: Mapping[str, Staged], name: str, reference: Reference, c
             )
         conditions.append(same)
     return " AND ".join(conditions)
+
+
+def _compared(child: Staged, mine: str, parent: Staged, other: str) -> list[tuple[str, pa.DataType]]:
+    """The columns, and their types, that a foreign key and a key are compared by: as the source has them where both are alike."""
+    ticks = (mine in child.ticks, other in parent.ticks)
+    if any(ticks) and not all(ticks):
+        return [(mine, child.schema.field(mine).type), (other, parent.schema.field(other).type)]
+    return [child.keyed(mine), parent.keyed(other)]
 
 
 class Numbering:
@@ -148,8 +156,7 @@ class Numbering:
         self._count_rows(name, written, path)
         self._count_dangling(name, written, body, chosen, path)
         if decision.key and not self._is_numbered(name, decision.key):
-            raw = _keyed(staged, decision.key)
-            keys = ", ".join(f"r.{column} AS {quoted(c)}" for column, c in zip(raw, decision.key, strict=True))
+            keys = ", ".join(f"{self._original(name, c)} AS {quoted(c)}" for c in decision.key)
             self._copy(
                 f"SELECT {keys} FROM {quoted(name)} r {joins[0]} ORDER BY o.number", folder / "keys" / f"{name}.parquet"
             )
@@ -194,6 +201,12 @@ class Numbering:
             largest = self.bench.number(f"SELECT max({value}) FROM {quoted(name)} r")
             return f"CAST({value} AS {'BIGINT' if largest < 2**63 else 'DOUBLE'})"
         return f"CAST({value} AS DOUBLE)" if pa.types.is_decimal(kind) or column in staged.numeric else value
+
+    def _original(self, name: str, column: str) -> str:
+        """A key column as the source has it."""
+        staged = self.staged[name]
+        value = f"r.{quoted(staged.keyed(column)[0])}"
+        return f"make_timestamp({value})" if column in staged.ticks else value
 
     def _copy(self, select: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from relbench_harness.data.dataset import Dataset
+from relbench_harness.data.key_match import is_bytes
 from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError
 
@@ -89,13 +90,23 @@ def read_predictions(path: Path) -> pa.Table:
 
 
 def write_predictions(predictions: pa.Table, path: Path) -> None:
-    """Write Parquet, or CSV by the file's name (lists as text, separated by spaces)."""
+    """Write Parquet, or CSV by the file's name (lists as text, separated by spaces, bytes as hexadecimal digits)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".csv":
         pq.write_table(predictions, path)
         return
-    flat = {
-        name: pa.array([" ".join(map(str, v)) for v in column.to_pylist()]) if pa.types.is_list(column.type) else column
-        for name, column in zip(predictions.column_names, predictions.columns, strict=True)
-    }
+    flat = {name: _flat(column) for name, column in zip(predictions.column_names, predictions.columns, strict=True)}
     pacsv.write_csv(pa.table(flat), path)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column as CSV can hold it."""
+    if pa.types.is_list(column.type):
+        return pa.array([None if v is None else " ".join(map(_shown, v)) for v in column.to_pylist()], pa.string())
+    if is_bytes(column.type):
+        return pa.array([None if v is None else _shown(v) for v in column.to_pylist()], pa.string())
+    return column
+
+
+def _shown(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -8,7 +8,7 @@ become UTC nanoseconds without zone. Values that such a time cannot hold (years 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,8 @@ class Staged:
     Attributes:
         schema: The source's columns. The file has `position` and the columns of `raw` beside them.
         position: The column that numbers the rows from 0, whose name no column of the source has.
-        raw: Column → the column that holds its text as the source wrote it, where it was read as times.
+        raw: Column of times → the column that holds its values as the source has them: text, or, for columns in `ticks`,
+            microseconds since 1970.
         numeric: Columns of numbers that are kept as text, since no type of DuckDB holds them.
         impossible: Times per column that were out of range and became null.
     """
@@ -46,13 +47,14 @@ class Staged:
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
     position: str = "position"
     raw: dict[str, str] = field(default_factory=dict)
+    ticks: set[str] = field(default_factory=set)
     numeric: set[str] = field(default_factory=set)
     impossible: dict[str, int] = field(default_factory=dict)
 
     def keyed(self, column: str) -> tuple[str, pa.DataType]:
         """The column, and its type, that `column`'s values are compared by where they are keys."""
         if column in self.raw:
-            return self.raw[column], pa.string()
+            return self.raw[column], pa.int64() if column in self.ticks else pa.string()
         return column, self.schema.field(column).type
 
     def count_impossible(self, column: str, found: int) -> None:
@@ -60,11 +62,19 @@ class Staged:
             self.impossible[column] = self.impossible.get(column, 0) + found
 
 
-def stage(name: str, batches: Iterator[pa.RecordBatch], path: Path, progress: Progress, zone: str = "UTC") -> Staged:
+def stage(
+    name: str,
+    batches: Iterator[pa.RecordBatch],
+    path: Path,
+    progress: Progress,
+    zone: str = "UTC",
+    keyed: Collection[str] = (),
+) -> Staged:
     """Write `batches` to `path`, a batch at a time in memory.
 
     Args:
         zone: The time zone of times that carry none.
+        keyed: Columns that are part of a declared key, in lower case: times among them are kept beside, whatever their year.
     """
     staged = Staged(name, path)
     writer: pq.ParquetWriter | None = None
@@ -81,10 +91,15 @@ def stage(name: str, batches: Iterator[pa.RecordBatch], path: Path, progress: Pr
                 staged.numeric = {f.name for f in batch.schema if pa.types.is_decimal(f.type)}
                 staged.numeric &= {f.name for f in staged.schema if pa.types.is_string(f.type)}
                 staged.position = free("position", names)
-                whole = staged.schema.append(pa.field(staged.position, pa.int64()))
+                for column in (f.name for f in batch.schema if f.name.lower() in keyed and _is_coarse(f.type)):
+                    staged.raw[column] = free(f"{column} ticks", [*names, staged.position, *staged.raw.values()])
+                    staged.ticks.add(column)
+                numbers = [pa.field(n, pa.int64()) for n in (staged.position, *staged.raw.values())]
+                whole = pa.schema([*staged.schema, *numbers])
                 writer = pq.ParquetWriter(path, whole, compression="lz4", use_dictionary=False)
             same = [a.cast(f.type) for a, f in zip(arrays, staged.schema, strict=True)]
             same.append(pa.array(np.arange(staged.rows, staged.rows + batch.num_rows)))
+            same += [_microseconds(batch.column(column)) for column in staged.raw]
             writer.write_batch(pa.RecordBatch.from_arrays(same, schema=whole))
             staged.rows += batch.num_rows
             if batch.num_rows:
@@ -95,6 +110,20 @@ def stage(name: str, batches: Iterator[pa.RecordBatch], path: Path, progress: Pr
     if writer is None:
         raise InputError(f"table {name!r} has no columns")
     return staged
+
+
+def _is_coarse(kind: pa.DataType) -> bool:
+    """Whether the type holds times that nanoseconds do not."""
+    return bool(pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.unit != "ns"))
+
+
+def _microseconds(values: pa.Array) -> pa.Array:
+    """Times as whole microseconds since 1970, null where they are too far off even for those."""
+    if pa.types.is_date(values.type):
+        values = values.cast(pa.date32()).cast(pa.timestamp("s"))
+    ticks, factor = values.cast(pa.int64()), {"s": 1_000_000, "ms": 1000, "us": 1}[values.type.unit]
+    inside = pc.less_equal(pc.abs(ticks), (2**63 - 1) // factor)
+    return pc.multiply(pc.if_else(inside, ticks, pa.scalar(None, pa.int64())), factor)
 
 
 def _check_names(table: str, names: list[str]) -> None:

@@ -35,11 +35,10 @@ def type_times(staged: Staged, zone: str, bench: Workbench) -> None:
     zones = {c: None if dates_only else zone for c, dates_only in _columns(staged, bench).items()}
     if not zones:
         return
-    kept = [f for f in staged.schema if f.name not in zones] + [pa.field(staged.position, pa.int64())]
-    taken = [*staged.schema.names, staged.position]
+    kept = [f for f in staged.schema if f.name not in zones]
+    kept += [pa.field(n, pa.int64()) for n in (staged.position, *(staged.raw[c] for c in staged.ticks))]
     for column in zones:
-        staged.raw[column] = free(f"{column} text", taken)
-        taken.append(staged.raw[column])
+        staged.raw[column] = free(f"{column} text", [*staged.schema.names, staged.position, *staged.raw.values()])
     parts = [quoted(f.name) for f in kept]
     for column in zones:
         # a blank text says nothing

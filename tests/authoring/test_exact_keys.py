@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from relbench_harness.authoring.new_dataset import Imported, Wanted, new_dataset
+from relbench_harness.authoring.original_keys import write_predictions
 from relbench_harness.data.dataset import open_dataset
 from relbench_harness.errors import InputError
 
@@ -137,6 +138,42 @@ def test_every_line_names_its_order(
     assert not numbers or pa.types.is_float64(note) or pa.types.is_int64(note), "an attribute is a number that models read"
 
 
+def test_texts_that_a_collation_takes_for_one(tmp_path: Path, mariadb_uri: str) -> None:
+    """MariaDB lets 'A1 ' and 'a1' name the parent 'A1'; so does the import."""
+    import pymysql
+
+    url = urlsplit(mariadb_uri)
+    with pymysql.connect(
+        host=url.hostname, port=url.port or 0, user=url.username or "", password=unquote(url.password or "")
+    ) as my, my.cursor() as cursor:  # fmt: skip
+        cursor.execute("DROP DATABASE IF EXISTS letters")
+        cursor.execute("CREATE DATABASE letters CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+        cursor.execute("USE letters")
+        cursor.execute("CREATE TABLE shops (country VARCHAR(9), code VARCHAR(9), PRIMARY KEY (country, code))")
+        cursor.execute("CREATE TABLE products (sku VARCHAR(9) PRIMARY KEY, name VARCHAR(9))")
+        cursor.execute(
+            "CREATE TABLE sales (id INT PRIMARY KEY, sku VARCHAR(9), country VARCHAR(9), code VARCHAR(9), sold DATETIME, "
+            "FOREIGN KEY (sku) REFERENCES products (sku), FOREIGN KEY (country, code) REFERENCES shops (country, code))"
+        )
+        cursor.executemany("INSERT INTO products VALUES (%s, %s)", [(f"A{i}", f"n{i}") for i in range(9)])
+        cursor.executemany("INSERT INTO shops VALUES (%s, %s)", [("GB", "X"), ("FR", "\u00c9")])
+        for i in range(90):
+            sku = (f"A{i % 9}", f"a{i % 9}", f"a{i % 9} ", None)[i % 4]
+            cursor.execute(
+                "INSERT INTO sales VALUES (%s, %s, %s, %s, %s)",
+                (i, sku, ("gb", "Fr")[i % 2], ("x", "e")[i % 2], START + datetime.timedelta(days=i)),
+            )
+        my.commit()
+    imported = new_dataset("t", mariadb_uri.rpartition("/")[0] + "/letters", tmp_path, Wanted())
+    assert imported.written["sales"].dangling == {} and imported.written["sales"].rows == 90
+    sales = pq.read_table(imported.folder / "db" / "sales.parquet").to_pylist()
+    products = pq.read_table(imported.folder / "db" / "products.parquet").column("name").to_pylist()
+    shops = pq.read_table(imported.folder / "keys" / "shops.parquet").to_pylist()
+    for sale in sales:
+        assert sale["sku"] is None if sale["id"] % 4 == 3 else products[sale["sku"]] == f"n{sale['id'] % 9}"
+        assert shops[sale["country_code"]]["country"] == ("GB", "FR")[sale["id"] % 2]
+
+
 def test_an_undeclared_key_of_large_numbers(tmp_path: Path, postgresql_uri: str) -> None:
     """Nobody declares a key here: names and values propose it."""
     import psycopg
@@ -244,6 +281,31 @@ def test_a_time_that_is_the_key_or_names_a_parent_stays(tmp_path: Path) -> None:
     assert pq.read_table(again.folder / "db" / "visits.parquet").to_pandas().equals(visits)
 
 
+@pytest.mark.parametrize("kind", ["DATE", "TIMESTAMP"])
+def test_dates_that_no_timestamp_holds_are_keys_all_the_same(kind: str, tmp_path: Path) -> None:
+    """A calendar with a row for 'never', as data warehouses have it; prices are valid until then."""
+    with duckdb.connect(str(tmp_path / "s.duckdb")) as connection:
+        connection.execute(f"CREATE TABLE days (valid_day {kind} PRIMARY KEY, label VARCHAR)")
+        connection.execute(
+            f"CREATE TABLE prices (id INTEGER PRIMARY KEY, made TIMESTAMP, until {kind} REFERENCES days (valid_day))"
+        )
+        connection.execute("INSERT INTO days SELECT DATE '2020-01-01' + i::INT, 'd' || i FROM range(50) t(i)")
+        connection.execute("INSERT INTO days VALUES ('9999-12-31', 'never'), ('0001-01-01', 'always')")
+        connection.execute(
+            "INSERT INTO prices SELECT i, TIMESTAMP '2020-01-01' + i * INTERVAL 1 HOUR, DATE '2020-01-01' + i::INT FROM range(50) t(i)"
+        )
+        connection.execute(
+            "INSERT INTO prices SELECT i, TIMESTAMP '2020-02-01' + i * INTERVAL 1 HOUR, '9999-12-31' FROM range(50, 100) t(i)"
+        )
+    uri = f"duckdb:///{tmp_path / 's.duckdb'}"
+    folder = new_dataset("t", uri, tmp_path / "out", Wanted(times={"days": None, "prices": "made"})).folder
+    days = pq.read_table(folder / "db" / "days.parquet").column("label").to_pylist()
+    prices = pq.read_table(folder / "db" / "prices.parquet").to_pandas()
+    assert [days[int(d)] for d in prices["until"]] == [f"d{i}" for i in range(50)] + ["never"] * 50
+    keys = pq.read_table(folder / "keys" / "days.parquet").column("valid_day").to_pylist()
+    assert keys[0].year == 1 and keys[-1] == datetime.datetime(9999, 12, 31) and len(keys) == 52
+
+
 def test_embeddings_stay_lists_of_floats(tmp_path: Path) -> None:
     from relbench_harness.graph.columns import infer
 
@@ -271,3 +333,14 @@ def test_embeddings_stay_lists_of_floats(tmp_path: Path) -> None:
             assert pa.types.is_list(rows.column(column).type) and pa.types.is_floating(rows.column(column).type.value_type)
             assert infer(column, rows.column(column)) == "embedding"
         assert rows.column("fixed").to_pylist() == vectors
+
+
+def test_keys_of_any_type_are_written_as_csv(tmp_path: Path) -> None:
+    large = pa.array([decimal.Decimal(10**19), decimal.Decimal(5)], pa.decimal128(38, 0))
+    whole = pa.array([2**63, 1], pa.uint64())
+    write_predictions(
+        pa.table({"a": large, "b": [b"\xff\x00", None], "c": whole, "prediction": [[b"\x01", b"\x02"], None]}),
+        tmp_path / "x.csv",
+    )
+    read = (tmp_path / "x.csv").read_text().split("\n")
+    assert read[1:3] == ['10000000000000000000,"ff00",9223372036854775808,"01 02"', "5,,1,"]

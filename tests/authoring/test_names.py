@@ -20,9 +20,10 @@ import pytest
 
 import relbench_harness
 from relbench_harness.authoring.new_dataset import Wanted, new_dataset
+from relbench_harness.authoring.new_task import new_task
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_dataset
-from relbench_harness.data.labels import closing_labels, sql_labels
+from relbench_harness.data.labels import Window, sql_labels, window_labels
 from relbench_harness.data.query import quoted
 from relbench_harness.data.task import Kind, Task, TaskType
 from relbench_harness.errors import InputError
@@ -130,11 +131,9 @@ def labels(database: Database, named: Mapping[str, str]) -> list[list[object]]:
     task = Task("made", "t", Kind.FORECAST, TaskType.REGRESSION, named.get("customers", "customers"), "who", "total",
                 "label_time", pd.Timedelta(days=10), sql=sql)  # fmt: skip
     starts = pd.date_range("2020-01-05", periods=6, freq="10D")
-    whole = [sql_labels(task, database, starts)]
-    return [
-        [t.entity.tolist(), t.time.tolist(), t.target.to_pylist()]
-        for t in (*whole, *closing_labels(task, database, starts))
-    ]
+    windows = [Window(start.value, (start + task.horizon).value) for start in starts]
+    tables = [sql_labels(task, database, starts), *(table for _, table in window_labels(task, database, windows))]
+    return [[t.entity.tolist(), t.time.tolist(), t.target.to_pylist()] for t in tables]
 
 
 def features(database: Database, named: Mapping[str, str]) -> list[bytes]:
@@ -174,6 +173,42 @@ def test_a_column_rowid_leaves_past_labels_as_they_are(tmp_path: Path) -> None:
     database = imported(tmp_path / "plain", {}, "duckdb")[1]
     named = imported(tmp_path / "named", {"amount": "rowid"}, "duckdb")[1]
     assert labels(named, {"amount": "rowid"}) == labels(database, {})
+
+
+QUERIES = (
+    "PREDICT SUM({order_lines}.{quantity} * {orders}.{amount}, 0, 4, days) FOR EACH {customers}.{customer_key} "
+    "WHERE {customers}.{country} = 'A' AND COUNT({orders}.*, -20, 0, days) > 0",
+    "PREDICT LIST_DISTINCT({orders}.{customer}, 0, 4, days) RANK TOP 3 FOR EACH {customers}.{customer_key}",
+)
+TRICKY = (
+    {"customers": "e", "orders": "s", "order_lines": "r"},
+    {"customers": "future", "orders": "past", "order_lines": "j1"},
+    {"country": "timestamp", "amount": "value", "customer": "entity", "customer_key": "q0", "order_key": "Timestamp"},
+    {
+        "customers": "value",
+        "orders": "entity",
+        "order_lines": "timestamp",
+        "customer_key": "s",
+        "country": "e",
+        "amount": "rowid",
+    },
+)
+
+
+def test_tasks_from_queries_ask_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELBENCH_HARNESS_DATASETS", str(tmp_path))
+    found = []
+    for place, named in enumerate(({}, *TRICKY)):
+        name = {role: named.get(role, role) for role in (*COLUMNS, *TABLES)}
+        uri = write(tmp_path / f"s{place}", named, "duckdb")
+        new_dataset(f"d{place}", uri, tmp_path, Wanted(times={name["order_lines"]: None}))
+        dataset = open_dataset(f"d{place}")
+        for index, query in enumerate(QUERIES):
+            list(new_task(f"d{place}/q{index}", query.format(**{role: quoted(n) for role, n in name.items()})))
+            table = dataset.labels(dataset.task(f"q{index}"), "train")
+            found.append((table.entity.tolist(), table.time.tolist(), table.target.to_pylist()))
+    assert len(found[0][0]) > 20
+    assert all(one == found[place % 2] for place, one in enumerate(found))
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ def test_yes_takes_what_is_likely(tmp_path: Path) -> None:
 
 def test_cut_points_leave_seventy_per_cent(tmp_path: Path) -> None:
     files(tmp_path / "in")
-    imported = new_dataset("shop", str(tmp_path / "in"), tmp_path, Wanted())
+    imported = new_dataset("shop", str(tmp_path / "in"), tmp_path, Wanted(none_late=True))
     times = pq.read_table(imported.folder / "db" / "orders.parquet").column("created_at").to_pandas()
     cuts = imported.cuts
     assert cuts.val < cuts.test < times.max()

@@ -182,7 +182,7 @@ def test_mariadb_instants_dates_and_clocks(tmp_path: Path, mariadb_uri: str) -> 
             cursor.execute("INSERT INTO events VALUES (%s, %s, %s, %s, %s)", (i, at, at, at.date(), "0000-00-00"))
         connection.commit()
     uri = mariadb_uri.rpartition("/")[0] + "/zones"
-    wanted = Wanted(zone="Europe/London", times={"events": "made_at"})
+    wanted = Wanted(zone="Europe/London", times={"events": "made_at"}, none_late=True)
     imported = new_dataset("t", uri, tmp_path, wanted)
     first = pq.read_table(imported.folder / "db" / "events.parquet").to_pylist()[0]
     assert first["made_at"] == pd.Timestamp(START) - pd.Timedelta(hours=1)
