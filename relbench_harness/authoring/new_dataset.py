@@ -35,7 +35,7 @@ from relbench_harness.authoring.sensitive_columns import leave_out_secrets
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
 from relbench_harness.authoring.staging import Progress, Staged, stage
-from relbench_harness.authoring.table_choice import chosen_tables, column_of
+from relbench_harness.authoring.table_choice import chosen_tables, column_of, found
 from relbench_harness.authoring.text_times import type_times
 from relbench_harness.authoring.time_formats import check_format, read_as_times, split_format
 from relbench_harness.authoring.wanted import Wanted, recorded, remembered
@@ -240,7 +240,7 @@ class _Import:
             if self.previous is not None and wanted.exclude:
                 gone = {table.name for table in known} - set(chosen)
                 self.previous["tables"] = {n: e for n, e in self.previous["tables"].items() if n not in gone}
-            chosen = self._declared(chosen)
+            chosen = self._declared(chosen, {found(name, known, label) for name in self.told.tables})
             _check_table_names(chosen)
             _check_times(self.told.times, [*chosen, *wanted.entities])
             staged = {
@@ -272,11 +272,11 @@ class _Import:
         now = set(told)
         return [p for p in places if p in now or any(p.startswith(f"{name}.") for name in staged)]
 
-    def _declared(self, tables: Mapping[str, SourceTable]) -> dict[str, SourceTable]:
+    def _declared(self, tables: Mapping[str, SourceTable], now: set[str]) -> dict[str, SourceTable]:
         """The tables that the manifest to import again by declares, and those told now; all on a first import."""
         if self.previous is None:
             return dict(tables)
-        kept = {n: t for n, t in tables.items() if n in self.previous["tables"] or n in self.told.tables}
+        kept = {n: t for n, t in tables.items() if n in self.previous["tables"] or n in now}
         for name in sorted(set(tables) - set(kept)):
             self.notes.append(f"table {name} of the source is not in the manifest and was left out")
         return kept
@@ -296,8 +296,8 @@ class _Import:
         waiting = [n for n, d in decisions.items() if d.time is None and n not in self.told.times]
         waiting = [n for n in waiting if lent is None or n in lent]
         while waiting:
-            found = {n: lender(n, staged, decisions, bench) if lent is None else (lent[n], "") for n in waiting}
-            ready = {n: one for n, one in found.items() if one is not None and decisions[one[0].parent].time is not None}
+            lenders = {n: lender(n, staged, decisions, bench) if lent is None else (lent[n], "") for n in waiting}
+            ready = {n: one for n, one in lenders.items() if one is not None and decisions[one[0].parent].time is not None}
             for name, (reference, said) in ready.items():
                 inherit(name, reference, staged, decisions, bench)
                 self.inherited[name] = ", ".join(reference.columns)
