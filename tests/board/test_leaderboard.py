@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench_harness.board.leaderboard import COLUMNS, UNKNOWN, leaderboard
-from relbench_harness.board.overall import critical_difference, overall
+from relbench_harness.board.overall import _separable, critical_difference, overall, studentized_range
 from relbench_harness.protocol.result import Result
 
 Make = Callable[..., Result]
@@ -218,3 +218,22 @@ def test_what_cannot_be_compared_is_not_ranked_across_tasks(result: Make) -> Non
     strange = [result("c", 0.9, task=f"x/{i}", dataset_fingerprint="") for i in range(2)]
     strange += [result("d", 0.9, task=f"x/{i}", metric="lift", scores={"test": {"lift": 9.0}}) for i in range(2)]
     pd.testing.assert_frame_equal(overall(leaderboard([*results, *strange])), before)
+
+
+@pytest.mark.parametrize("samples", [2, 3, 10, 100])
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.99])
+def test_the_studentized_range_is_scipys(samples: int, share: float) -> None:
+    from scipy import stats
+
+    assert studentized_range(share, samples) == pytest.approx(stats.studentized_range.ppf(share, samples, np.inf), abs=1e-6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(2, 9), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_methods_are_separable_where_they_are_no_strong_component(methods: int, tasks: int, seed: int) -> None:
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    ranks = np.random.default_rng(seed).integers(1, methods + 1, (methods, tasks)).astype(np.float64)
+    beats = csr_array((ranks[:, None] <= ranks[None, :]).any(axis=2))
+    assert _separable(ranks) == (connected_components(beats, directed=True, connection="strong")[0] > 1)

@@ -158,6 +158,7 @@ def snippets() -> list[str]:
     return re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.S)
 
 
+@pytest.mark.slow
 def test_the_snippets_of_the_documentation_run(real_data: Path) -> None:
     names: dict[str, object] = {}
     for snippet in snippets():
