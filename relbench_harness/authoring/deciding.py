@@ -62,10 +62,9 @@ class Decider:
     def _recognise(self, name: str) -> list[Recognised]:
         """Read the columns that surely hold times as such; the others that may."""
         one, table = self.staged[name], self.tables[name]
-        profile = self.bench.profile(name, one, True)
         used = {c for r in (*table.references, *self.told.get(name, ())) for c in r.columns} | set(table.key)
         maybe = []
-        for column in recognised(name, profile, self.bench):
+        for column in recognised(one, self.bench):
             if column.column in used:
                 continue
             if column.sure or self.wanted.times.get(name) == column.column:

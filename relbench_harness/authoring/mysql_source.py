@@ -22,8 +22,7 @@ class MySQL(Reflected):
 
     def default_schemas(self, known: list[str]) -> list[str]:
         """The URI's database; where it names none, all but the server's own."""
-        own = ("information_schema", "mysql", "performance_schema", "sys")
-        return [self.source.url.database] if self.source.url.database else [s for s in known if s.lower() not in own]
+        return [self.source.url.database] if self.source.url.database else known
 
     def connect(self) -> Any:
         pooled = self.engine.raw_connection()

@@ -52,9 +52,11 @@ def bases(table: str) -> set[str]:
         found |= {f"{stem}_{form}".strip("_") for form in (last[:-1], last[:-2])}
     if last in _IRREGULAR:
         found.add(f"{base.rpartition('_')[0]}_{_IRREGULAR[last]}".strip("_"))
-    return found
+    # a warehouse says what a table is: dim_customer, tbl_customer, customer_dim
+    return found | {plain for name in found if (plain := _KIND_OF_TABLE.sub("", name)) and plain != name}
 
 
+_KIND_OF_TABLE = re.compile(r"^(dim|fact|tbl|tb|stg|raw)_|_(dim|fact|tbl|table)$")
 _IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "woman", "data": "datum", "indices": "index"}
 
 

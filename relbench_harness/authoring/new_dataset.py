@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import yaml
 
 from relbench_harness.authoring.again import check_tasks, keep_others, manifest_cuts, measured_cuts
@@ -32,7 +31,7 @@ from relbench_harness.authoring.late_tables import LateMover, LateTables, Move, 
 from relbench_harness.authoring.manifest_comments import Comments, comments
 from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
 from relbench_harness.authoring.proposals import Proposal
-from relbench_harness.authoring.sensitive_columns import left_out
+from relbench_harness.authoring.sensitive_columns import leave_out_secrets
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
 from relbench_harness.authoring.staging import Progress, Staged, stage
@@ -171,15 +170,21 @@ class _Import:
                 bench.view(name, one.path)
                 type_times(one, self.wanted.zone_name, bench)
             self._read_as_told(staged, bench)
-            told = add_entities(self.wanted.entities, staged, self.scratch, bench)
+            entities = {
+                name: self._still(places, self.told.entities.get(name, ()), staged)
+                for name, places in self.wanted.entities.items()
+            }
+            told = add_entities(entities, staged, self.scratch, bench)
             lent: dict[str, Reference] | None = None
             if self.previous is None:
                 decisions = self._decide(tables, staged, told, bench)
             else:
                 decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.wanted.tables)
                 self._keep_evidence()
-            self.notes += [f"{place} is read as times: {form}" for place, form in sorted(self.wanted.formats.items())]
-            self._leave_out_secrets(staged, decisions)
+            read = sorted(self._still(self.wanted.formats, self.told.formats, staged))
+            self.notes += [f"{place} is read as times: {self.wanted.formats[place]}" for place in read]
+            keep = self._still(self.wanted.keep, self.told.keep, staged)
+            self.notes += leave_out_secrets(staged, decisions, keep)
             check_keys(bench, staged, decisions)
             self._inherit_times(lent, staged, decisions, bench)
             moves = self._move_late(staged, decisions, bench)
@@ -230,10 +235,14 @@ class _Import:
     def _stage(self, progress: Progress) -> tuple[dict[str, SourceTable], dict[str, Staged]]:
         with self.source.open() as reading:
             wanted, label = self.wanted, self.source.label
-            chosen = chosen_tables(reading.tables(), wanted.tables, wanted.exclude, label, self.notes)
+            known = reading.tables()
+            chosen = chosen_tables(known, wanted.tables, wanted.exclude, label, self.notes)
+            if self.previous is not None and wanted.exclude:
+                gone = {table.name for table in known} - set(chosen)
+                self.previous["tables"] = {n: e for n, e in self.previous["tables"].items() if n not in gone}
             chosen = self._declared(chosen)
             _check_table_names(chosen)
-            _check_times(wanted.times, [*chosen, *wanted.entities])
+            _check_times(self.told.times, [*chosen, *wanted.entities])
             staged = {
                 name: stage(
                     name,
@@ -251,28 +260,17 @@ class _Import:
     def _read_as_told(self, staged: Mapping[str, Staged], bench: Workbench) -> None:
         """Read the columns as times that the options, or the manifest, say are."""
         columns = {name: one.schema.names for name, one in staged.items()}
-        for place, form in self.wanted.formats.items():
+        for place in self._still(self.wanted.formats, self.told.formats, staged):
+            form = self.wanted.formats[place]
             table, column = column_of("--time", place, columns)
             check_format(f"--time {table}={column}:{form}", form)
             read_as_times(staged[table], column, form, self.wanted.zone_name, bench)
 
-    def _leave_out_secrets(self, staged: Mapping[str, Staged], decisions: Mapping[str, Decision]) -> None:
-        """Drop columns that are named like secrets and are no keys or times."""
-        columns = {name: one.schema.names for name, one in staged.items()}
-        kept = {column_of("--keep", place, columns) for place in self.wanted.keep}
-        named = {(r.parent, c) for d in decisions.values() for r in d.references for c in r.parent_columns}
-        for name, one in staged.items():
-            decision = decisions[name]
-            used = {c for r in decision.references for c in r.columns} | {*decision.key, decision.time or ""}
-            used |= {column for table, column in named if table == name}
-            gone = left_out(
-                name, zip(one.schema.names, one.schema.types, strict=True), used, {c for t, c in kept if t == name}
-            )
-            if len(gone) == len(one.schema.names):
-                gone = set()
-            for column in sorted(gone):
-                self.notes.append(f"{name}.{column} is named like a secret and left out; --keep {name}.{column} takes it")
-            one.schema = pa.schema([f for f in one.schema if f.name not in gone])
+    @staticmethod
+    def _still(places: Iterable[str], told: Iterable[str], staged: Iterable[str]) -> list[str]:
+        """The `places` (TABLE.COLUMN) that are told now, and those remembered whose table is still imported."""
+        now = set(told)
+        return [p for p in places if p in now or any(p.startswith(f"{name}.") for name in staged)]
 
     def _declared(self, tables: Mapping[str, SourceTable]) -> dict[str, SourceTable]:
         """The tables that the manifest to import again by declares, and those told now; all on a first import."""

@@ -23,7 +23,7 @@ class Postgres(Reflected):
         return Catalogue(self.engine)
 
     def default_schemas(self, known: list[str]) -> list[str]:
-        return [s for s in known if not s.startswith("pg_") and s != "information_schema"]
+        return known
 
     def found(self, schemas: list[str]) -> list[tuple[str, str, str]]:
         return self.catalogue.relations(schemas, self.notes)

@@ -19,6 +19,8 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from relbench_harness.authoring.sources import Reference, SourceTable, names_across, wanted_schemas
 from relbench_harness.errors import InputError
 
+_SYSTEM = ("information_schema", "mysql", "performance_schema", "sys")
+"""Schemas that are the server's own."""
 Place = tuple[str, str]
 """A schema and a table."""
 Declared = tuple[tuple[str, ...], Place, tuple[str, ...]]
@@ -94,7 +96,7 @@ class Reflected:
         raise NotImplementedError
 
     def schemas(self) -> list[str]:
-        known = self.inspector.get_schema_names()
+        known = [s for s in self.inspector.get_schema_names() if s.lower() not in _SYSTEM and not s.startswith("pg_")]
         return wanted_schemas(self.source.label, self.source.schemas, known) or self.default_schemas(known)
 
     def found(self, schemas: list[str]) -> list[tuple[str, str, str]]:
@@ -117,9 +119,8 @@ class Reflected:
         known = {(s.lower(), t.lower()): name for (s, t), name in names.items()} | dict(names)
         places = [(columns, at if at in known else (at[0].lower(), at[1].lower()), theirs) for columns, at, theirs in found]
         references = [Reference(columns, known[at], theirs) for columns, at, theirs in places if at in known]
-        moments = frozenset(c for c, type in self.kinds(schema, table) if isinstance(type, sa.Date | sa.DateTime))
         return SourceTable(
-            names[schema, table], key, tuple(dict.fromkeys(references)), moments=moments,
+            names[schema, table], key, tuple(dict.fromkeys(references)),
             schema=schema, bare=table, kind=kind,
         )  # fmt: skip
 

@@ -6,11 +6,14 @@ Such a column is left out of a dataset unless it is a key, a time or a flag, or 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
 from relbench_harness.authoring.name_words import spaced
+from relbench_harness.authoring.numbering import Decision
+from relbench_harness.authoring.staging import Staged
+from relbench_harness.authoring.table_choice import column_of
 
 _ANYWHERE = re.compile(
     r"passw(or)?d|passphrase|passcode|api_?key|(private|secret|access|encryption|signing|ssh)_?key|social_?security|"
@@ -68,13 +71,30 @@ _TAILS = {"hash", "salt", "number", "no", "num", "code", "value", "text", "plain
 """What may follow a word for a secret that is still one: `pin_code`, `token_hash`."""
 
 
-def left_out(
-    table: str, columns: Iterable[tuple[str, pa.DataType]], used: Collection[str], kept: Collection[str]
-) -> set[str]:
-    """The columns of `table` that are not written.
+def leave_out_secrets(staged: Mapping[str, Staged], decisions: Mapping[str, Decision], keep: Sequence[str]) -> list[str]:
+    """Take the columns that are named like secrets out of the schemas of `staged`, keys and times aside.
 
     Args:
-        used: Columns of keys and times, which are never left out.
-        kept: Columns that are to stay.
+        keep: Columns, as TABLE.COLUMN, that stay.
+
+    Returns:
+        What to say of each column that is left out.
     """
-    return sensitive(columns) - set(used) - set(kept)
+    columns = {name: one.schema.names for name, one in staged.items()}
+    kept = {column_of("--keep", place, columns) for place in keep}
+    notes = []
+    for name, one in staged.items():
+        used = {(name, c) for c in _used(decisions[name])}
+        used |= {(r.parent, c) for d in decisions.values() for r in d.references for c in r.parent_columns}
+        found = sensitive(zip(one.schema.names, one.schema.types, strict=True))
+        gone = {column for column in found if (name, column) not in kept | used}
+        if len(gone) == len(one.schema.names):
+            continue  # a table needs a column
+        one.schema = pa.schema([f for f in one.schema if f.name not in gone])
+        notes += [f"{name}.{c} is named like a secret and left out; --keep {name}.{c} takes it" for c in sorted(gone)]
+    return notes
+
+
+def _used(decision: Decision) -> set[str]:
+    keys = {*decision.key, *(c for r in decision.references for c in r.columns)}
+    return keys | ({decision.time} if decision.time is not None else set())

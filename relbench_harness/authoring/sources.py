@@ -27,8 +27,7 @@ class SourceTable:
     """A table as its source declares it.
 
     Attributes:
-        rows: How many rows it has, where that is known cheaply; for progress only.
-        moments: Columns declared as dates or times, whatever they are stored as.
+        rows: About how many rows it has, where that is known cheaply; for progress only.
         schema: The schema it lies in at its source, '' where there is none; `qualified` names both.
         kind: "table", or what else it is: a view, a foreign table. Those are imported only where they are asked for.
     """
@@ -37,7 +36,6 @@ class SourceTable:
     key: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     rows: int | None = None
-    moments: frozenset[str] = frozenset()
     schema: str = ""
     bare: str = ""
     kind: str = "table"

@@ -7,7 +7,6 @@ that the form is used for. Its original text stays beside, since keys are compar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -16,7 +15,7 @@ import pyarrow as pa
 
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.identifiers import free, quoted, text
-from relbench_harness.authoring.name_words import spaced
+from relbench_harness.authoring.name_words import has_key_suffix, spaced
 from relbench_harness.authoring.staging import Staged
 from relbench_harness.errors import InputError, nearest
 
@@ -53,26 +52,31 @@ def check_format(option: str, form: str) -> None:
         raise InputError(f"{option}: no format {form!r}; {nearest(form, [*EPOCHS, DAY])}")
 
 
-def recognised(table: str, profile: Mapping[str, ColumnProfile], bench: Workbench) -> list[Recognised]:
+def recognised(staged: Staged, bench: Workbench) -> list[Recognised]:
     """The columns of numbers whose values all lie where times of one format would."""
-    numbers = [c for c in profile.values() if c.kind in ("whole", "number") and c.present]
+    table = staged.name
+    # a `date_key` of 20240131 names a row of a table of dates
+    kinds = {f.name: ColumnProfile(f.name, f.type, 0, 0, 0).kind for f in staged.schema if not has_key_suffix(f.name)}
+    numbers = [name for name, kind in kinds.items() if kind in ("whole", "number")]
     if not numbers:
         return []
-    ends = ", ".join(f"CAST(min({quoted(c.name)}) AS DOUBLE), CAST(max({quoted(c.name)}) AS DOUBLE)" for c in numbers)
+    ends = ", ".join(f"CAST(min({quoted(c)}) AS DOUBLE), CAST(max({quoted(c)}) AS DOUBLE)" for c in numbers)
     row = bench.row(f"SELECT {ends} FROM {quoted(table)}")
     found = []
     for index, column in enumerate(numbers):
+        if row[2 * index] is None:
+            continue
         low, high = float(str(row[2 * index])), float(str(row[2 * index + 1]))
-        named = bool(_NAME.search(spaced(column.name)))
+        named = bool(_NAME.search(spaced(column)))
         unit = next((u for u, size in EPOCHS.items() if low * size >= _FIRST and high * size <= _LAST), None)
         if unit is not None:
             first, last = (str(pd.Timestamp(int(end * EPOCHS[unit])).date()) for end in (low, high))
             said = f"as {unit} its values lie between {first} and {last}; "
-            said += "the name speaks of time" if named else f"--time {table}={column.name}:{unit} reads them so"
-            found.append(Recognised(column.name, unit, named, said))
-        elif named and column.kind == "whole" and low >= 19000101 and high <= 21001231 and _days(table, column.name, bench):
+            said += "the name speaks of time" if named else f"--time {table}={column}:{unit} reads them so"
+            found.append(Recognised(column, unit, named, said))
+        elif named and kinds[column] == "whole" and low >= 19000101 and high <= 21001231 and _days(table, column, bench):
             said = f"its numbers are dates from {int(low)} to {int(high)}; the name speaks of time"
-            found.append(Recognised(column.name, DAY, True, said))
+            found.append(Recognised(column, DAY, True, said))
     return found
 
 

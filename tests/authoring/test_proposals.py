@@ -121,3 +121,20 @@ def test_what_a_source_leaves_undeclared_is_open(tmp_path: Path) -> None:
     assert [(p.table, p.columns, p.parent) for p in imported.open] == [("orders", ("shop_id",), "shops")]
     everything = new_dataset("y", f"sqlite:///{tmp_path / 's.db'}", tmp_path, Wanted(take_all=True))
     assert taken(everything) == {("orders", "user_id", "users"), ("orders", "shop_id", "shops")}
+
+
+def test_a_warehouse_says_what_its_tables_are(tmp_path: Path) -> None:
+    keys = [int(day.strftime("%Y%m%d")) for day in DAYS]
+    source = folder(
+        tmp_path / "in",
+        dim_date={"date_key": keys, "date": DAYS},
+        dim_customer={"customer_key": range(1, 51), "segment": ["a", "b"] * 25},
+        fact_sales={
+            "sale_id": range(200), "order_date_key": keys, "ship_date_key": keys[::-1],
+            "customer_key": [1 + i % 50 for i in range(200)], "sold_at": DAYS,
+        },
+    )  # fmt: skip
+    assert taken(new_dataset("x", str(source), tmp_path, Wanted())) == {
+        ("fact_sales", "order_date_key", "dim_date"), ("fact_sales", "ship_date_key", "dim_date"),
+        ("fact_sales", "customer_key", "dim_customer"),
+    }  # fmt: skip

@@ -49,6 +49,18 @@ def test_movielens_comes_in_whole(tmp_path: Path) -> None:
         assert content(imported.folder) == once, "an import is a function of its source and its manifest"
 
 
+def test_a_table_is_left_out_when_importing_again(tmp_path: Path) -> None:
+    source = replicas.movielens(tmp_path / "in")
+    new_dataset("ml", str(source), tmp_path, Wanted(entities=ENTITY, times={"tags": "timestamp:epoch_s"}))
+    again = new_dataset("ml", str(source), tmp_path, Wanted(again=True, exclude=("tags",)))
+    assert set(manifest(again)["tables"]) == {"links", "movies", "ratings", "users"}
+    once = content(again.folder)
+    new_dataset("ml", str(source), tmp_path, Wanted(again=True))
+    assert content(again.folder) == once
+    with pytest.raises(InputError, match="no table 'tags' is imported"):
+        new_dataset("ml", str(source), tmp_path, Wanted(again=True, times={"tags": "timestamp"}))
+
+
 def test_an_entity_that_no_table_lists_is_told_of(tmp_path: Path) -> None:
     imported = new_dataset("ml", str(replicas.movielens(tmp_path / "in")), tmp_path, Wanted())
     assert any("--entity users=ratings.userId,tags.userId" in hint for hint in imported.hints)
