@@ -131,9 +131,11 @@ def labels(database: Database, named: Mapping[str, str]) -> list[list[object]]:
     task = Task("made", "t", Kind.FORECAST, TaskType.REGRESSION, named.get("customers", "customers"), "who", "total",
                 "label_time", pd.Timedelta(days=10), sql=sql)  # fmt: skip
     starts = pd.date_range("2020-01-05", periods=6, freq="10D")
-    windows = [Window(start.value, (start + task.horizon).value) for start in starts]
-    tables = [sql_labels(task, database, starts), *(table for _, table in window_labels(task, database, windows))]
-    return [[t.entity.tolist(), t.time.tolist(), t.target.to_pylist()] for t in tables]
+    whole = [sql_labels(task, database, starts)]
+    ends = (starts + task.horizon).as_unit("ns").asi8 + 1
+    windows = [Window(int(start), int(end)) for start, end in zip(starts.as_unit("ns").asi8, ends, strict=True)]
+    closed = [labels for _, labels in window_labels(task, database, windows)]
+    return [[t.entity.tolist(), t.time.tolist(), t.target.to_pylist()] for t in (*whole, *closed)]
 
 
 def features(database: Database, named: Mapping[str, str]) -> list[bytes]:
