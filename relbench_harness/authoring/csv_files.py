@@ -76,7 +76,9 @@ def _read(paths: Sequence[Path], delimiter: str, header: _Header) -> Iterator[pa
         f"escape='\"', columns={declared}, strict_mode=true, null_padding=false, ignore_errors=false)"
     )
     with duckdb.connect() as connection:
-        connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        connection.execute(
+            "SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET memory_limit = '768MB'; SET threads = 2"
+        )
         types = column_types(connection, rows, columns, header.layout.delimiter == ";")
         counting = {i for i, name in enumerate(names) if not name and _counts_rows(connection, rows, columns[i])}
         kept = header.kept(types, counting)

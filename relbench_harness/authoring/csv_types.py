@@ -13,6 +13,8 @@ import duckdb
 
 from relbench_harness.authoring.identifiers import text
 
+_AT_ONCE = 40
+"""Columns whose tests are run in one query, which bounds its memory."""
 SAMPLE = 5_000
 """Rows looked at first; a type that they refute is not tested on the others."""
 
@@ -40,7 +42,10 @@ class Kind:
 def _dates(name: str, pattern: str) -> Kind:
     formats = "[" + ", ".join(text(pattern + clock) for clock in _CLOCKS) + "]"
     cast = f"try_strptime(trim({{}}), {formats})"
-    return Kind(name, f"regexp_matches({{}}, '\\d{{{{4}}}}') AND {cast} IS NOT NULL", cast)
+    shape = pattern.replace("%Y", r"\d{4}").replace("%m", r"\d{1,2}").replace("%d", r"\d{1,2}").replace(".", r"\.")
+    looks_so = _matching(rf"\s*{shape}([ T].*)?")
+    # only what looks so is parsed, which takes long
+    return Kind(name, f"CASE WHEN {looks_so} THEN {cast} IS NOT NULL ELSE false END", cast)
 
 
 def _matching(pattern: str) -> str:
@@ -113,10 +118,14 @@ def column_types(
 ) -> list[ColumnType]:
     """The type of each of `columns`, which are texts of the relation `rows`, null where a field is empty."""
     kinds = [k for k in KINDS if semicolon or not k.semicolon]
-    tests = [(index, kind) for index in range(len(columns)) for kind in kinds]
-    held = _held(connection, f"(SELECT * FROM {rows} LIMIT {SAMPLE})", columns, tests)[1]
-    present, held = _held(connection, rows, columns, held)
-    return [_type(index in present, [kind for at, kind in held if at == index]) for index in range(len(columns))]
+    found: list[ColumnType] = []
+    for start in range(0, len(columns), _AT_ONCE):
+        some = columns[start : start + _AT_ONCE]
+        tests = [(index, kind) for index in range(len(some)) for kind in kinds]
+        held = _held(connection, f"(SELECT {', '.join(some)} FROM {rows} LIMIT {SAMPLE})", some, tests)[1]
+        present, held = _held(connection, rows, some, held)
+        found += [_type(index in present, [kind for at, kind in held if at == index]) for index in range(len(some))]
+    return found
 
 
 def _held(

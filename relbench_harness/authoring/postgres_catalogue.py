@@ -103,7 +103,8 @@ class Catalogue:
             shown = ", ".join(table for _, table in sorted(found)[:5]) + (", …" if len(found) > 5 else "")
             own = sorted({f"{p[1]}.{c}" for p in found for c in columns[p] if c not in columns[place]})
             lost = f"; the columns that only parts have are left out: {', '.join(own)}" if own else ""
-            notes.append(f"{place[0]}.{place[1]} is read with the {len(found)} tables that are part of it ({shown}){lost}")
+            those = "the table that is" if len(found) == 1 else f"the {len(found)} tables that are"
+            notes.append(f"{place[0]}.{place[1]} is read with {those} part of it ({shown}){lost}")
         for schema, table in sorted(several):
             notes.append(f"{schema}.{table} inherits from several tables; its rows come with each of them")
 

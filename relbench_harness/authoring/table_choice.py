@@ -25,7 +25,8 @@ def chosen_tables(
     for kind in sorted({t.kind for t in tables} - {"table"}):
         shown = [t.name for t in tables if t.kind == kind and t.name not in wanted | without]
         if shown:
-            notes.append(f"{len(shown)} {kind}s are left out ({_some(shown)}); --only takes one that is named")
+            those = f"1 {kind} is" if len(shown) == 1 else f"{len(shown)} {kind}s are"
+            notes.append(f"{those} left out ({_some(shown)}); --only takes one that it names")
     chosen = {
         name: table
         for name, table in known.items()

@@ -112,6 +112,14 @@ def test_types_are_decided_on_all_rows(values: list[str], kind: pa.DataType, fir
     assert got == first or (first is None and got != got)
 
 
+def test_a_wide_file_has_types_in_every_column(tmp_path: Path) -> None:
+    count = 100
+    lines = [",".join(f"w{i}" if i % 3 else str(i + row) for i in range(count)) for row in range(50)]
+    rows, _ = read(",".join(f"c{i}" for i in range(count)) + "\n" + "\n".join(lines) + "\n", tmp_path)
+    assert [f.type for f in rows.schema] == [pa.string() if i % 3 else pa.int64() for i in range(count)]
+    assert rows.column("c99").to_pylist() == [99 + row for row in range(50)]
+
+
 def test_dates_that_may_be_read_in_two_ways_are_told_of(tmp_path: Path) -> None:
     where = tmp_path / "in"
     where.mkdir()

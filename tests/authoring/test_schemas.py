@@ -65,7 +65,7 @@ def test_keys_across_schemas(shop: str, tmp_path: Path) -> None:
     schema = {f.name: str(f.type) for f in pq.read_schema(imported.folder / "db" / "people.parquet")}
     assert schema == {"id": "int64", "name": "string", "active": "bool", "born": "int64"}, "a domain is what it is made of"
     notes = "\n".join(imported.notes)
-    assert "1 views are left out (big_orders)" in notes and "1 materialised views are left out (per_day)" in notes
+    assert "1 view is left out (big_orders)" in notes and "1 materialised view is left out (per_day)" in notes
     alone = new_dataset("y", f"{shop}?schema=sales", tmp_path, Wanted())
     assert set(tables(alone)) == {"address", "orders"} and tables(alone)["orders"]["fkeys"] == {}
 
@@ -209,7 +209,7 @@ def test_schemas_of_duckdb(tmp_path: Path) -> None:
     found = tables(imported)
     assert set(found) == {"main_users", "sales_users", "orders", "empty"}
     assert found["orders"]["fkeys"] == {"user_id": "sales_users"} and imported.written["empty"].rows == 0
-    assert any("1 views are left out (recent)" in note for note in imported.notes)
+    assert any("1 view is left out (recent)" in note for note in imported.notes)
     alone = new_dataset("y", f"duckdb:///{path}?schema=sales", tmp_path, Wanted())
     assert set(tables(alone)) == {"users", "orders"}
     with pytest.raises(InputError, match="has no schema 'sale'; it has main, sales"):
@@ -228,7 +228,7 @@ def test_sqlite_has_tables_that_are_its_own(tmp_path: Path) -> None:
         connection.execute("INSERT INTO search SELECT body FROM posts")
     imported = new_dataset("x", f"sqlite:///{path}", tmp_path, Wanted())
     assert set(tables(imported)) == {"posts"}
-    assert any("1 virtual tables are left out (search)" in note for note in imported.notes)
+    assert any("1 virtual table is left out (search)" in note for note in imported.notes)
     with pytest.raises(InputError, match="no schemas"):
         new_dataset("y", f"sqlite:///{path}?schema=x", tmp_path, Wanted())
 
