@@ -160,6 +160,7 @@ class _Import:
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
     inherited: dict[str, str] = field(default_factory=dict)
     kept: Comments = field(default_factory=Comments)
+    known: set[str] = field(default_factory=set)
 
     def run(self, folder: Path, progress: Progress) -> Imported:
         tables, staged = self._stage(progress)
@@ -179,7 +180,7 @@ class _Import:
             if self.previous is None:
                 decisions = self._decide(tables, staged, told, bench)
             else:
-                decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.wanted.tables)
+                decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.known)
                 self._keep_evidence()
             read = sorted(self._still(self.wanted.formats, self.told.formats, staged))
             self.notes += [f"{place} is read as times: {self.wanted.formats[place]}" for place in read]
@@ -238,10 +239,8 @@ class _Import:
         with self.source.open() as reading:
             wanted, label = self.wanted, self.source.label
             known = reading.tables()
+            self.known = {table.name for table in known}
             chosen = chosen_tables(known, wanted.tables, wanted.exclude, label, self.notes)
-            if self.previous is not None and wanted.exclude:
-                gone = {table.name for table in known} - set(chosen)
-                self.previous["tables"] = {n: e for n, e in self.previous["tables"].items() if n not in gone}
             chosen = self._declared(chosen, {found(name, known, label) for name in self.told.tables})
             _check_table_names(chosen)
             _check_times(self.told.times, [*chosen, *wanted.entities])
