@@ -59,14 +59,14 @@ def _said(reference: Reference, decision: Decision, all_parents: int, counts: li
     if not named or named < 0.95 * rows or named > MOST * parents:
         return None
     each = named / parents
-    told = f"{named:,} rows of {parents:,} rows of {reference.parent}, {each:.1f} each"
+    counted = f"{named:,} rows of {parents:,} rows of {reference.parent}, {each:.1f} each"
     if changes >= ENOUGH and forward >= IN_ORDER * changes:
-        return f"{told}, in the order of their times"
+        return f"{counted}, in the order of their times"
     if set(reference.columns) <= set(decision.key):
-        return f"{told}, whose key is part of theirs"
+        return f"{counted}, whose key is part of theirs"
     scattered = changes >= ENOUGH and forward <= SCATTERED * changes and len(decision.key) == 1
     if each <= FEW and 2 * parents >= all_parents and 5 * parents >= named and not scattered:
-        return told
+        return counted
     return None
 
 

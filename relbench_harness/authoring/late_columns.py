@@ -151,8 +151,8 @@ def _coupled(
         return
     for name in others:
         c = quoted(name)
-        silent = row(f"SELECT mode({c}) FROM {relation} WHERE {d} IS NULL")[0]
-        says = f"{c} IS NOT NULL" if silent is None else f"{c} IS NOT NULL AND {c} <> {_literal(silent)}"
+        usual = row(f"SELECT mode({c}) FROM {relation} WHERE {d} IS NULL")[0]
+        says = f"{c} IS NOT NULL" if usual is None else f"{c} IS NOT NULL AND {c} <> {_literal(usual)}"
         there, filled, stray = (
             int(v)  # type: ignore[call-overload]
             for v in row(

@@ -95,7 +95,7 @@ class LateTables:
             )
         ]
 
-    def told(self, said: str, companions: Sequence[str] | None) -> Move:
+    def named(self, said: str, companions: Sequence[str] | None) -> Move:
         """The move of `said`, a TABLE.COLUMN, with its companions; those that go with it where None.
 
         Raises:
@@ -211,8 +211,8 @@ class LateMover:
         for move in moves:
             self.tables.check(f"{move.table}.{move.column}", move.table, move.column, move.companions)
         for said, companions in self.wanted.late.items():
-            moves.append(self.tables.told(said, companions))
-            self.evidence[moves[-1].child, "time"] = "as told: known later than the row it belongs to"
+            moves.append(self.tables.named(said, companions))
+            self.evidence[moves[-1].child, "time"] = "as given: known later than the row it belongs to"
         if self.previous is None and not self.wanted.none_late:
             moves += list(self._found({(m.table, m.column) for m in moves}))
         done = [self.tables.apply(move) for move in moves]
@@ -222,9 +222,9 @@ class LateMover:
         keys = {move.table: move.key for move in done if move.key is not None}
         return [replace(move, key=keys.get(move.table)) for move in done]
 
-    def _found(self, told: set[tuple[str, str]]) -> Iterator[Move]:
+    def _found(self, given: set[tuple[str, str]]) -> Iterator[Move]:
         for late in self.tables.found():
-            if (late.table, late.column) in told:
+            if (late.table, late.column) in given:
                 continue
             if late.planned and not self.wanted.take_all:
                 columns = (late.column, *late.companions)

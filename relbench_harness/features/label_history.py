@@ -71,14 +71,14 @@ def closed_labels(examples: Examples, windows: int = 60, learned: Examples | Non
 
     Args:
         windows: How many windows after the last of training are computed for each cut-off, at most.
-        learned: Training examples, whose labels stand for those of training where `examples` carry none and no SQL tells them.
+        learned: Training examples, whose labels stand for those of training where `examples` carry none and their SQL cannot be run.
     """
-    told = examples.task.sql is not None and not examples.task.remove_columns
-    if examples.training is None and not told and learned is not None and learned.labels is not None:
+    has_sql = examples.task.sql is not None and not examples.task.remove_columns
+    if examples.training is None and not has_sql and learned is not None and learned.labels is not None:
         examples = replace(examples, training=TrainingLabels(learned.entity, learned.time, learned.labels))
     with phase("features"):
         held = _held(examples, examples.training)
-        if not told or not len(examples):
+        if not has_sql or not len(examples):
             return held
         computed = _computed(examples, windows)
         # a window that was computed on rows before its end alone is known one instant earlier than training's label of it
