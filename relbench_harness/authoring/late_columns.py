@@ -31,7 +31,7 @@ STRAY = 0.005
 """Share of rows without the date in which a coupled column may still say something."""
 TELLING = 0.05
 """Share of rows with the date in which a coupled column says something."""
-FEWEST = 20
+FEWEST = 10
 """Fewer rows than this decide nothing."""
 
 _PLANNED = re.compile(
