@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from relbench_harness.errors import InputError, nearest
 
 
 def decided(
-    manifest: Mapping[str, Any], staged: Mapping[str, Staged], times: Mapping[str, str | None], only: Sequence[str] = ()
+    manifest: Mapping[str, Any], staged: Mapping[str, Staged], times: Mapping[str, str | None], known: Collection[str]
 ) -> tuple[dict[str, Decision], dict[str, Reference]]:
     """The decision on each staged table, as the manifest's `tables` and `origin` sections say, and who lends its time.
 
@@ -24,7 +24,8 @@ def decided(
 
     Args:
         times: Table → its time column, or None for none, told now: it goes before the manifest.
-        only: The tables that are imported, all where empty; a declared table that is missing otherwise is an error.
+        known: All tables of the source. One that is declared and not staged was left out by an option, and so are the foreign
+            keys to it.
 
     Returns:
         Decisions by table, and for each table with an inherited time the reference to the parent that lends it.
@@ -35,13 +36,15 @@ def decided(
         if name not in tables:
             raise InputError(f"the manifest does not declare table {name!r}; {nearest(name, tables)}")
     for name in tables:
-        if name not in staged and (not only or name in only):
-            raise InputError(f"the manifest declares table {name!r}, which the source lacks; {nearest(name, staged)}")
+        if name not in staged and name not in known:
+            raise InputError(f"the manifest declares table {name!r}, which the source lacks; {nearest(name, known)}")
     entries = {name: _entry(name, tables[name]) for name in staged}
     decisions = {name: Decision(_key(name, entries[name], origin, staged[name])) for name in staged}
     lent = {}
     for name, decision in decisions.items():
         for column, parent in (entries[name].get("fkeys") or {}).items():
+            if parent in tables and parent not in staged:
+                continue
             decision.references.append(foreign_key(name, str(column), str(parent), origin, decisions, staged))
         if name in times:
             column = times[name]

@@ -26,7 +26,7 @@ from relbench_harness.authoring.deciding import Decider
 from relbench_harness.authoring.declared import keyed_columns, spelled
 from relbench_harness.authoring.entity_tables import add_entities
 from relbench_harness.authoring.import_manifest import Described, manifest_text
-from relbench_harness.authoring.inherited_time import inherit, lender
+from relbench_harness.authoring.inherited_time import inherit, lender, written_later
 from relbench_harness.authoring.late_tables import LateMover, LateTables, Move, without_late
 from relbench_harness.authoring.manifest_comments import Comments, comments
 from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
@@ -160,6 +160,7 @@ class _Import:
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
     inherited: dict[str, str] = field(default_factory=dict)
     kept: Comments = field(default_factory=Comments)
+    known: set[str] = field(default_factory=set)
 
     def run(self, folder: Path, progress: Progress) -> Imported:
         tables, staged = self._stage(progress)
@@ -179,13 +180,15 @@ class _Import:
             if self.previous is None:
                 decisions = self._decide(tables, staged, told, bench)
             else:
-                decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.wanted.tables)
+                decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.known)
                 self._keep_evidence()
             read = sorted(self._still(self.wanted.formats, self.told.formats, staged))
             self.notes += [f"{place} is read as times: {self.wanted.formats[place]}" for place in read]
             keep = self._still(self.wanted.keep, self.told.keep, staged)
             self.notes += leave_out_secrets(staged, decisions, keep)
             check_keys(bench, staged, decisions)
+            if self.previous is None:
+                self._doubt_times(staged, decisions, bench)
             self._inherit_times(lent, staged, decisions, bench)
             moves = self._move_late(staged, decisions, bench)
             numbering = Numbering(bench, staged, decisions, self.source.ordered)
@@ -236,10 +239,8 @@ class _Import:
         with self.source.open() as reading:
             wanted, label = self.wanted, self.source.label
             known = reading.tables()
+            self.known = {table.name for table in known}
             chosen = chosen_tables(known, wanted.tables, wanted.exclude, label, self.notes)
-            if self.previous is not None and wanted.exclude:
-                gone = {table.name for table in known} - set(chosen)
-                self.previous["tables"] = {n: e for n, e in self.previous["tables"].items() if n not in gone}
             chosen = self._declared(chosen, {found(name, known, label) for name in self.told.tables})
             _check_table_names(chosen)
             _check_times(self.told.times, [*chosen, *wanted.entities])
@@ -280,6 +281,20 @@ class _Import:
         for name in sorted(set(tables) - set(kept)):
             self.notes.append(f"table {name} of the source is not in the manifest and was left out")
         return kept
+
+    def _doubt_times(self, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench) -> None:
+        """A time that was not told, and that most rows which name the table's rows precede, is left open."""
+        told = self.wanted.times
+        doubted = {
+            name: said
+            for name, decision in decisions.items()
+            if decision.time is not None and name not in told
+            if (said := written_later(name, staged, decisions, bench)) is not None
+        }
+        for name, said in doubted.items():
+            self.open.append(Proposal("time", name, (decisions[name].time or "",), said, False, likely=False))
+            decisions[name].time = None
+            self.evidence.pop((name, "time"), None)
 
     def _inherit_times(
         self,

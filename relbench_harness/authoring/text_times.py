@@ -7,7 +7,9 @@ one outside 1677 to 2262 becomes null and is counted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +26,17 @@ _DAY = rf"^\s*{_DATE}\s*$"
 _ENDING = rf"(:\d{{2}}(?:\.\d+)?)\s*{_OFFSET}\s*$"
 
 
+class Reading(NamedTuple):
+    """How a column reads as times: SQL of what a clock shows, and of how many minutes east of UTC it hangs, null where nothing says.
+
+    `zone` is that of clocks of which nothing says where they hang; None for UTC, and for dates.
+    """
+
+    clock: str
+    minutes: str
+    zone: str | None
+
+
 def type_times(staged: Staged, zone: str, bench: Workbench) -> None:
     """Rewrite `staged` with its text columns of times, all of whose values read as such, as UTC nanoseconds.
 
@@ -32,36 +45,51 @@ def type_times(staged: Staged, zone: str, bench: Workbench) -> None:
     Args:
         zone: The time zone of times that carry none.
     """
-    zones = {c: None if dates_only else zone for c, dates_only in _columns(staged, bench).items()}
-    if not zones:
-        return
-    kept = [f for f in staged.schema if f.name not in zones]
-    kept += [pa.field(n, pa.int64()) for n in (staged.position, *(staged.raw[c] for c in staged.ticks))]
-    for column in zones:
+    found = _columns(staged, bench)
+    readings = {
+        c: Reading(_clock(quoted(c)), _minutes(quoted(c)), None if dates_only else zone) for c, dates_only in found.items()
+    }
+    if readings:
+        retype(staged, readings, bench)
+
+
+def retype(staged: Staged, readings: Mapping[str, Reading], bench: Workbench) -> None:
+    """Rewrite `staged` with columns as UTC nanoseconds, their text beside; what is no time is null and counted."""
+    kept = [f for f in staged.schema if f.name not in readings]
+    kept += [pa.field(n, _type(staged, n)) for n in (staged.position, *staged.raw.values())]
+    for column in readings:
         staged.raw[column] = free(f"{column} text", [*staged.schema.names, staged.position, *staged.raw.values()])
     parts = [quoted(f.name) for f in kept]
-    for column in zones:
+    for column, reading in readings.items():
         # a blank text says nothing
+        said = f"nullif(trim(CAST({quoted(column)} AS VARCHAR)), '')"
         parts += [
-            f"CASE WHEN trim({quoted(column)}) <> '' THEN {quoted(column)} END",
-            _clock(quoted(column)),
-            _minutes(quoted(column)),
+            f"CASE WHEN {said} IS NOT NULL THEN CAST({quoted(column)} AS VARCHAR) END",
+            reading.clock,
+            reading.minutes,
         ]
     # by place, so that no name of a column meets one of ours
     select = f"SELECT {', '.join(f'{part} AS c{i}' for i, part in enumerate(parts))} FROM {quoted(staged.name)}"
-    typed = [pa.field(c, pa.timestamp("ns")) for c in zones] + [pa.field(staged.raw[c], pa.string()) for c in zones]
+    typed = [pa.field(c, pa.timestamp("ns")) for c in readings] + [pa.field(staged.raw[c], pa.string()) for c in readings]
     schema = pa.schema([*kept, *typed])
-    path = staged.path.with_suffix(".typed.parquet")
+    path = staged.path.with_suffix(f".{len(staged.raw)}.typed.parquet")
+    rows = bench.connection.sql(f"{select} ORDER BY {quoted(staged.position)}").to_arrow_reader(100_000)
     with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer:
-        for batch in bench.connection.sql(f"{select} ORDER BY {quoted(staged.position)}").to_arrow_reader(100_000):
+        for batch in rows:
             columns = [values.cast(f.type) for values, f in zip(batch.columns[: len(kept)], kept, strict=True)]
             triples = [batch.columns[i : i + 3] for i in range(len(kept), len(parts), 3)]
-            columns += [_typed(staged, c, zones[c], triple) for c, triple in zip(zones, triples, strict=True)]
+            columns += [_typed(staged, c, readings[c].zone, t) for c, t in zip(readings, triples, strict=True)]
             columns += [triple[0].cast(pa.string()) for triple in triples]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
     staged.path = path
-    staged.schema = pa.schema([pa.field(f.name, pa.timestamp("ns")) if f.name in zones else f for f in staged.schema])
+    staged.schema = pa.schema([pa.field(f.name, pa.timestamp("ns")) if f.name in readings else f for f in staged.schema])
     bench.view(staged.name, path)
+
+
+def _type(staged: Staged, beside: str) -> pa.DataType:
+    """The type of a column that stands beside those of the source."""
+    ticks = {staged.position, *(staged.raw[c] for c in staged.ticks)}
+    return pa.int64() if beside in ticks else pa.string()
 
 
 def _columns(staged: Staged, bench: Workbench) -> dict[str, bool]:
@@ -104,12 +132,13 @@ def _minutes(value: str) -> str:
 def _typed(staged: Staged, column: str, zone: str | None, triple: list[pa.Array]) -> pa.Array:
     """UTC nanoseconds of a batch of (text, clock, minutes)."""
     texts, clock, minutes = triple
-    clock = clock.cast(pa.timestamp("us"))
+    if clock.type.unit != "ns":
+        clock = clock.cast(pa.timestamp("us"))
     count = partial(staged.count_impossible, column)
     count(clock.null_count - texts.null_count)
     fixed = pc.is_valid(minutes)
     none = pa.scalar(None, clock.type)
-    shift = pc.multiply(minutes.cast(pa.int64()), 60_000_000)
+    shift = pc.multiply(minutes.cast(pa.int64()), 60_000_000_000 if clock.type.unit == "ns" else 60_000_000)
     moved = pc.subtract(clock.cast(pa.int64()), shift).cast(clock.type)
     local = instants(pc.if_else(fixed, none, clock), zone, count)
     return pc.if_else(fixed, instants(moved, None, count), local)

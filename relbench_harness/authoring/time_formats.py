@@ -14,9 +14,10 @@ import pandas as pd
 import pyarrow as pa
 
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
-from relbench_harness.authoring.identifiers import free, quoted, text
+from relbench_harness.authoring.identifiers import quoted, text
 from relbench_harness.authoring.name_words import has_key_suffix, spaced
 from relbench_harness.authoring.staging import Staged
+from relbench_harness.authoring.text_times import Reading, retype
 from relbench_harness.errors import InputError, nearest
 
 EPOCHS = {"epoch_s": 10**9, "epoch_ms": 10**6, "epoch_us": 10**3, "epoch_ns": 1}
@@ -97,27 +98,14 @@ def read_as_times(staged: Staged, column: str, form: str, zone: str, bench: Work
         return  # the source itself read the texts, which the pattern fits in one way only
     if pa.types.is_timestamp(kind):
         raise InputError(f"{where}: the column holds times already")
-    raw = free(f"{column} text", [*staged.schema.names, staged.position, *staged.raw.values()])
-    path = staged.path.with_name(f"{staged.path.stem}.{staged.schema.get_field_index(column)}.read.parquet")
-    value = _epoch(quoted(column), kind, EPOCHS[form]) if form in EPOCHS else _parsed(quoted(column), form, zone)
     name = quoted(staged.name)
+    before = bench.number(f"SELECT count({quoted(column)}) FROM {name}")
     try:
-        bench.connection.execute(
-            f"COPY (SELECT * REPLACE ({value} AS {quoted(column)}), CAST({quoted(column)} AS VARCHAR) AS {quoted(raw)} "
-            f"FROM {name} ORDER BY {quoted(staged.position)}) TO {text(str(path))} (FORMAT parquet)"
-        )
+        retype(staged, {column: _reading(quoted(column), kind, form, zone)}, bench)
     except duckdb.Error as error:
         raise InputError(f"{where}: the format cannot be used: {' '.join(str(error).split())[:200]}") from None
-    before = bench.number(f"SELECT count({quoted(column)}) FROM {name}")
-    bench.view(staged.name, path)
-    after = bench.number(f"SELECT count({quoted(column)}) FROM {name}")
-    if before and not after:
+    if before and not bench.number(f"SELECT count({quoted(column)}) FROM {name}"):
         raise InputError(f"{where}: no value of the column, which is {kind}, reads so")
-    staged.path = path
-    place = staged.schema.get_field_index(column)
-    staged.schema = staged.schema.set(place, pa.field(column, pa.timestamp("ns")))
-    staged.raw[column] = raw
-    staged.count_impossible(column, before - after)
 
 
 def _epoch(value: str, kind: pa.DataType, size: int) -> str:
@@ -129,9 +117,10 @@ def _epoch(value: str, kind: pa.DataType, size: int) -> str:
     return f"make_timestamp_ns(TRY_CAST({ticks} AS BIGINT))"
 
 
-def _parsed(value: str, form: str, zone: str) -> str:
-    at = f"try_strptime(trim(CAST({value} AS VARCHAR)), {text(form)})"
-    clock = re.search(r"%[HIcTX]", form)
-    if clock and "%z" not in form and "%Z" not in form and zone != "UTC":
-        at = f"(CAST({at} AS TIMESTAMP) AT TIME ZONE {text(zone)}) AT TIME ZONE 'UTC'"
-    return f"TRY_CAST({at} AS TIMESTAMP_NS)"
+def _reading(value: str, kind: pa.DataType, form: str, zone: str) -> Reading:
+    """A column as the format says: epochs and offsets are in UTC, clocks in the import's zone, and dates lie in none."""
+    if form in EPOCHS:
+        return Reading(_epoch(value, kind, EPOCHS[form]), "NULL", None)
+    clock = f"CAST(try_strptime(trim(CAST({value} AS VARCHAR)), {text(form)}) AS TIMESTAMP)"
+    local = re.search(r"%[HIcTX]", form) and "%z" not in form and "%Z" not in form
+    return Reading(clock, "NULL", zone if local else None)

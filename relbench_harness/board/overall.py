@@ -2,8 +2,9 @@
 
 A task that a method failed or was not run on counts as lost to every method that has a score there. Elo is the
 Bradley–Terry maximum on a scale where 400 points are odds of 10 to 1, centred on 1000, with an interval from resampling
-tasks (`bencheval`). Where some methods beat others on every task no such maximum exists, and no Elo is given. Critical differences: Nemenyi's test as in Demšar, "Statistical comparisons of classifiers over
-multiple data sets", JMLR 7 (2006).
+tasks (as `bencheval` has it). Where some methods beat others on every task no such maximum exists, and no Elo is given.
+Critical differences: Nemenyi's test as in Demšar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7
+(2006).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relbench_harness.board.elo import CENTRE, ratings, resampled
 from relbench_harness.board.leaderboard import GROUP, UNKNOWN
 from relbench_harness.protocol.metrics import PRIMARY
 
@@ -22,7 +24,6 @@ COLUMNS = (
     *("tasks", "coverage", "seconds", "critical_difference"),
 )
 ROUNDS = 200
-CENTRE = 1000.0
 UNBOUNDED = 1200.0
 """Further than this from the centre (odds of 1000 to 1) a resampled rating counts as infinite."""
 
@@ -78,14 +79,10 @@ def _elo(ranks: pd.DataFrame) -> dict[str, pd.Series[float] | float]:
     """Ratings and their 95 % interval; NaN below two methods or two tasks and where no finite rating exists."""
     if min(ranks.shape) < 2 or _separable(ranks.to_numpy()):
         return {"elo": math.nan, "elo_low": math.nan, "elo_high": math.nan}
-    from bencheval.elo_utils import EloHelper
-
-    long = ranks.rename_axis(index="method", columns="task").reset_index().melt("method", value_name="error")
-    helper = EloHelper(method_col="method", task_col="task", error_col="error")
-    rating = helper.compute_mle_elo_from_ranks(long)
-    resampled = helper.compute_elo_ratings_from_ranks(long, seed=0, BOOTSTRAP_ROUNDS=ROUNDS, show_process=False)
+    wins = len(ranks) - ranks.to_numpy()
+    rating = pd.Series(ratings(wins.sum(axis=1)[None, :], wins.shape[1])[0], ranks.index)
     # a resample without a finite maximum comes back as far out as the solver's ridge lets it
-    low, high = (resampled.quantile(q) for q in (0.025, 0.975))
+    low, high = (pd.Series(end, ranks.index) for end in np.quantile(resampled(wins, ROUNDS), [0.025, 0.975], axis=0))
     return {
         "elo": rating,
         "elo_low": low.where(low > CENTRE - UNBOUNDED, -math.inf),

@@ -277,3 +277,53 @@ def test_a_column_that_is_gone_at_the_source_is_named(tmp_path: Path, monkeypatc
     with pytest.raises(InputError, match=r"spend \(.*total"):
         new_dataset("shop", uri, tmp_path / "datasets", Wanted(again=True))
     assert files(folder) == before
+
+
+def test_a_table_may_be_left_out_later(tmp_path: Path) -> None:
+    """An option leaves a table of the manifest out, and the foreign keys to it become plain columns."""
+    uri = shop(tmp_path / "s.db")
+    folder = new_dataset("shop", uri, tmp_path / "out", WANTED[0]).folder
+    new_dataset("shop", uri, tmp_path / "out", Wanted(again=True, exclude=("shops", "logs")))
+    manifest = yaml.safe_load((folder / "manifest.yaml").read_text())
+    assert set(manifest["tables"]) == {"customers", "orders", "lines"}
+    assert manifest["tables"]["orders"]["fkeys"] == {"buyer": "customers"}
+    assert manifest["origin"]["choices"]["exclude"] == ["shops", "logs"]
+    assert {"country", "shop"} <= set(pq.read_schema(folder / "db" / "orders.parquet").names)
+    first = files(folder)
+    new_dataset("shop", uri, tmp_path / "out", Wanted(again=True))
+    assert files(folder) == first
+
+
+def test_every_choice_is_recorded(tmp_path: Path) -> None:
+    """Epoch times, entities without a table, secrets, tables that are left out and late columns, all in one import."""
+    path = tmp_path / "s.db"
+    rng = np.random.default_rng(0)
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE customers (id INTEGER PRIMARY KEY, email TEXT, password TEXT, joined TEXT);"
+            "CREATE TABLE orders (code TEXT PRIMARY KEY, customer INTEGER REFERENCES Customers (ID), placed TEXT,"
+            " returned_at TEXT, refund REAL, total REAL);"
+            'CREATE TABLE ratings (user_id INTEGER, item TEXT, "timestamp" INTEGER, rating REAL);'
+            "CREATE TABLE logs (x INTEGER);"
+        )
+        connection.executemany(
+            "INSERT INTO customers VALUES (?, ?, 'pw', ?)", [(i, f"{i}@x", str(START)) for i in range(50)]
+        )
+        for i in range(600):
+            at = START + datetime.timedelta(hours=9 * i)
+            back = str(at + datetime.timedelta(days=int(rng.integers(3, 20)))) if i % 3 == 0 else None
+            order = (f"o{i:04}", int(rng.integers(50)), str(at), back, None if back is None else 5.0, float(i))
+            connection.execute("INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?)", order)
+            seconds = int((at - datetime.datetime(1970, 1, 1)).total_seconds())
+            rating = (int(rng.integers(30)), f"i{rng.integers(20)}", seconds, float(rng.integers(5)))
+            connection.execute("INSERT INTO ratings VALUES (?, ?, ?, ?)", rating)
+    connection.close()
+    command = ["dataset", "new", "shop", "--from", f"sqlite:///{path}", "--out", str(tmp_path / "out")]
+    told = ["--entity", "users=ratings.user_id", "--time", "ratings=timestamp:epoch_s", "--exclude", "logs", "--keep",
+            "customers.password", "--late", "orders.returned_at", "--timezone", "Asia/Tokyo", "--time", "customers=none"]  # fmt: skip
+    assert main([*command, *told]) == 0
+    first = files(tmp_path / "out" / "shop")
+    assert {"db/users.parquet", "db/orders_returned_at.parquet"} <= set(first) and "db/logs.parquet" not in first
+    for _ in range(2):
+        assert main([*command, "--again"]) == 0
+        assert files(tmp_path / "out" / "shop") == first

@@ -62,13 +62,15 @@ def test_a_text_is_read_as_a_typed_time_is(tmp_path: Path) -> None:
     written = typed.set_column(1, "at", [hours.strftime("%Y-%m-%d %H:%M:%S").tolist()])
     written = written.set_column(2, "day", [[str(d) for d in days]])
     found = []
-    for name, rows in (("typed", typed), ("text", written)):
+    formatted = typed.set_column(1, "at", [hours.strftime("%d/%m/%Y %H.%M").tolist()])
+    for name, rows, form in (("typed", typed, ""), ("text", written, ""), ("formatted", formatted, ":%d/%m/%Y %H.%M")):
         (tmp_path / name).mkdir()
         pq.write_table(rows, tmp_path / name / "events.parquet")
-        wanted = Wanted(zone="Europe/London", times={"events": "at"})
+        wanted = Wanted(zone="Europe/London", times={"events": f"at{form}"})
         imported = new_dataset(f"{name}-set", str(tmp_path / name), tmp_path, wanted)
         found.append(pq.read_table(imported.folder / "db" / "events.parquet").to_pandas())
-    pd.testing.assert_frame_equal(*found)
+    pd.testing.assert_frame_equal(found[0], found[1])
+    pd.testing.assert_frame_equal(found[0], found[2])
     assert found[0]["day"].tolist() == [pd.Timestamp(d) for d in days]
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relbench_harness.board import elo
 from relbench_harness.board.leaderboard import COLUMNS, UNKNOWN, leaderboard
 from relbench_harness.board.overall import _separable, critical_difference, overall, studentized_range
 from relbench_harness.protocol.result import Result
@@ -237,3 +238,21 @@ def test_methods_are_separable_where_they_are_no_strong_component(methods: int, 
     ranks = np.random.default_rng(seed).integers(1, methods + 1, (methods, tasks)).astype(np.float64)
     beats = csr_array((ranks[:, None] <= ranks[None, :]).any(axis=2))
     assert _separable(ranks) == (connected_components(beats, directed=True, connection="strong")[0] > 1)
+
+
+@pytest.mark.parametrize(("methods", "tasks", "seed"), [(2, 7, 1), (4, 5, 1), (4, 5, 2), (9, 12, 3), (12, 2, 4)])
+def test_elo_is_benchevals(methods: int, tasks: int, seed: int) -> None:
+    from bencheval.elo_utils import EloHelper
+
+    errors = pd.DataFrame(np.random.default_rng(seed).integers(0, 4, (methods, tasks)).astype(float)).rename_axis("method")
+    long = errors.rename_axis(columns="task").reset_index().melt("method", value_name="error")
+    helper = EloHelper(method_col="method", task_col="task", error_col="error")
+    wins = methods - errors.rank(axis=0).to_numpy()
+    theirs = helper.compute_mle_elo_from_ranks(long).sort_index().to_numpy()
+    assert elo.ratings(wins.sum(axis=1)[None, :], tasks)[0] == pytest.approx(theirs, abs=0.01)
+    # theirs stops where the likelihood is flat: far out, where no interval is shown
+    drawn = helper.compute_elo_ratings_from_ranks(long, seed=0, BOOTSTRAP_ROUNDS=40, show_process=False)
+    expected, found = drawn.sort_index(axis=1).to_numpy(), elo.resampled(wins, 40)
+    near = np.abs(expected - 1000).max(axis=1) < 1000
+    assert near.any() and found[near] == pytest.approx(expected[near], abs=0.5)
+    assert (np.abs(found[~near] - 1000).max(axis=1) > 900).all()
