@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.identifiers import quoted, text
-from relbench_harness.authoring.name_words import has_key_suffix, words
+from relbench_harness.authoring.name_words import has_key_suffix, is_named_after, words
 from relbench_harness.authoring.sources import Reference
 from relbench_harness.authoring.staging import Staged
 from relbench_harness.authoring.table_choice import column_of
@@ -86,7 +86,8 @@ def entity_hints(profiles: Mapping[str, Mapping[str, ColumnProfile]], settled: s
         for column in profile.values():
             repeats = column.present >= 2 * max(column.distinct, 1) and column.distinct > 1
             fits = column.kind in ("whole", "text") and has_key_suffix(column.name) and words(column.name).endswith("_id")
-            if repeats and fits and (table, column.name) not in settled:
+            listed = any(is_named_after(column.name, other) for other in profiles)
+            if repeats and fits and not listed and (table, column.name) not in settled:
                 found.setdefault(words(column.name), []).append((table, column.name))
     hints = []
     for name, places in found.items():

@@ -125,9 +125,14 @@ class _Search:
         found = best if best and best[0].evidence is Evidence.STEM else found
         sure = len(best) == 1 and self._is_sure(table, column, best[0], own_key)
         return [
-            Proposal("reference", table, (column.name,), c.said(), sure, c.parent, likely=c.share >= CONTAINED)
+            Proposal("reference", table, (column.name,), c.said(), sure, c.parent, likely=self._is_likely(column.name, c))
             for c in (best if sure else found)
         ]
+
+    def _is_likely(self, column: str, candidate: _Candidate) -> bool:
+        """Whether a proposal that is not sure is more than small numbers under a table's name: the `pages` of a book."""
+        dense = (candidate.parent, self.parents[candidate.parent]) in self.counting
+        return candidate.share >= CONTAINED and not (dense and words(column) in bases(candidate.parent))
 
     def _candidate(self, table: str, column: ColumnProfile, parent: str, own_key: bool) -> _Candidate | None:
         key = self.profiles[parent][self.parents[parent]]

@@ -88,6 +88,8 @@ def test_small_numbers_with_a_name_that_ends_alike_are_proposed(tmp_path: Path) 
     imported = new_dataset("x", str(source), tmp_path, Wanted())
     assert taken(imported) == set()
     assert {p.columns for p in imported.open if p.role == "reference"} == {("work_order_no",), ("order",)}
+    everything = new_dataset("y", str(source), tmp_path, Wanted(take_all=True))
+    assert taken(everything) == {("steps", "work_order_no", "orders")}, "a position is not even likely"
 
 
 def test_a_key_that_two_tables_share_without_a_name_is_left_open(tmp_path: Path) -> None:
