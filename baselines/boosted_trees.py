@@ -19,6 +19,7 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Block, Features, FittedBlock, Together, compute_many, within
 from relbench_harness.features.handwritten import SqlFeatures
+from relbench_harness.progress import track
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.timing import phase
 
@@ -81,8 +82,8 @@ class BoostedTrees(Growth):
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         if train.task.type is TaskType.RECOMMENDATION:
             return self._ranker().fit(train, valid, budget)
-        train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
         ages = gaps(valid)
+        train, valid = sampled(labelled(train), self.most_rows, budget.seed), labelled(valid)
         shows, origins_ = [train], []
         if ages.max(initial=0) > 0 and self.staleness != "fresh":
             shows.append(stale(train, ages, budget.seed))
@@ -121,7 +122,7 @@ class BoostedTrees(Growth):
             fitted = Together(tuple(within(block, budget.memory_mb) for block in self.features)).fit(stages[0])
             one_pass = len(stages[0]) <= ONE_PASS
             looked = list(stages) if one_pass else [sampled(stage, ROWS, budget.seed) for stage in stages[:shows]]
-            parts = [compute_many(block, looked) for block in fitted.blocks]
+            parts = [compute_many(block, looked) for block in track(fitted.blocks, "feature blocks")]
         wide = [
             reduce(Features.concat, each, Features(len(asked), ())) for asked, *each in zip(looked, *parts, strict=True)
         ]
@@ -157,6 +158,9 @@ class BoostedTrees(Growth):
         points: dict[Staleness, float] = dict.fromkeys(WAYS, 0.0)
         quick = replace(self, bags=1, rounds=min(self.rounds, round(USUAL / self.learning_rate)))
         for before, questions, held in rehearsals:
+            if len(questions) == 0:
+                # validation whose labels are all unknown to training prefers nothing
+                continue
             known = shown_rows([shown["fresh"].take(before), shown["stale"].take(before)])
             with phase("tune"):
                 heads = quick._heads(questions, known, None, budget)

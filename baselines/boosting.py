@@ -8,6 +8,7 @@ Deterministic for a given seed and number of threads.
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError, nearest
+from relbench_harness.progress import track
 from relbench_harness.protocol.method import Budget
 
+log = logging.getLogger(__name__)
 Library = Literal["xgboost", "lightgbm"]
 Objective = Literal["binary", "multiclass", "squared", "absolute", "root", "quantile", "rank"]
 Real = NDArray[np.float32] | NDArray[np.float64]
@@ -478,13 +481,21 @@ def grow_bag(
     rounds: tuple[int, ...],
     budget: Budget,
 ) -> Bag:
-    """One forest per entry of `rounds`, each with a seed of its own drawn from the budget's."""
+    """One forest per entry of `rounds`, each with a seed of its own drawn from the budget's.
+
+    Where `valid` has no row (its labels are all unknown to training), nothing says when to stop: as many rounds are grown
+    as are usual for so many training questions.
+    """
     if train.values.shape[1] == 0 or (target.objective != "rank" and len(np.unique(train.labels)) < 2):
         return Bag((ConstantForest(_constant(target, train.labels)),))
+    if valid is not None and len(valid.labels) == 0:
+        usual = round(usual_rounds(train, growth.learning_rate))
+        log.warning("no validation label is known to training: %d rounds are grown without early stopping", usual)
+        valid, rounds = None, tuple(min(most, usual) for most in rounds)
     return Bag(
         tuple(
             growth.grow(target, train, valid, most, 1000 * budget.seed + number, budget)
-            for number, most in enumerate(rounds)
+            for number, most in enumerate(track(rounds, "forests"))
         )
     )
 

@@ -11,11 +11,15 @@ from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.metrics import PRIMARY, score
 
 
-def quality(examples: Examples, predictions: NDArray[np.generic]) -> float:
-    """The task's primary metric, signed so that higher is better; minus log loss where it is undefined (one class)."""
+def quality(examples: Examples, predictions: NDArray[np.generic], scale: float = 1.0) -> float:
+    """The task's primary metric, signed so that higher is better; minus log loss where it is undefined (one class).
+
+    Args:
+        scale: The divisor of NMAE.
+    """
     if examples.labels is None:
         raise TypeError("quality is judged on labelled examples")
-    scores = score(examples.task, examples.labels, predictions, 1.0, len(examples.classes) or examples.width)
+    scores = score(examples.task, examples.labels, predictions, scale, len(examples.classes) or examples.width)
     metric = PRIMARY[examples.task.type]
     found = scores[metric.name]
     if not math.isnan(found):

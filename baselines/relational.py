@@ -21,7 +21,6 @@ from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.loader import batches as batches_of
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.protocol.method import Budget, Examples, Predictor
-from relbench_harness.protocol.metrics import PRIMARY, score
 
 from .answers import Amount, Answer, answer_for
 from .averaged import FittedAverage, shares
@@ -29,6 +28,7 @@ from .bins import Bins
 from .dropout import Dropout
 from .echo import Echo
 from .histories import Histories
+from .quality import quality
 from .reader import Batch, Reader, Reading
 from .scales import Scales
 from .training import History, Schedule, autocast, device_of, draw, learn
@@ -216,13 +216,9 @@ def fit(
         valid = judged(valid)
         known = list(in_order(reader.open(valid), valid, schedule.batch, device))
         scale = float(np.std(train.values, ddof=1)) if len(train) > 1 else 1.0
-        metric = PRIMARY[valid.task.type]
 
         def judge() -> float:
-            answers = fitted.answers(known)
-            classes = len(valid.classes) or valid.width
-            value = score(valid.task, valid.values, answers, scale or 1.0, classes)[metric.name]
-            return value if metric.higher_is_better else -value
+            return quality(valid, fitted.answers(known), scale or 1.0)
 
     per_epoch = len(draw(train.time, schedule, 0, 0))
     fitted.history = learn(

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from relbench_harness.errors import InputError
+from relbench_harness.progress import work
 from relbench_harness.protocol.method import Budget
+from relbench_harness.writing import whole
 
 B = TypeVar("B")
 SMALLEST = 64
@@ -152,34 +154,36 @@ def learn(
         trained = nn.parallel.DistributedDataParallel(network, find_unused_parameters=True)
     if schedule.compiled:
         trained = torch.compile(trained, dynamic=True)  # type: ignore[assignment]
-    for epoch in range(len(history.scores), schedule.epochs):
-        if _stop(history, schedule, deadline):
-            break
-        network.train()
-        begin, waited = time.perf_counter(), 0.0
-        source = iter(batches(epoch))
-        while True:
-            asked = time.perf_counter()
-            batch = next(source, None)
-            waited += time.perf_counter() - asked
-            if batch is None:
+    with work("epoch", schedule.epochs, logged=True) as epochs:
+        for epoch in range(len(history.scores), schedule.epochs):
+            if _stop(history, schedule, deadline):
                 break
-            optimiser.zero_grad(set_to_none=True)
-            with autocast(device):
-                value = loss(trained, batch)
-            if not torch.isfinite(value):
-                raise DivergedError(f"the training loss became {value.item()} in epoch {epoch + 1}")
-            value.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
-            optimiser.step()
-            rates.step()
-            average.update()
-        history.seconds.append(time.perf_counter() - begin)
-        history.waited.append(waited)
-        history.scores.append(_judged(network, average, judge) if judge else float(epoch))
-        if history.scores[-1] >= max(history.scores):
-            history.best, best = epoch + 1, deepcopy(average.state_dict())
-        state.save(schedule, history, best)
+            network.train()
+            begin, waited = time.perf_counter(), 0.0
+            source = iter(batches(epoch))
+            while True:
+                asked = time.perf_counter()
+                batch = next(source, None)
+                waited += time.perf_counter() - asked
+                if batch is None:
+                    break
+                optimiser.zero_grad(set_to_none=True)
+                with autocast(device):
+                    value = loss(trained, batch)
+                if not torch.isfinite(value):
+                    raise DivergedError(f"the training loss became {value.item()} in epoch {epoch + 1}")
+                value.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), schedule.clip)
+                optimiser.step()
+                rates.step()
+                average.update()
+            history.seconds.append(time.perf_counter() - begin)
+            history.waited.append(waited)
+            history.scores.append(_judged(network, average, judge) if judge else float(epoch))
+            if history.scores[-1] >= max(history.scores):
+                history.best, best = epoch + 1, deepcopy(average.state_dict())
+            state.save(schedule, history, best)
+            epochs.at(epoch + 1, f"validation {history.scores[-1]:.4f}" if judge else "")
     network.load_state_dict(best, strict=False)
     return history
 
@@ -247,14 +251,12 @@ class _State:
         if schedule.checkpoint is None or (dist.is_initialized() and dist.get_rank()):
             return
         path = Path(schedule.checkpoint)
-        path.parent.mkdir(parents=True, exist_ok=True)
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "rates", "average")}
         held = {"parts": parts, "history": asdict(history), "best": best, "random": torch.get_rng_state()}
         if torch.cuda.is_available():  # a GPU draws its own dropout
             held["random of the GPU"] = torch.cuda.get_rng_state()
-        unfinished = path.with_suffix(".unfinished")
-        torch.save(held, unfinished)
-        unfinished.replace(path)
+        with whole(path) as file:
+            torch.save(held, file)
 
     def load(self, schedule: Schedule) -> tuple[History, dict[str, Any]]:
         if schedule.checkpoint is None or not Path(schedule.checkpoint).is_file():

@@ -1,24 +1,34 @@
-"""RelBench Harness: benchmark and evaluation harness for machine learning on relational databases."""
+"""RelBench Harness: benchmark and evaluation harness for machine learning on relational databases.
+
+The public names are those of `__all__`. Each is loaded on first use, so that `import relbench_harness` is instant.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relbench_harness.board.leaderboard import leaderboard
-    from relbench_harness.notebook import open_task, run
+    from relbench_harness.errors import InputError
+    from relbench_harness.notebook import Finished, OpenTask, leaderboard, open_task, run
+    from relbench_harness.protocol.method import Budget
+    from relbench_harness.protocol.result import Result
 
-__all__ = ["leaderboard", "open_task", "run"]
+__all__ = ["Budget", "Finished", "InputError", "OpenTask", "Result", "leaderboard", "open_task", "run"]
+
+_HOMES = {
+    "Budget": "relbench_harness.protocol.method",
+    "InputError": "relbench_harness.errors",
+    "Result": "relbench_harness.protocol.result",
+}
+"""The modules of public names that are not the notebook's own."""
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the notebook interface on first use, so that `import relbench_harness` is instant."""
-    if name == "leaderboard":
-        from relbench_harness.board.leaderboard import leaderboard
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "relbench_harness.notebook")), name)
 
-        return leaderboard
-    if name in __all__:
-        from relbench_harness import notebook
 
-        return getattr(notebook, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

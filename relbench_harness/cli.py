@@ -1,4 +1,9 @@
-"""The shell: `relbench-harness run | rank | list | dataset | task`. Bad input is one sentence on standard error and exit code 2."""
+"""The shell: `relbench-harness run | rank | list | dataset | task`.
+
+Invariant: every command passes `main`, the one place that turns what a user can mend (bad input, a full disk, a damaged
+file, a server that is down: `errors.sentence`) into one sentence on standard error and exit code 2. Ctrl-C is one line and
+exit code 130. Anything else is a fault of the program and shows its traceback.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +13,70 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING, TextIO
 
 from relbench_harness.authoring.commands import add_commands
-from relbench_harness.errors import InputError, ResultWarning
+from relbench_harness.errors import InputError, ResultWarning, sentence
+
+if TYPE_CHECKING:
+    from relbench_harness.protocol.result import Result
+
+VERBOSE = {"-v", "--verbose"}
+INTERRUPTED = 130
+"""The exit code of a shell command that Ctrl-C ended."""
+log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0, 1 when a run failed, 2 for bad input."""
+    """Entry point; returns the exit code: 0, 1 when a run failed, 2 for bad input, 130 when interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    _prepare()
+    verbose = bool(VERBOSE & set(given))
+    _prepare(verbose)
     try:
-        if given[:1] == ["run"] and not {"-h", "--help"} & set(given):
-            return _run(given[1:])
-        parsed = _parser().parse_args(given)
-        if not hasattr(parsed, "act"):
-            _parser().print_help()
-            return 2
-        return int(parsed.act(parsed))
-    except InputError as error:
-        _say_error(error)
-        return 2
+        with _watched():
+            return _act([word for word in given if word not in VERBOSE])
+    except KeyboardInterrupt:
+        _say("interrupted; what was finished before is kept, and nothing is half-written")
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        told = sentence(error)
+        if told is None:
+            raise
+        if not isinstance(error, InputError):
+            log.info("what was raised", exc_info=error)
+        _say(told)
+        return 2
+
+
+def _watched() -> AbstractContextManager[None]:
+    """Draws progress where standard error is a terminal."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from relbench_harness.bars import drawn
+
+    return drawn()
+
+
+def _act(given: Sequence[str]) -> int:
+    if given[:1] == ["run"] and not {"-h", "--help"} & set(given):
+        return _run(list(given[1:]))
+    parsed = _parser().parse_args(given)
+    if not hasattr(parsed, "act"):
+        _parser().print_help()
+        return 2
+    return int(parsed.act(parsed))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="relbench-harness", description="Benchmark machine learning on relational databases."
+        prog="relbench-harness",
+        description="Benchmark machine learning on relational databases.",
+        epilog="-v, --verbose says on standard error what is being done, and shows the tracebacks behind errors.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     run = commands.add_parser(
@@ -61,15 +99,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(overrides: list[str]) -> int:
-    from relbench_harness.compose import run_overrides
-    from relbench_harness.protocol.result import Result
+    from relbench_harness.presets import check_choices
 
-    codes = [0]
+    check_choices(overrides)
+    from rich.console import Console
+
+    from relbench_harness.compose import run_overrides
+
+    codes, ended = [0], 0
     console = Console()
 
-    def report(result: Result) -> None:
+    def report(result: Result, swept: Sequence[str]) -> None:
+        nonlocal ended
+        ended += 1
+        settings = " ".join([f"seed={result.seed}", *swept])
         codes.append(0 if result.ok else 1)
-        line = f"{result.task}  {result.method}  seed {result.seed}  {result.regime}  "
+        line = f"{result.task}  {result.method}  {settings}  {result.regime}  "
         if result.ok:
             value = result.scores["val"].get(result.metric, float("nan"))
             line += f"{result.metric} val {value:.4f} test {result.score:.4f}  {result.seconds['total']:.1f} s"
@@ -77,56 +122,87 @@ def _run(overrides: list[str]) -> int:
             line += f"failed ({result.status}): {result.error}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def fail(error: InputError) -> None:
+    def fail(told: str) -> None:
         codes.append(2)
-        _say_error(error)
+        _say(told)
 
-    run_overrides(overrides, report, fail)
+    try:
+        run_overrides(overrides, report, fail)
+    except KeyboardInterrupt:
+        _say(f"interrupted; {ended} finished {'run is' if ended == 1 else 'runs are'} kept, the one in progress is not")
+        return INTERRUPTED
     return max(codes)
 
 
 def _rank(parsed: argparse.Namespace) -> int:
-    from relbench_harness.board import render, store
-    from relbench_harness.board.ceiling import with_ceilings
-    from relbench_harness.board.leaderboard import leaderboard
+    from rich.console import Console
 
-    results = store.read_results(parsed.results)
+    from relbench_harness.board import render, store
+    from relbench_harness.board.leaderboard import leaderboard
+    from relbench_harness.data.names import truth_may_be_known
+    from relbench_harness.writing import write_whole
+
+    broken: list[InputError] = []
+    results = store.read_results(parsed.results, broken.append)
+    for error in broken:
+        _say(str(error))
     if not results:
-        raise InputError(f"no results in {parsed.results}")
-    table = with_ceilings(leaderboard(results))
+        raise InputError(f"no results in {parsed.results}" + (" can be read" if broken else ""))
+    table = leaderboard(results)
+    if any(map(truth_may_be_known, {result.task for result in results})):
+        from relbench_harness.board.ceiling import with_ceilings
+
+        table = with_ceilings(table)
     render.show(table, Console())
     render.write(table, parsed.out or (parsed.results if parsed.results.is_dir() else parsed.results.parent))
     if parsed.svg is not None:
-        parsed.svg.parent.mkdir(parents=True, exist_ok=True)
-        parsed.svg.write_text(render.svg(table), encoding="utf-8")
+        write_whole(parsed.svg, render.svg(table))
     return 0
 
 
 def _list(parsed: argparse.Namespace) -> int:
-    from relbench_harness.data.dataset import dataset_names, open_dataset
-    from relbench_harness.data.hub import hosted
+    from relbench_harness.data.names import dataset_folder, dataset_names, hosted, task_names
+    from relbench_harness.presets import method_names
 
     if parsed.what == "methods":
-        from relbench_harness.compose import method_names
-
         names = method_names()
     elif parsed.what == "datasets":
         names = sorted({*dataset_names(), *hosted()})
     else:
-        names = [f"{name}/{task}" for name in dataset_names() for task in open_dataset(name).task_names]
+        folders = {name: dataset_folder(name) for name in dataset_names()}
+        names = [f"{name}/{task}" for name, folder in folders.items() if folder for task in task_names(folder)]
     print("\n".join(names))
     return 0
 
 
-def _say_error(error: InputError) -> None:
-    print(f"relbench-harness: {error}", file=sys.stderr)
+class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to standard error as it is now: while bars are drawn, what is written goes above them."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        return
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        # errors are said in any case
+        return record.levelno < logging.ERROR
+
+
+_SAYS = _ToStandardError()
+
+
+def _say(told: str) -> None:
+    print(f"relbench-harness: {told}", file=sys.stderr, flush=True)
 
 
 def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"relbench-harness: warning: {message}", file=sys.stderr)
+    _say(f"warning: {message}")
 
 
-def _prepare() -> None:
+def _prepare(verbose: bool) -> None:
     """Keeps other packages' advice off the screen (a run's own failures are logged), and their idle threads off the cores.
 
     Threads of OpenMP that spin while they wait for each other take several times the seconds on a machine that has
@@ -134,6 +210,10 @@ def _prepare() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    ours = logging.getLogger("relbench_harness")
+    ours.setLevel(logging.INFO if verbose else logging.ERROR)
+    # Hydra takes the root's handlers away
+    (ours.addHandler if verbose else ours.removeHandler)(_SAYS)
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", ResultWarning)
     warnings.showwarning = _say_warning

@@ -1,35 +1,38 @@
-"""Hydra: composes a task, a method, a budget and a tracker from configs and the command line, and runs what comes out."""
+"""Hydra: composes a task, a method, a budget and a tracker from configs and the command line, and runs what comes out.
+
+What a run needs is loaded when a run begins, so that a wrong key is refused at once.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from relbench_harness.board import lines, store
-from relbench_harness.data.dataset import open_task
-from relbench_harness.errors import InputError, ResultWarning, nearest
+from relbench_harness.errors import InputError, ResultWarning, nearest, sentence
 from relbench_harness.home import home
-from relbench_harness.plausibility import implausible
-from relbench_harness.plugins import plugin_folders
-from relbench_harness.protocol.method import REGIMES, Budget, Method
-from relbench_harness.protocol.result import Result
-from relbench_harness.protocol.run import FIT_ON, Outcome, Run
-from relbench_harness.protocol.stages import Stages
-from relbench_harness.tracking import Silent, Tracker
+from relbench_harness.presets import config_folders, method_config
+from relbench_harness.progress import Work, work
+
+if TYPE_CHECKING:
+    from relbench_harness.protocol.method import Budget, Method
+    from relbench_harness.protocol.result import Outcome, Result
 
 
 @dataclass
@@ -56,13 +59,9 @@ class RunConfig:
 
 
 Choice = TypeVar("Choice", bound=str)
+log = logging.getLogger(__name__)
 
 ConfigStore.instance().store(name="schema", node=RunConfig)
-
-
-def config_folders() -> list[Path]:
-    """Folders of configs, the harness's own first."""
-    return [home("configs"), *plugin_folders("configs")]
 
 
 class PluginConfigs(SearchPathPlugin):
@@ -73,24 +72,9 @@ class PluginConfigs(SearchPathPlugin):
             search_path.append("relbench-harness-plugin", f"file://{folder}")
 
 
-def method_names() -> list[str]:
-    """Every method that has a config. A name defined twice is an error, since Hydra would silently take the first."""
-    found: dict[str, Path] = {}
-    for folder in config_folders():
-        for path in sorted(folder.glob("method/*.yaml")):
-            if path.stem in found:
-                raise InputError(f"method {path.stem!r} is defined twice: {found[path.stem]} and {path}")
-            found[path.stem] = path
-    return sorted(found)
-
-
 def make_method(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
     """The method of config `name` with fields overridden, and its config as it will stand in a result."""
-    known = method_names()
-    if name not in known:
-        raise InputError(f"no method {name!r}; {nearest(name, known)}")
-    folder = next(f for f in config_folders() if (f / "method" / f"{name}.yaml").is_file())
-    config = OmegaConf.load(folder / "method" / f"{name}.yaml")
+    config = OmegaConf.load(method_config(name))
     return build(OmegaConf.merge(config, overrides), f"method {name!r}")
 
 
@@ -115,25 +99,33 @@ def run_task(
     fit_on: str,
     budget: Budget,
     results_dir: str | None = None,
-    tracker: Tracker | None = None,
     overrides: Sequence[str] = (),
 ) -> Outcome:
-    """One run, stored in `results_dir` if that is given, and told to `tracker`.
+    """One run, stored in `results_dir` if that is given.
 
     Args:
         config: The method's hyperparameters with `_target_`, as they will stand in the result.
         overrides: Those of them that were set for this task, `key=value`: they count as lines written for it.
     """
+    from relbench_harness.board import lines, store
+    from relbench_harness.data.dataset import open_task
+    from relbench_harness.plausibility import implausible
+    from relbench_harness.protocol.method import REGIMES
+    from relbench_harness.protocol.run import FIT_ON, Run
+    from relbench_harness.protocol.stages import Stages
+
     dataset, opened = open_task(task)
     stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
     counted = lines.count(config, _written_for(method, opened.id), overrides)
-    outcome = Run(stages, method, name, budget, config, _choice(fit_on, FIT_ON, "fit_on"), counted).execute()
+    run = Run(stages, method, name, budget, config, _choice(fit_on, FIT_ON, "fit_on"), counted)
+    if results_dir is not None:
+        store.ready(Path(results_dir))
+    outcome = run.execute()
+    if results_dir is not None:
+        outcome = store.write(outcome, Path(results_dir))
     doubt = implausible(stages, outcome.result)
     if doubt is not None:
         warnings.warn(doubt, ResultWarning, stacklevel=2)
-    if results_dir is not None:
-        outcome = store.write(outcome, Path(results_dir))
-    (tracker or Silent()).log(outcome.result)
     return outcome
 
 
@@ -157,15 +149,22 @@ def _choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:
     raise InputError(f"no {what} {given!r}; {nearest(given, map(str, choices))}")
 
 
-def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str] = ()) -> Result:
-    """The run that a composed config describes; `overrides` are those given on the command line."""
+def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str], report: Callable[[Result], None]) -> None:
+    """The run that a composed config describes; its result goes to `report`, then to the tracker.
+
+    Args:
+        overrides: Those given on the command line.
+    """
+    log.info("run: %s", " ".join(overrides))
     method, plain = build(config.method, f"method {method_name!r}")
     tracker, _ = build(config.tracker, "tracker")
     if OmegaConf.is_missing(config, "task"):
         raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
+    from relbench_harness.protocol.method import Budget
+
     budget = Budget(seed=config.seed, **OmegaConf.to_container(config.budget))  # type: ignore[arg-type]
     given = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith("method.")]
-    return run_task(
+    result = run_task(
         task=config.task,
         method=method,
         name=method_name,
@@ -174,17 +173,21 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str] 
         fit_on=config.fit_on,
         budget=budget,
         results_dir=config.results_dir,
-        tracker=tracker,
         overrides=given,
     ).result
+    report(result)
+    tracker.log(result)
 
 
-def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fail: Callable[[InputError], None]) -> None:
+Report = Callable[["Result", Sequence[str]], None]
+
+
+def run_overrides(overrides: Sequence[str], report: Report, fail: Callable[[str], None]) -> None:
     """Runs what Hydra composes from `overrides`; with `-m` among them, every combination of the comma lists.
 
-    Each finished run goes to `report`; a run that cannot begin goes to `fail` and the sweep goes on.
+    Each finished run goes to `report`, with those of its settings that are swept and that a result's line does not name. Why a run cannot begin, or its result not be stored, goes to `fail` as a sentence,
+    and the sweep goes on.
     """
-    _check_choices(overrides)
     Plugins.instance().register(PluginConfigs)
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
@@ -194,18 +197,62 @@ def run_overrides(overrides: Sequence[str], report: Callable[[Result], None], fa
 
         try:
             composed = HydraConfig.get()
-            report(run_composed(config, composed.runtime.choices["method"], list(composed.overrides.task)))
-        except InputError as error:
-            fail(error)
+            given = list(composed.overrides.task)
+            sweep.begin(composed)
+            shown = [one for one in given if _key(one) in sweep.keys - NAMED]
+            run_composed(config, composed.runtime.choices["method"], given, lambda result: report(result, shown))
+        except Exception as error:
+            told = sentence(error)
+            if told is None:
+                raise
+            if not isinstance(error, InputError):
+                log.info("what was raised", exc_info=error)
+            fail(told)
+        sweep.runs.advance()
 
     before = sys.argv
     sys.argv = ["relbench-harness", *map(_quoted, overrides)]
     try:
-        job()
+        with work("runs") as runs:
+            sweep = _Sweep(overrides, runs)
+            job()
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_sentence(error)) from None
     finally:
         sys.argv = before
+
+
+NAMED = {"task", "method", "seed", "regime"}
+"""Settings that the line of a result names in any case."""
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+@dataclass
+class _Sweep:
+    """Which settings a sweep varies, and how many runs that makes."""
+
+    overrides: Sequence[str]
+    runs: Work
+    keys: set[str] = field(default_factory=set)
+
+    def begin(self, composed: Any) -> None:
+        """Reads what is swept from the first run's config: from the command line and from a study."""
+        if self.runs.total is not None:
+            return
+        params = (composed.sweeper or {}).get("params") or {}
+        given = [f"{key}={value}" for key, value in params.items()] + [
+            one for one in map(_quoted, self.overrides) if not one.startswith("-")
+        ]
+        total = 1
+        for one in OverridesParser.create().parse_overrides(given) if composed.mode == RunMode.MULTIRUN else []:
+            if one.is_sweep_override():
+                self.keys.add(_key(str(one.input_line)))
+                total *= sum(1 for _ in one.sweep_string_iterator())
+        self.runs.total = total
+        self.runs.at(0)
 
 
 def _quoted(override: str) -> str:
@@ -240,18 +287,3 @@ def _sentence(error: Exception) -> str:
         )
     what = f"{cause.full_key}: " if cause.full_key else ""
     return what + " ".join(str(cause).split("full_key:")[0].split())
-
-
-def _check_choices(overrides: Sequence[str]) -> None:
-    """Unknown methods, trackers and studies are named with the nearest known ones before Hydra looks for them."""
-    presets = {
-        group: sorted(path.stem for path in home("configs").glob(f"{group}/*.yaml")) for group in ("tracker", "study")
-    }
-    for override in overrides:
-        group, _, value = override.partition("=")
-        choices = {"method": method_names(), **presets}.get(group)
-        if choices is None or value.startswith(("glob(", "choice(")):
-            continue
-        for name in value.split(","):
-            if name not in choices:
-                raise InputError(f"no {group} {name!r}; {nearest(name, choices)}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relbench_harness.board.leaderboard import leaderboard as ranked
 from relbench_harness.compose import make_method, run_task
 from relbench_harness.data import dataset as datasets
 from relbench_harness.data.database import Database
@@ -61,17 +63,48 @@ def open_task(address: str) -> OpenTask:
     return OpenTask(*datasets.open_task(address))
 
 
+@dataclass(frozen=True, repr=False)
+class Finished:
+    """A run that has ended. Every attribute of its `Result` is one of its own; only `predictions` are the numbers.
+
+    Attributes:
+        result: What is stored of the run and ranked.
+        predictions: Columns split, entity, time, prediction; None where the run failed.
+    """
+
+    result: Result
+    predictions: pd.DataFrame | None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("result", "predictions"):
+            # asked for by pickle and copy, before there is a result
+            raise AttributeError(name)
+        return getattr(self.result, name)
+
+    def __repr__(self) -> str:
+        one = self.result
+        came = f"{one.metric} test {one.score:.4f}" if one.ok else f"failed ({one.status}): {one.error}"
+        return f"<{one.method} on {one.task}, seed {one.seed}, {one.regime}: {came}>"
+
+
 def run(
     task: str,
     method: str | Method,
-    seed: int = 0,
+    seed: int | None = None,
     regime: str = "frozen",
     fit_on: str = "train",
     results_dir: str | None = None,
-    budget: Budget | None = None,
+    budget: Budget | Mapping[str, Any] | None = None,
     **overrides: Any,
-) -> Result:
-    """One run of `method`, by the name of its config (with fields overridden) or as an object, on `task`."""
+) -> Finished:
+    """One run of `method`, by the name of its config (with fields overridden) or as an object, on `task`.
+
+    Args:
+        seed: That of the budget, or 0.
+        results_dir: Where result and predictions are stored, if anywhere.
+        budget: A `Budget`, or some of its fields, such as `{"seconds": 60}`.
+    """
+    chosen = _budget(budget, seed)
     if isinstance(method, str):
         made, config = make_method(method, **overrides)
         name = method
@@ -80,5 +113,24 @@ def run(
             raise InputError(f"fields can be overridden for a method given by name, not for {method!r}")
         made, name = method, type(method).__name__
         config = {"_target_": f"{type(method).__module__}.{type(method).__qualname__}", **vars(method)}
-    chosen = budget or Budget(seed=seed)
-    return run_task(task, made, name, config, regime, fit_on, chosen, results_dir).result
+    result, predictions = run_task(task, made, name, config, regime, fit_on, chosen, results_dir)
+    return Finished(result, None if predictions is None else predictions.to_pandas())
+
+
+def _budget(given: Budget | Mapping[str, Any] | None, seed: int | None) -> Budget:
+    """The budget that `given` describes, with `seed` where that is named."""
+    if not isinstance(given, Budget):
+        known = [entry.name for entry in fields(Budget)]
+        for key, value in (given or {}).items():
+            if key not in known:
+                raise InputError(f"a budget has no {key!r}; {nearest(str(key), known)}")
+            kinds = get_type_hints(Budget)[key]
+            if not isinstance(value, kinds) and not (kinds == float | None and isinstance(value, int)):
+                raise InputError(f"budget: {key} is {value!r}, not {getattr(kinds, '__name__', kinds)}")
+        given = Budget(**(given or {}))
+    return given if seed is None else replace(given, seed=seed)
+
+
+def leaderboard(results: Iterable[Result | Finished]) -> pd.DataFrame:
+    """The leaderboard of some runs; see `relbench_harness.board.leaderboard`."""
+    return ranked(one.result if isinstance(one, Finished) else one for one in results)

@@ -2,15 +2,23 @@
 
 Invariant: phases are exclusive. A phase opened inside another takes its seconds from the outer one, so the phases of a
 run add up to its total. Work that was restored from a cache is charged with what it cost when it was first done.
+What other threads of a run spend on something that has a phase of its own, compiling, is moved there from the phase that
+waits for them.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from threading import RLock
+
+from relbench_harness.progress import work
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -23,6 +31,8 @@ class Stopwatch:
     _open: list[str] = field(default_factory=list)
     _since: tuple[float, float] = (0.0, 0.0)
 
+    _lock: RLock = field(default_factory=RLock, repr=False)
+
     def _settle(self) -> None:
         now = (time.perf_counter(), time.process_time())
         if self._open:
@@ -33,16 +43,31 @@ class Stopwatch:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        self._settle()
-        self._open.append(name)
+        with self._lock:
+            self._settle()
+            self._open.append(name)
         try:
             yield
         finally:
+            with self._lock:
+                self._settle()
+                self._open.pop()
+
+    def move(self, name: str, seconds: float) -> None:
+        """Takes `seconds` of work from the phase that is open, as far as it has so many, to phase `name`."""
+        with self._lock:
             self._settle()
-            self._open.pop()
+            if not self._open or self._open[-1] == name:
+                return
+            for spent in (self.wall, self.cpu):
+                taken = min(seconds, spent.get(self._open[-1], 0.0))
+                spent[self._open[-1]] = spent.get(self._open[-1], 0.0) - taken
+                spent[name] = spent.get(name, 0.0) + taken
 
 
 _current: ContextVar[Stopwatch | None] = ContextVar("stopwatch", default=None)
+_running: list[Stopwatch] = []
+"""The stopwatches of all threads, the latest last: a thread that a run starts has no context of its own."""
 
 
 @contextmanager
@@ -50,9 +75,11 @@ def timed() -> Iterator[Stopwatch]:
     """Collect the phases of everything called inside the block."""
     watch = Stopwatch()
     token = _current.set(watch)
+    _running.append(watch)
     try:
         yield watch
     finally:
+        _running.remove(watch)
         _current.reset(token)
 
 
@@ -62,9 +89,16 @@ def phase(name: str) -> Iterator[None]:
     watch = _current.get()
     if watch is None:
         yield
-    else:
-        with watch.phase(name):
-            yield
+        return
+    with watch.phase(name), work(f"phase {name}") as one:
+        yield
+    log.info("phase %s: %.1f s", name, one.seconds)
+
+
+def moved(name: str, seconds: float) -> None:
+    """Charge phase `name` with `seconds` that any thread of the run in progress has just spent on it."""
+    if _running:
+        _running[-1].move(name, seconds)
 
 
 def restored(name: str, seconds: float) -> None:

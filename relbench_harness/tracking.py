@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from relbench_harness.protocol.result import Result
+from relbench_harness.errors import InputError, sentence
+
+if TYPE_CHECKING:
+    from relbench_harness.protocol.result import Result
+
+PATIENCE = 30.0
+"""Seconds to wait for W&B before it counts as down, unless $WANDB_INIT_TIMEOUT says otherwise."""
 
 
 class Tracker(Protocol):
@@ -35,7 +42,25 @@ class WeightsAndBiases:
     mode: Literal["online", "offline", "disabled"] | None = None
     dir: str = "."
 
+    def __post_init__(self) -> None:
+        # found before a run spends its time, not after
+        if (self.mode or os.environ.get("WANDB_MODE") or "online") == "online" and not _logged_in():
+            raise InputError(
+                "Weights & Biases is not logged in; run `wandb login`, set WANDB_API_KEY, or keep runs on disk with "
+                "tracker.mode=offline"
+            )
+
     def log(self, result: Result) -> None:
+        """Tells W&B. What keeps it from hearing raises `InputError`; the result is stored all the same."""
+        try:
+            self._log(result)
+        except Exception as error:
+            told = sentence(error)
+            if told is None:
+                raise
+            raise InputError(f"the result of {result.method} on {result.task} is stored, but not told: {told}") from error
+
+    def _log(self, result: Result) -> None:
         import wandb
 
         Path(self.dir).mkdir(parents=True, exist_ok=True)
@@ -50,7 +75,9 @@ class WeightsAndBiases:
             tags=[result.method, result.regime, result.status],
             config=self._config(result),
             reinit="finish_previous",
-            settings=wandb.Settings(silent=True, console="off"),
+            settings=wandb.Settings(
+                silent=True, console="off", init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE))
+            ),
         )
         summary: dict[str, Any] = {"status": result.status, "peak_memory_mb": result.peak_memory_mb}
         for split, scores in result.scores.items():
@@ -63,3 +90,9 @@ class WeightsAndBiases:
     def _config(result: Result) -> dict[str, Any]:
         named = ("task", "task_type", "method", "seed", "regime", "fitted_on", "commit", "dataset_fingerprint")
         return {**{name: getattr(result, name) for name in named}, "hyperparameters": dict(result.config)}
+
+
+def _logged_in() -> bool:
+    import wandb
+
+    return bool(os.environ.get("WANDB_API_KEY")) or bool(wandb.login(prompt=False))

@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from relbench_harness.data.hub import hosted
+from relbench_harness.data.names import hosted
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ("relbench_harness", "baselines", "configs", "datasets")

@@ -100,8 +100,6 @@ def measured_cuts(cuts: Cuts, times: Mapping[str, str], bench: Workbench) -> Cut
     """Cut points that are decided, with the share of rows before and the longest window that fits."""
     val, test = cuts
     union = " UNION ALL ".join(f"SELECT {quoted(c)} AS t FROM {quoted(n)}" for n, c in times.items())
-    total, last, before = bench.row(
-        f"SELECT count(t), epoch_ns(max(t)), count(*) FILTER (epoch_ns(t) < {val.value}) FROM ({union})"
-    )
-    horizon = longest_window(val, test, pd.Timestamp(last), times, bench)  # type: ignore[arg-type]
+    total, before = bench.row(f"SELECT count(t), count(*) FILTER (epoch_ns(t) < {val.value}) FROM ({union})")
+    horizon = longest_window(val, test, times, bench)
     return CutPoints(val, test, int(before) / max(int(total), 1), horizon)  # type: ignore[call-overload]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relbench_harness.errors import InputError
+from relbench_harness.progress import work
 
 if TYPE_CHECKING:
     from relbench_harness.authoring.wanted import Wanted
@@ -131,7 +131,10 @@ def _new_dataset(arguments: argparse.Namespace) -> int:
 
     wanted = _wanted(arguments)
     out = arguments.out or datasets_folder()
-    imported = new_dataset(arguments.name, arguments.source, out, wanted, _Rows())
+    with work("rows") as rows:
+        imported = new_dataset(
+            arguments.name, arguments.source, out, wanted, lambda table, count: rows.at(count, f"of {table}")
+        )
     for name, table in imported.written.items():
         print(f"{name}: {table.rows:,} rows")
     for note in imported.notes:
@@ -182,18 +185,6 @@ def _check_plugin(arguments: argparse.Namespace) -> int:
         print(line, flush=True)
         code = max(code, int(fault))
     return code
-
-
-class _Rows:
-    """Says on stderr how many rows of each table have come."""
-
-    def __init__(self) -> None:
-        self.shown: tuple[str, int] = ("", 0)
-
-    def __call__(self, table: str, rows: int) -> None:
-        if table != self.shown[0] or rows - self.shown[1] >= 100_000:
-            print(f"{table}: {rows:,} rows", file=sys.stderr, flush=True)
-            self.shown = (table, rows)
 
 
 def _task(subparsers: argparse._SubParsersAction[Any]) -> None:

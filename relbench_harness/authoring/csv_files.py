@@ -49,7 +49,10 @@ def csv_batches(paths: Sequence[Path], notes: list[str]) -> Iterator[pa.RecordBa
     layout = _layout(paths[0])
     for path in paths[1:]:
         if _layout(path) != layout:
-            raise InputError(f"line 1 of {path} names other columns than {paths[0].name}, or separates them otherwise")
+            raise InputError(
+                f"line 1 of {path} names other columns than {paths[0].name}, or separates them otherwise; the files of one folder "
+                f"are one table (--exclude {path.parent.name} leaves it out)"
+            )
     with tempfile.TemporaryDirectory() as folder:
         mixed = [_check_lines(path, layout) for path in paths]
         plain, delimiter = list(paths), layout.delimiter

@@ -51,29 +51,38 @@ def propose_cuts(times: Mapping[str, str], bench: Workbench) -> CutPoints:
     for share in (0.75, 0.72, TRAINING):
         for unit in ("D", "h", "s", "ns"):
             at = bench.number(f"SELECT epoch_ns(quantile_disc(t, {share})) FROM ({union})")
-            val, end = pd.Timestamp(at + 1).ceil(unit), pd.Timestamp(last)  # type: ignore[arg-type]
+            val = pd.Timestamp(at + 1).ceil(unit)
+            begun, end = _main_span(times, bench)
+            # where the table with the most rows ends before, the others say how long the data go on
+            end = end if end > val else pd.Timestamp(last)  # type: ignore[arg-type]
             test = (val + (end - val) / 2).floor(unit)
             before = bench.number(f"SELECT count(*) FROM ({union}) WHERE epoch_ns(t) < {val.value}") / int(total)  # type: ignore[call-overload]
             if before >= TRAINING and val < test < end:
-                return CutPoints(val, test, before, longest_window(val, test, end, times, bench))
+                return CutPoints(val, test, before, _longest(val, test, begun, end))
     raise InputError("the rows lie so in time that no cut leaves 70 % of them before it; set the timestamps by hand")
 
 
-def longest_window(
-    val: pd.Timestamp, test: pd.Timestamp, end: pd.Timestamp, times: Mapping[str, str], bench: Workbench
-) -> pd.Timedelta:
+def longest_window(val: pd.Timestamp, test: pd.Timestamp, times: Mapping[str, str], bench: Workbench) -> pd.Timedelta:
     """The longest label window of which one fits into validation, one into test and enough into training."""
-    whole = min(test - val, end - test, (val - _begun(times, val, bench)) / WINDOWS)
+    begun, end = _main_span(times, bench)
+    return max(_longest(val, test, begun, end), pd.Timedelta(0))
+
+
+def _longest(val: pd.Timestamp, test: pd.Timestamp, begun: pd.Timestamp, end: pd.Timestamp) -> pd.Timedelta:
+    whole = min(test - val, end - test, (val - begun) / WINDOWS)
     return whole.floor("D") if whole >= pd.Timedelta(days=1) else whole.floor("s")
 
 
-def _begun(times: Mapping[str, str], val: pd.Timestamp, bench: Workbench) -> pd.Timestamp:
-    """When the table with the most rows before `val` has its first row: labels are most likely made of it."""
+def _main_span(times: Mapping[str, str], bench: Workbench) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """First and last time of the table with the most rows: labels are most likely made of it. A few rows of another table may
+    lie far outside (customers that were all entered on one day)."""
     found = []
     for name, column in times.items():
-        rows, first = bench.row(
-            f"SELECT count(*), epoch_ns(min({quoted(column)})) FROM {quoted(name)} WHERE epoch_ns({quoted(column)}) < {val.value}"
+        time = quoted(column)
+        rows, first, last = bench.row(
+            f"SELECT count({time}), epoch_ns(min({time})), epoch_ns(max({time})) FROM {quoted(name)}"
         )
         if first is not None:
-            found.append((int(rows), int(first)))  # type: ignore[call-overload]
-    return pd.Timestamp(max(found)[1]) if found else val
+            found.append((int(rows), int(first), int(last)))  # type: ignore[call-overload]
+    _, first, last = max(found, key=lambda one: (one[0], one[2] - one[1]))
+    return pd.Timestamp(first), pd.Timestamp(last)

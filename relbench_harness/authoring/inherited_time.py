@@ -70,6 +70,35 @@ def _said(reference: Reference, decision: Decision, all_parents: int, counts: li
     return None
 
 
+OLDER = 0.5
+"""A time is not when a row came to be if at least this share of the rows that name it are older."""
+NAMING = 20
+"""Fewer rows that name a table's rows than this decide nothing."""
+
+
+def written_later(
+    name: str, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench
+) -> str | None:
+    """Evidence that the time of `name` is not when its rows came to be: most rows that name them are older."""
+    time, parent = decisions[name].time, staged[name]
+    assert time is not None  # whoever calls has looked
+    named = older = 0
+    children = []
+    for child, decision in decisions.items():
+        for reference in decision.references if decision.time is not None and child != name else ():
+            if reference.parent == name:
+                counts = bench.row(
+                    f"SELECT count(*), count(*) FILTER (r.{quoted(decision.time or '')} < p.{quoted(time)}) "
+                    f"FROM {quoted(child)} r JOIN {quoted(parent.name)} p "
+                    f"ON {parent_join(staged, child, reference, 'r', 'p')}"
+                )
+                named, older = named + int(counts[0]), older + int(counts[1])  # type: ignore[call-overload]
+                children.append(child)
+    if named < NAMING or older < OLDER * named:
+        return None
+    return f"{older:,} of the {named:,} rows of {', '.join(dict.fromkeys(children))} that name its rows are older"
+
+
 def lender(
     name: str, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench
 ) -> tuple[Reference, str] | None:

@@ -54,6 +54,11 @@ def checked_labels(task: Task, query_text: str, database: Database, labels: Labe
 def _reason(query: Query, database: Database, labels: Labels, split: Split, times: pd.DatetimeIndex) -> str:
     if not aggregates(query.target):
         return f"its rows have no two different values of {said(query.target)}"
+    entity = next((t for n, t in database.items() if n.lower() == query.entity.table.lower()), None)
+    if entity is not None and entity.times is not None and len(times) and (entity.times > times[-1].value).all():
+        began = pd.Timestamp(int(entity.times[0])) if len(entity) else None
+        when = f"its first row is of {began}" if began is not None else "it is empty"
+        return f"no row of {entity.name!r} is there yet: {when} by {entity.time!r}"
     for what, other in _without_conditions(query):
         try:
             found = labels(other, split)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from relbench_harness.authoring.identifiers import quoted, text
+from relbench_harness.authoring.name_words import spaced
 
 AFTER = 0.5
 """Share of the rows with a date in which it lies after the row's time, from which it is late."""
@@ -22,6 +23,8 @@ BEFORE = 0.02
 """Share in which it may lie before, by mistakes in the data."""
 ONE_TERM = 0.5
 """A date at the same distance from the row's time in so many rows is a term that the row knows."""
+CONSTANT = 0.9
+"""A date at exactly the same distance in so many rows is computed from the row's time."""
 BEYOND = 0.005
 """Dates beyond the end of all data in so many rows are plans."""
 STRAY = 0.005
@@ -32,8 +35,9 @@ FEWEST = 20
 """Fewer rows than this decide nothing."""
 
 _PLANNED = re.compile(
-    r"due|requir|plan|expect|sched|expir|until|deadline|promis|estimat|target|valid|renew|effective|forecast", re.I
-)
+    r"due|requir|plan|expect|sched|expir|until|deadline|promis|estimat|target|valid|renew|effective|forecast"
+    r"|(^|_)(start|begin|end)s?(_|$)", re.I,
+)  # fmt: skip
 
 Row = Callable[[str], tuple[object, ...]]
 """Runs SQL and returns its first row."""
@@ -89,7 +93,7 @@ def late_columns(
             for name, counts in coupled[column].items()
             if column == min((c for c in coupled if name in coupled[c]), key=lambda c: found[c][1])
         }
-        planned = _PLANNED.search(column) is not None
+        planned = _PLANNED.search(spaced(column)) is not None
         result.append(LateColumn(table, column, after, filled, rows, mine, planned))
     return result
 
@@ -123,12 +127,16 @@ def _late_date(table: str, column: str, time: str, end: int, row: Row) -> tuple[
     )
     if filled < FEWEST or after < AFTER * filled or before > BEFORE * filled or beyond > BEYOND * filled or different < 3:
         return None
+    # at one distance for nearly all (a copy in another zone, one term) nothing happened in between
+    exact = row(
+        f"SELECT max(n) FROM (SELECT count(*) AS n FROM {relation} WHERE {d} > {t} GROUP BY epoch_us({d}) - epoch_us({t}))"
+    )[0]
     # the most common distance in days: a day or less is what happens soon, more is a term
     same, days = row(
         f"SELECT count(*) AS n, CAST(date_trunc('day', {d}) AS DATE) - CAST(date_trunc('day', {t}) AS DATE) AS days "
         f"FROM {relation} WHERE {d} > {t} GROUP BY days ORDER BY n DESC, days LIMIT 1"
     )
-    if int(same) >= ONE_TERM * after and int(days) > 1:  # type: ignore[call-overload]
+    if int(exact) >= CONSTANT * after or (int(same) >= ONE_TERM * after and int(days) > 1):  # type: ignore[call-overload]
         return None
     return after / filled, filled, rows
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
+
+from relbench_harness.writing import write_whole
+
+__all__ = ["dumped", "scalar", "write_whole"]
 
 
 class _Dumper(yaml.SafeDumper):
@@ -31,17 +32,3 @@ def dumped(content: Mapping[str, Any]) -> str:
 def scalar(value: str | None) -> str:
     """One value as it stands after a key or before a colon."""
     return "null" if value is None else yaml.dump(value, Dumper=_Dumper, allow_unicode=True, width=4096).split("\n")[0]
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write the file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-        os.chmod(partial, 0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise

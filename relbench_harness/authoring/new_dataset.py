@@ -26,7 +26,7 @@ from relbench_harness.authoring.deciding import Decider
 from relbench_harness.authoring.declared import keyed_columns, spelled
 from relbench_harness.authoring.entity_tables import add_entities
 from relbench_harness.authoring.import_manifest import Described, manifest_text
-from relbench_harness.authoring.inherited_time import inherit, lender
+from relbench_harness.authoring.inherited_time import inherit, lender, written_later
 from relbench_harness.authoring.late_tables import LateMover, LateTables, Move, without_late
 from relbench_harness.authoring.manifest_comments import Comments, comments
 from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
@@ -35,7 +35,7 @@ from relbench_harness.authoring.sensitive_columns import leave_out_secrets
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
 from relbench_harness.authoring.staging import Progress, Staged, stage
-from relbench_harness.authoring.table_choice import chosen_tables, column_of
+from relbench_harness.authoring.table_choice import chosen_tables, column_of, found
 from relbench_harness.authoring.text_times import type_times
 from relbench_harness.authoring.time_formats import check_format, read_as_times, split_format
 from relbench_harness.authoring.wanted import Wanted, recorded, remembered
@@ -187,6 +187,8 @@ class _Import:
             keep = self._still(self.wanted.keep, self.told.keep, staged)
             self.notes += leave_out_secrets(staged, decisions, keep)
             check_keys(bench, staged, decisions)
+            if self.previous is None:
+                self._doubt_times(staged, decisions, bench)
             self._inherit_times(lent, staged, decisions, bench)
             moves = self._move_late(staged, decisions, bench)
             numbering = Numbering(bench, staged, decisions, self.source.ordered)
@@ -236,10 +238,10 @@ class _Import:
     def _stage(self, progress: Progress) -> tuple[dict[str, SourceTable], dict[str, Staged]]:
         with self.source.open() as reading:
             wanted, label = self.wanted, self.source.label
-            found = reading.tables()
-            self.known = {table.name for table in found}
-            chosen = chosen_tables(found, wanted.tables, wanted.exclude, label, self.notes)
-            chosen = self._declared(chosen)
+            tables = reading.tables()
+            self.known = {table.name for table in tables}
+            chosen = chosen_tables(tables, wanted.tables, wanted.exclude, label, self.notes)
+            chosen = self._declared(chosen, {found(name, tables, label) for name in self.told.tables})
             _check_table_names(chosen)
             _check_times(self.told.times, [*chosen, *wanted.entities])
             staged = {
@@ -271,14 +273,28 @@ class _Import:
         now = set(told)
         return [p for p in places if p in now or any(p.startswith(f"{name}.") for name in staged)]
 
-    def _declared(self, tables: Mapping[str, SourceTable]) -> dict[str, SourceTable]:
+    def _declared(self, tables: Mapping[str, SourceTable], now: set[str]) -> dict[str, SourceTable]:
         """The tables that the manifest to import again by declares, and those told now; all on a first import."""
         if self.previous is None:
             return dict(tables)
-        kept = {n: t for n, t in tables.items() if n in self.previous["tables"] or n in self.told.tables}
+        kept = {n: t for n, t in tables.items() if n in self.previous["tables"] or n in now}
         for name in sorted(set(tables) - set(kept)):
             self.notes.append(f"table {name} of the source is not in the manifest and was left out")
         return kept
+
+    def _doubt_times(self, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench) -> None:
+        """A time that was not told, and that most rows which name the table's rows precede, is left open."""
+        told = self.wanted.times
+        doubted = {
+            name: said
+            for name, decision in decisions.items()
+            if decision.time is not None and name not in told
+            if (said := written_later(name, staged, decisions, bench)) is not None
+        }
+        for name, said in doubted.items():
+            self.open.append(Proposal("time", name, (decisions[name].time or "",), said, False, likely=False))
+            decisions[name].time = None
+            self.evidence.pop((name, "time"), None)
 
     def _inherit_times(
         self,
@@ -295,8 +311,8 @@ class _Import:
         waiting = [n for n, d in decisions.items() if d.time is None and n not in self.told.times]
         waiting = [n for n in waiting if lent is None or n in lent]
         while waiting:
-            found = {n: lender(n, staged, decisions, bench) if lent is None else (lent[n], "") for n in waiting}
-            ready = {n: one for n, one in found.items() if one is not None and decisions[one[0].parent].time is not None}
+            lenders = {n: lender(n, staged, decisions, bench) if lent is None else (lent[n], "") for n in waiting}
+            ready = {n: one for n, one in lenders.items() if one is not None and decisions[one[0].parent].time is not None}
             for name, (reference, said) in ready.items():
                 inherit(name, reference, staged, decisions, bench)
                 self.inherited[name] = ", ".join(reference.columns)

@@ -14,6 +14,7 @@ from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.key_match import is_bytes
 from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError
+from relbench_harness.writing import whole
 
 
 def original_keys(dataset: Dataset, table: str) -> pa.Table:
@@ -91,12 +92,13 @@ def read_predictions(path: Path) -> pa.Table:
 
 def write_predictions(predictions: pa.Table, path: Path) -> None:
     """Write Parquet, or CSV by the file's name (lists as text, separated by spaces, bytes as hexadecimal digits)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".csv":
-        pq.write_table(predictions, path)
+        with whole(path) as file:
+            pq.write_table(predictions, file)
         return
     flat = {name: _flat(column) for name, column in zip(predictions.column_names, predictions.columns, strict=True)}
-    pacsv.write_csv(pa.table(flat), path)
+    with whole(path) as file:
+        pacsv.write_csv(pa.table(flat), file)
 
 
 def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:

@@ -17,7 +17,7 @@ from relbench_harness.authoring.table_choice import column_of
 
 _ANYWHERE = re.compile(
     r"passw(or)?d|passphrase|passcode|api_?key|(private|secret|access|encryption|signing|ssh)_?key|social_?security|"
-    r"credit_?card|debit_?card|card_?(number|no|num|pan)(_|$)|cardnumber|national_?id|passport_?(number|no|num|id)|"
+    r"(credit|debit)_?card(?!_?(id|type|brand|key)$)|card_?(number|no|num|pan)(_|$)|cardnumber|national_?id|passport_?(number|no|num|id)|"
     r"(bank_?)?account_?iban|tax_?payer_?id"
 )
 _WORD = {

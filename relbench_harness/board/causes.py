@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from relbench_harness.data.dataset import parse_address
+from relbench_harness.data.names import parse_address
 from relbench_harness.errors import InputError
 
 PARAMETER = "causes"

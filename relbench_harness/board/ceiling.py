@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.data.dataset import Dataset, open_task
 from relbench_harness.data.labels import Split
+from relbench_harness.data.names import truth_may_be_known
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.data.truth import Truth
-from relbench_harness.errors import InputError
+from relbench_harness.errors import sentence
 from relbench_harness.protocol.method import Labels, Ragged, label_values
 from relbench_harness.protocol.metrics import PRIMARY, Scores, score
 from relbench_harness.protocol.stages import Stages
@@ -73,10 +74,11 @@ def ceiling(dataset: Dataset, task: Task, split: Split = "test", draws: int = DR
 def with_ceilings(board: pd.DataFrame) -> pd.DataFrame:
     """The leaderboard with the columns `COLUMNS`, in the tasks' primary metric."""
     groups = {key: group.index for key, group in board.groupby(GROUP, sort=False)}
-    ceilings = {key: _ceiling_at(*map(str, key[::2])) for key in groups}
+    found_at = {(str(key[0]), str(key[2])): _ceiling_at(str(key[0]), str(key[2])) for key in groups}
     board = board.copy()
-    for key, found in ceilings.items():
-        if found is None:
+    for key in groups:
+        found = found_at[str(key[0]), str(key[2])]
+        if found is None or str(key[3]) != PRIMARY[found.task.type].name:
             continue
         if "way" not in board:
             board[list(COLUMNS)] = math.nan
@@ -95,10 +97,16 @@ def with_ceilings(board: pd.DataFrame) -> pd.DataFrame:
 def _ceiling_at(address: str, data: str) -> Ceiling | None:
     """The ceiling of the task at `address`, if its database here is the version called `data`."""
     try:
-        dataset, task = open_task(address)
-        if not dataset.knows_truth or dataset.database.fingerprint[: len(data)] != data:
+        if not truth_may_be_known(address):
+            # nothing is fetched to find that nobody knows the truth
             return None
-    except InputError:
+        dataset, task = open_task(address)
+        if dataset.database.fingerprint[: len(data)] != data:
+            return None
+    except Exception as error:
+        # whatever keeps the dataset from being opened here keeps nobody from being ranked
+        if sentence(error) is None:
+            raise
         return None
     return ceiling(dataset, task)
 

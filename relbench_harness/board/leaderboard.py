@@ -1,7 +1,9 @@
 """The leaderboard is a function: results in, tables out. No files, no network, no clock.
 
-Invariants: regimes, versions of a dataset, hyperparameters and budgets are never mixed in one row; a run that failed
-counts against its method: an incomplete row ranks behind every complete one, and coverage stands beside every rank.
+Invariants: regimes, versions of a dataset, metrics, hyperparameters and budgets are never mixed in one row, and only rows of
+one task, regime, version of the data and metric are ranked together. A result that does not say which data it was made on
+is ranked apart, as `UNKNOWN`. A run that failed counts against its method: an incomplete row ranks behind every complete
+one, and coverage stands beside every rank.
 """
 
 from __future__ import annotations
@@ -43,24 +45,27 @@ COLUMNS = (
     "machine",
     "error",
 )
-GROUP = ["task", "regime", "data"]
-"""What is ranked together: one task, one regime, one version of the data."""
+GROUP = ["task", "regime", "data", "metric"]
+"""What is ranked together: one task, one regime, one version of the data, one metric."""
+UNKNOWN = "unknown data"
+"""The version of the data of results without a fingerprint, such as those of other tools."""
+Group = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A result with what identifies its row: `data` (its dataset's fingerprint, cut short) and its `settings`."""
+    """A result with what identifies its row: `data` (its dataset's fingerprint, cut short, or `UNKNOWN`) and its `settings`."""
 
     result: Result
     data: str
     settings: Mapping[str, str]
 
     @property
-    def group(self) -> tuple[str, str, str]:
-        return self.result.task, self.result.regime, self.data
+    def group(self) -> Group:
+        return self.result.task, self.result.regime, self.data, self.result.metric
 
     @property
-    def row(self) -> tuple[tuple[str, str, str], str, tuple[tuple[str, str], ...]]:
+    def row(self) -> tuple[Group, str, tuple[tuple[str, str], ...]]:
         return self.group, self.result.method, tuple(sorted(self.settings.items()))
 
     @property
@@ -69,7 +74,7 @@ class Entry:
 
 
 def leaderboard(results: Iterable[Result]) -> pd.DataFrame:
-    """One row per task, regime, method and distinct settings, ranked within each task and regime.
+    """One row per task, regime, version of the data, metric, method and distinct settings, ranked within each `GROUP`.
 
     Scores and costs are means over the seeds that scored (`*_sd` their standard deviation, ddof 1). Where a run was
     made twice with the same seed and settings, the one that started last counts. `seconds` are cold: what cached
@@ -95,8 +100,14 @@ def _entries(results: Sequence[Result]) -> list[Entry]:
     for result in results:
         if result.dataset_fingerprint:
             newest[result.task] = max(newest.get(result.task, ("", "")), (result.started, result.dataset_fingerprint))
-    # a run that failed before its data was there belongs to the newest version
-    return [Entry(r, (r.dataset_fingerprint or newest.get(r.task, ("", ""))[1])[:8], dict(_settings(r))) for r in results]
+    return [Entry(r, _data(r, newest.get(r.task, ("", ""))[1]), dict(_settings(r))) for r in results]
+
+
+def _data(result: Result, newest: str) -> str:
+    """Which version of its data a result counts for."""
+    # a run of this harness that failed before its data was there belongs to the newest version
+    lost = not result.ok and "_target_" in result.config
+    return (result.dataset_fingerprint or (newest if lost else ""))[:8] or UNKNOWN
 
 
 def _settings(result: Result) -> Iterator[tuple[str, str]]:
@@ -155,7 +166,6 @@ def _row(members: Sequence[Entry], label: str) -> dict[str, Any]:
     val = [r.scores.get("val", {}).get(r.metric, math.nan) for r in good]
     return {
         **dict(zip(GROUP, last.group, strict=True)),
-        "metric": last.result.metric,
         "higher_is_better": last.result.higher_is_better,
         "rank": 0,
         "method": label,

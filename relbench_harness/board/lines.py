@@ -7,20 +7,22 @@ round brackets, commas, semicolons and the cutting of a string into adjacent pie
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.util
 import io
+import json
 import tokenize
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pygments.lexers import get_lexer_by_name
-from pygments.token import Comment, Punctuation, Text
-
+from relbench_harness.data.cache import cache_home
 from relbench_harness.errors import InputError
 from relbench_harness.home import home
+from relbench_harness.writing import write_whole
 
 PACKAGE = "relbench_harness"
 LEXERS = {".sql": "postgresql", ".yaml": "yaml", ".yml": "yaml"}
@@ -102,6 +104,9 @@ def _docstring_lines(tree: ast.AST) -> set[int]:
 
 def count_lexed(text: str, language: str) -> tuple[int, int]:
     """Lines that hold more than comments, and tokens, of SQL or YAML."""
+    from pygments.lexers import get_lexer_by_name
+    from pygments.token import Comment, Punctuation, Text
+
     lines: set[int] = set()
     tokens, line = 0, 1
     for kind, value in get_lexer_by_name(language, stripnl=False).get_tokens(text):
@@ -135,7 +140,25 @@ def count_harness() -> Count:
 def _harness() -> Count:
     own = [home(part) for part in ("baselines", "configs", "datasets")]
     package = Path(__file__).resolve().parent.parent
-    return _total({p for p in package.rglob("*.py") if not any(p.is_relative_to(folder) for folder in own)})
+    files = sorted(p for p in package.rglob("*.py") if not any(p.is_relative_to(folder) for folder in own))
+    return _remembered(files)
+
+
+def _remembered(files: Sequence[Path]) -> Count:
+    """The count of `files`, kept in the cache under a digest of their content: counting reads every token."""
+    state = hashlib.blake2b(digest_size=16)
+    for path in files:
+        content = path.read_bytes()
+        state.update(f"{_shown(path)} {len(content)} ".encode() + content)
+    kept = cache_home() / "lines" / f"{state.hexdigest()}.json"
+    try:
+        known = json.loads(kept.read_text())
+        return Count(tuple(known["files"]), int(known["lines"]), int(known["tokens"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        counted = _total(files)
+    with suppress(OSError):
+        write_whole(kept, json.dumps(asdict(counted)))
+    return counted
 
 
 def count(config: Mapping[str, Any], task_files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> dict[str, Any]:

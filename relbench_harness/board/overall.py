@@ -13,11 +13,9 @@ import math
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.stats import studentized_range
 
-from relbench_harness.board.leaderboard import GROUP
+from relbench_harness.board.leaderboard import GROUP, UNKNOWN
+from relbench_harness.protocol.metrics import PRIMARY
 
 COLUMNS = (
     *("regime", "rank", "method", "mean_rank", "win_rate", "elo", "elo_low", "elo_high"),
@@ -32,10 +30,15 @@ UNBOUNDED = 1200.0
 def overall(board: pd.DataFrame) -> pd.DataFrame:
     """One row per regime and method of a leaderboard with several methods, best mean rank first.
 
+    Only results on known data in a task type's own metric are ranked across tasks: another tool's metric, or data that
+    nobody can name, would count as tasks that everybody else lost.
+
     `win_rate` is the share of the other methods beaten, ties as half, averaged over tasks; `coverage` the share of runs
     that scored, a task without any as 0; `seconds` the sum over tasks; `critical_difference` what two mean ranks must
     differ by to differ at the 5 % level (NaN below two tasks, as is Elo).
     """
+    own = {metric.name for metric in PRIMARY.values()}
+    board = board[(board["data"] != UNKNOWN) & board["metric"].isin(own)]
     parts = [_ranking(str(regime), part) for regime, part in board.groupby("regime", sort=True)]
     parts = [part for part in parts if len(part) > 1]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
@@ -92,13 +95,29 @@ def _elo(ranks: pd.DataFrame) -> dict[str, pd.Series[float] | float]:
 
 def _separable(ranks: NDArray[np.float64]) -> bool:
     """Whether the methods fall into groups of which one loses to the other on every task."""
-    beats = (ranks[:, None] <= ranks[None, :]).any(axis=2)
-    return int(connected_components(csr_array(beats), directed=True, connection="strong")[0]) > 1
+    reached: NDArray[np.bool_] = np.asarray((ranks[:, None] <= ranks[None, :]).any(axis=2))
+    for _ in range(len(ranks).bit_length()):
+        # whom each beats, then whom those beat, doubling the length of the way
+        reached = reached | (np.dot(reached.astype(np.float64), reached) > 0)
+    return not reached.all()
 
 
 def critical_difference(methods: int, tasks: int, alpha: float = 0.05) -> float:
     """What the mean ranks of two of `methods` over `tasks` must differ by (Nemenyi); NaN below two of either."""
     if min(methods, tasks) < 2:
         return math.nan
-    quantile = float(studentized_range.ppf(1 - alpha, methods, np.inf)) / math.sqrt(2)
-    return quantile * math.sqrt(methods * (methods + 1) / (6 * tasks))
+    return studentized_range(1 - alpha, methods) / math.sqrt(2) * math.sqrt(methods * (methods + 1) / (6 * tasks))
+
+
+def studentized_range(share: float, samples: int) -> float:
+    """The quantile of the range of `samples` independent standard normals (scipy's needs its largest package)."""
+    from scipy.special import ndtr
+
+    z = np.linspace(-9.0, 9.0, 1801)
+    density, below = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi), ndtr(z)
+    low, high = 0.0, 20.0
+    while high - low > 1e-10:
+        middle = (low + high) / 2
+        inside = samples * float(np.sum(density * (below - ndtr(z - middle)) ** (samples - 1))) * (z[1] - z[0])
+        low, high = (middle, high) if inside < share else (low, middle)
+    return (low + high) / 2

@@ -18,8 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from relbench_harness.board.causes import CHANCE, by_cause
-from relbench_harness.board.leaderboard import GROUP
+from relbench_harness.board.leaderboard import GROUP, UNKNOWN
 from relbench_harness.board.overall import overall
+from relbench_harness.writing import write_whole
 
 SPARE = ("warm", "MB", "fitted on", "val", "tasks", "lines")
 """Columns that a narrow terminal goes without, first to go first; Markdown and CSV always have all."""
@@ -64,7 +65,8 @@ def _cause_sheets(board: pd.DataFrame) -> list[Sheet]:
 def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
     first = group.iloc[0]
     arrow = "higher is better" if first["higher_is_better"] else "lower is better"
-    data = f", data {first['data']}" if name_data else ""
+    unknown = first["data"] == UNKNOWN
+    data = f", {UNKNOWN}" if unknown else f", data {first['data']}" if name_data else ""
     known = "way" in group and bool(group["way"].notna().any())
     rows = tuple(
         (
@@ -243,8 +245,7 @@ def svg(board: pd.DataFrame, width: int = 120) -> str:
 
 def write(board: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     """Writes `leaderboard.md` and `leaderboard.csv`, which are made anew from the results each time."""
-    folder.mkdir(parents=True, exist_ok=True)
     made = folder / "leaderboard.md", folder / "leaderboard.csv"
     for path, text in zip(made, (markdown(board), csv(board)), strict=True):
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     return made

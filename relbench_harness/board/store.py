@@ -9,44 +9,76 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from relbench_harness.errors import InputError
-from relbench_harness.protocol.result import Result
-from relbench_harness.protocol.run import Outcome
+from relbench_harness.errors import InputError, NotStoredError, sentence
+from relbench_harness.protocol.result import Outcome, Result
+from relbench_harness.writing import PARTIAL, whole, write_whole
 
 OWN = re.compile(r"(frozen|rolling)-seed-?\d+-\d{8}T\d{6}Z-[0-9a-f]+\.json")
 """Names of files that `write` makes: such a file must hold a result. Any other JSON file may be someone else's."""
 COLUMNS = ("split", "entity", "time", "prediction")
 
 
+def ready(folder: Path) -> None:
+    """Makes sure that results can be written to `folder`, before a run spends its time.
+
+    Raises:
+        InputError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"{PARTIAL}{secrets.token_hex(8)}"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"results cannot be written to {folder}: {sentence(error)}") from None
+
+
 def write(outcome: Outcome, folder: Path) -> Outcome:
     """Writes a run's result and predictions to new files in `folder`; the outcome returned names the predictions.
 
     Raises:
-        InputError: Files cannot be made there.
+        NotStoredError: Files cannot be made there. The message names the folder for temporary files in which the result
+            lies instead or, where that is full as well, holds the result.
     """
     result, predictions = outcome
     if predictions is not None and tuple(predictions.column_names) != COLUMNS:
         raise ValueError(f"predictions have columns {predictions.column_names}, expected {list(COLUMNS)}")
+    try:
+        return _write(outcome, folder)
+    except OSError as error:
+        why = f"the result of {result.method} on {result.task} cannot be written to {folder}: {sentence(error)}"
+    try:
+        elsewhere = Path(tempfile.mkdtemp(prefix="relbench-harness-results-"))
+        _write(outcome, elsewhere)
+    except OSError:
+        raise NotStoredError(f"{why}; it is lost but for this line: {result.to_json()}") from None
+    raise NotStoredError(f"{why}; it lies in {elsewhere}") from None
+
+
+def _write(outcome: Outcome, folder: Path) -> Outcome:
+    result, predictions = outcome
     home = folder / _folder_name(result.task.replace("/", "__")) / _folder_name(result.method)
     stem = f"{result.regime}-seed{result.seed}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    stored = home / f"{stem}.parquet"
+    if predictions is not None:
+        # the predictions first: a result that names them is only there once they are
+        import pyarrow.parquet as pq
+
+        with whole(stored, new=True) as file:
+            pq.write_table(predictions, file, compression="zstd")
+        result = replace(result, predictions=stored.name)
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        write_whole(home / f"{stem}.json", result.to_json() + "\n", new=True)
+    except OSError:
         if predictions is not None:
-            # the predictions first: a result that names them is only there once they are
-            with (home / f"{stem}.parquet").open("xb") as file:
-                pq.write_table(predictions, file, compression="zstd")
-            result = replace(result, predictions=f"{stem}.parquet")
-        with (home / f"{stem}.json").open("x", encoding="utf-8") as file:
-            file.write(result.to_json() + "\n")
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise InputError(f"results cannot be written to {home}: {error.strerror}") from None
+            stored.unlink(missing_ok=True)
+        raise
     return Outcome(result, predictions)
 
 
@@ -54,26 +86,49 @@ def _folder_name(name: str) -> str:
     return re.sub(r"[^\w.@=,+-]+", "_", name).lstrip(".") or "_"
 
 
-def read_results(folder: Path) -> list[Result]:
+Report = Callable[[InputError], None]
+
+
+def read_results(folder: Path, broken: Report | None = None) -> list[Result]:
     """Every result in or below `folder` (or in the one file of that name), in the order of their paths.
 
     JSON files that are no results are passed over, except those whose name says that they are.
+
+    Args:
+        broken: Is told of each result that cannot be read and of predictions that are missing; the rest is read all the
+            same. None: the first of them is raised.
 
     Raises:
         InputError: The folder is missing, or a result cannot be read.
     """
     if not folder.exists():
         raise InputError(f"no results folder {folder}")
-    return [result for _, result in located_results(folder)]
+    return [result for _, result in located_results(folder, broken or _raise)]
 
 
-def located_results(folder: Path) -> Iterator[tuple[Path, Result]]:
-    """(file, result) for every result in or below `folder`."""
+def _raise(error: InputError) -> None:
+    raise error
+
+
+def located_results(folder: Path, broken: Report = _raise) -> Iterator[tuple[Path, Result]]:
+    """(file, result) for every result in or below `folder`; see `read_results`."""
     paths = [folder] if folder.is_file() else sorted(p for kind in ("*.json", "*.jsonl") for p in folder.rglob(kind))
     for path in paths:
-        named = path == folder or OWN.fullmatch(path.name) is not None
-        for line, text in _candidates(path, named):
-            yield path, Result.from_json(text, f"{path}:{line}")
+        own = OWN.fullmatch(path.name) is not None
+        try:
+            candidates = list(_candidates(path, own or path == folder))
+        except InputError as error:
+            broken(error)
+            continue
+        for line, text in candidates:
+            try:
+                result = Result.from_json(text, f"{path}:{line}")
+            except InputError as error:
+                broken(error)
+                continue
+            if own and result.predictions and not path.with_name(result.predictions).is_file():
+                broken(InputError(f"{path} names predictions {result.predictions}, which are missing; its scores count"))
+            yield path, result
 
 
 def _candidates(path: Path, named: bool) -> Iterator[tuple[int, str]]:

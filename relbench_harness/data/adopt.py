@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from relbench.manifest import TableSpec
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from relbench.manifest import TableSpec
 
 PIECE = 1 << 20
 

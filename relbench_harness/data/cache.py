@@ -17,7 +17,9 @@ import pyarrow as pa
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.errors import InputError, sentence
 from relbench_harness.timing import restored
+from relbench_harness.writing import write_whole
 
 FORMAT = 2
 log = logging.getLogger(__name__)
@@ -60,21 +62,36 @@ def stored(name: str, fingerprint: str, build: Callable[[Path], Built]) -> Path:
     """The folder of the database with this source `fingerprint`; where there is none yet, `build(scratch)` makes it.
 
     What building cost is charged to phase `load` when the result comes from disk, so a warm cache makes nobody faster.
+
+    Raises:
+        InputError: The database cannot be written to the cache; nothing of it is left there.
     """
     folder = cache_home() / "databases" / f"{name}-{fingerprint[:20]}-{FORMAT}"
     seconds = _seconds_of_whole(folder)
     if seconds is not None:
         restored("load", seconds)
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-scratch-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-scratch-", dir=folder.parent))
+    except OSError as error:
+        raise _unkept(folder, error) from None
     try:
         start = time.perf_counter()
         built = build(scratch)
-        _write(built, folder, time.perf_counter() - start)
+        try:
+            _write(built, folder, time.perf_counter() - start)
+        except OSError as error:
+            raise _unkept(folder, error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def _unkept(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"built databases cannot be kept in {folder.parent}: {sentence(error)}; RELBENCH_HARNESS_CACHE names another folder"
+    )
 
 
 def _seconds_of_whole(folder: Path) -> float | None:
@@ -111,7 +128,7 @@ def _write(built: Built, folder: Path, seconds: float) -> None:
         if built.truth is not None:
             built.truth.replace(partial / "truth")
         index = {"format": FORMAT, "fingerprint": fingerprint, "seconds": seconds, "tables": entries}
-        (partial / "index.json").write_text(json.dumps(index, indent=1))
+        write_whole(partial / "index.json", json.dumps(index, indent=1))
         _put(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from relbench.manifest import TableSpec
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.key_match import counts_rows, has_fractions, is_text, plain, positions, without_nan
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from relbench.manifest import TableSpec
 
 
 def canonical(raw: Mapping[str, pa.Table], specs: Mapping[str, TableSpec], where: str) -> Database:

@@ -17,14 +17,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from relbench.manifest import DatasetManifest
 
 from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
@@ -32,40 +31,31 @@ from relbench_harness.data.cache import Built, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
 from relbench_harness.data.labels import Cuts, LabelTable, Split, split_labels
+from relbench_harness.data.names import (
+    HUB,
+    Hosted,
+    Value,
+    dataset_folder,
+    hosted,
+    knows_truth,
+    parse_address,
+    split_address,
+    task_manifest,
+    task_names,
+)
+from relbench_harness.data.names import (
+    PATH_VARIABLE as PATH_VARIABLE,
+)
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Task, read_task
 from relbench_harness.data.truth import Truth
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.home import home
-from relbench_harness.plugins import plugin_folders
 from relbench_harness.timing import phase
 
-PATH_VARIABLE = "RELBENCH_HARNESS_DATASETS"
+if TYPE_CHECKING:
+    from relbench.manifest import DatasetManifest
+
 SCRATCH = "scratch"
-Value = bool | int | float | str
-
-
-def search_path() -> list[Path]:
-    """Folders that hold datasets, first found wins: `$RELBENCH_HARNESS_DATASETS`, those that ship, those of plugins."""
-    named = [Path(p).expanduser() for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p]
-    return [*named, home("datasets"), *plugin_folders("datasets")]
-
-
-def dataset_names() -> list[str]:
-    """Every dataset on the search path."""
-    return sorted({f.parent.name for folder in search_path() if folder.is_dir() for f in folder.glob("*/manifest.yaml")})
-
-
-def parse_address(address: str) -> tuple[str, dict[str, Value]]:
-    """`name` or `name@key=value,key=value` as the name and the parameters of its `build.py`."""
-    name, _, rest = address.partition("@")
-    parameters: dict[str, Value] = {}
-    for part in filter(None, rest.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or not key.isidentifier():
-            raise InputError(f"dataset {address!r}: {part!r} is not a parameter of the form key=value")
-        parameters[key] = yaml.safe_load(value)
-    return name, parameters
 
 
 def open_dataset(address: str) -> Dataset:
@@ -75,18 +65,14 @@ def open_dataset(address: str) -> Dataset:
     `hub:organisation/repository/dataset` (`@revision=…` pins it).
     """
     name, parameters = parse_address(address)
-    if name.startswith(hub.PREFIX):
+    folder = dataset_folder(name)
+    if folder is not None:
+        return Dataset(address, folder, MappingProxyType(parameters))
+    if name.startswith(HUB):
         return _on_hub(address, name, parameters)
-    candidates = [Path(name).expanduser()] if os.sep in name or name.startswith(".") else []
-    candidates += [] if candidates else [folder / name for folder in search_path()]
-    for folder in candidates:
-        if (folder / "manifest.yaml").is_file():
-            return Dataset(address, folder.resolve(), MappingProxyType(parameters))
-    if candidates and candidates[0].is_dir():
-        raise InputError(f"dataset folder {candidates[0]} has no manifest.yaml")
-    if name in hub.hosted() and not parameters:
-        return Dataset(address, hub.fetch(hub.hosted()[name], name, _ON_DISK))
-    raise InputError(f"no dataset {name!r}; {nearest(name, [*dataset_names(), *hub.hosted()])}")
+    if parameters:
+        raise InputError(f"dataset {name!r} is fetched from the hub, so it takes no parameters")
+    return Dataset(address, hub.fetch(hosted()[name], name, _ON_DISK))
 
 
 _ON_DISK = f"where it lies on disk, name the folder above it in {PATH_VARIABLE}"
@@ -96,15 +82,13 @@ def _on_hub(address: str, name: str, parameters: Mapping[str, Value]) -> Dataset
     unknown = set(parameters) - {"revision"}
     if unknown:
         raise InputError(f"dataset {address!r}: a hub address takes revision=…, not {sorted(unknown)[0]!r}")
-    where = hub.Hosted(name.removeprefix(hub.PREFIX), str(parameters["revision"]) if parameters else None)
+    where = Hosted(name.removeprefix(HUB), str(parameters["revision"]) if parameters else None)
     return Dataset(address, hub.fetch(where, name, _ON_DISK))
 
 
 def open_task(address: str) -> tuple[Dataset, Task]:
     """The dataset and task that `dataset/task` names."""
-    dataset, slash, task = address.rpartition("/")
-    if not slash or not dataset or not task:
-        raise InputError(f"{address!r} is no task address; one reads dataset/task, such as rel-f1/driver-top3")
+    dataset, task = split_address(address)
     opened = open_dataset(dataset)
     return opened, opened.task(task)
 
@@ -128,7 +112,7 @@ class Dataset:
         if os.sep not in self.address:
             return self.address
         at = "@" + self.address.partition("@")[2] if "@" in self.address else ""
-        if self.address.startswith(hub.PREFIX):
+        if self.address.startswith(HUB):
             # the folder of a repository that is one dataset is named by its commit
             return self.address.partition("@")[0].rstrip("/").rpartition("/")[2] + at
         return self.folder.name + at
@@ -146,6 +130,8 @@ class Dataset:
 
     @cached_property
     def manifest(self) -> DatasetManifest:
+        from relbench.manifest import DatasetManifest
+
         path = self.folder / "manifest.yaml"
         try:
             return DatasetManifest.from_dict(self._raw_manifest)
@@ -223,12 +209,10 @@ class Dataset:
 
     @property
     def task_names(self) -> list[str]:
-        return sorted(path.parent.name for path in self.folder.glob("tasks/*/manifest.yaml"))
+        return task_names(self.folder)
 
     def task(self, name: str) -> Task:
-        path = self.folder / "tasks" / name / "manifest.yaml"
-        if not path.is_file():
-            raise InputError(f"no task {name!r} in dataset {self.name}; {nearest(name, self.task_names)}")
+        path = task_manifest(self.folder, name, self.name)
         return read_task(path, self.name, {n: (s.pkey, s.time_col) for n, s in self.manifest.tables.items()})
 
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
@@ -237,9 +221,8 @@ class Dataset:
 
     @property
     def knows_truth(self) -> bool:
-        """Whether the dataset's `build.py` has a function `truth`."""
-        source = self._source()
-        return isinstance(source, _Script) and callable(getattr(source._load(), "truth", None))
+        """Whether the dataset's `build.py` names a `truth`; the script is read, not run."""
+        return knows_truth(self.folder)
 
     def truth(self, task: Task, split: Split) -> Truth | None:
         """The true distribution of the labels of `split`, where the dataset's `build.py` has a function `truth`.
@@ -404,5 +387,5 @@ class _Hub:
         return self.dataset._built(self.tables())
 
     def tables(self) -> dict[str, pa.Table]:
-        folder = hub.fetch(hub.Hosted(self.address, self.revision), self.dataset.name, _ON_DISK)
+        folder = hub.fetch(Hosted(self.address, self.revision), self.dataset.name, _ON_DISK)
         return _Folder(self.dataset, folder).tables()

@@ -10,6 +10,7 @@ import yaml
 
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.errors import InputError
+from relbench_harness.writing import whole, write_whole
 
 ROWS = 1 << 17
 
@@ -24,13 +25,14 @@ def export(dataset: Dataset, folder: Path) -> Path:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty; a dataset is written to a new folder")
-    (folder / "db").mkdir(parents=True)
     for name, table in dataset.database.items():
-        pq.write_table(table.rows, folder / "db" / f"{name}.parquet", row_group_size=ROWS, compression="zstd")
+        with whole(folder / "db" / f"{name}.parquet") as file:
+            pq.write_table(table.rows, file, row_group_size=ROWS, compression="zstd")
     manifest = yaml.safe_load((dataset.folder / "manifest.yaml").read_text(encoding="utf-8"))
     plain = {key: value for key, value in manifest.items() if key not in ("parameters", "hub")}
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-    (folder / "manifest.yaml").write_text(text, encoding="utf-8")
     for name in dataset.task_names:
         shutil.copytree(dataset.folder / "tasks" / name, folder / "tasks" / name)
+    # the manifest last: a folder without it is no dataset
+    write_whole(folder / "manifest.yaml", text)
     return folder

@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
-import yaml
-
+from relbench_harness.data.names import HUB, Hosted
 from relbench_harness.errors import InputError
-
-PREFIX = "hub:"
-
-
-class Hosted(NamedTuple):
-    """Where the hub keeps a dataset; a revision of None is the newest there is."""
-
-    address: str
-    revision: str | None
-
-
-@cache
-def hosted() -> dict[str, Hosted]:
-    """RelBench's hosted datasets by name, from `hosted.yaml` beside this module."""
-    found = {}
-    for repository in yaml.safe_load((Path(__file__).parent / "hosted.yaml").read_text())["repositories"]:
-        for name in repository["datasets"]:
-            found[name] = Hosted(f"{repository['address']}/{name}", repository["revision"])
-    return found
 
 
 def fetch(where: Hosted, name: str, hint: str) -> Path:
@@ -41,9 +19,7 @@ def fetch(where: Hosted, name: str, hint: str) -> Path:
 
     parts = [part for part in where.address.split("/") if part]
     if len(parts) < 2:
-        raise InputError(
-            f"{PREFIX}{where.address} is no hub address; one reads {PREFIX}organisation/repository/dataset/task"
-        )
+        raise InputError(f"{HUB}{where.address} is no hub address; one reads {HUB}organisation/repository/dataset/task")
     try:
         folder = Path(hf.download_dataset_dir("/".join(parts), revision=where.revision))
     except Exception as error:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import yaml
-from relbench.manifest import TaskManifest
 
 from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from relbench.manifest import TaskManifest
 
 
 class TaskType(StrEnum):
@@ -94,6 +97,8 @@ def read_task(path: Path, dataset: str, database_specs: dict[str, tuple[str | No
     if not path.is_file():
         raise InputError(f"no task manifest {path}")
     try:
+        from relbench.manifest import TaskManifest
+
         manifest = TaskManifest.load(path)
     except (yaml.YAMLError, TypeError, AttributeError) as error:
         raise InputError(f"task manifest {path} cannot be read: {_one_line(error)}") from None

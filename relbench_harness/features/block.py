@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relbench_harness.progress import track
 from relbench_harness.protocol.method import Examples
 
 FEW = 12
@@ -163,7 +164,7 @@ class Together:
     blocks: tuple[Block, ...]
 
     def fit(self, train: Examples) -> FittedTogether:
-        return FittedTogether(tuple(block.fit(train) for block in self.blocks))
+        return FittedTogether(tuple(block.fit(train) for block in track(self.blocks, "feature blocks, fitted")))
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class FittedTogether:
     blocks: tuple[FittedBlock, ...]
 
     def compute(self, examples: Examples) -> Features:
-        parts = [block.compute(examples) for block in self.blocks]
+        parts = [block.compute(examples) for block in track(self.blocks, "feature blocks")]
         return reduce(Features.concat, parts, Features(len(examples), ()))
 
 

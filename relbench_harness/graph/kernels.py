@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from relbench_harness.graph.compiled import compiled
 
-UNIFORM, RECENT, DECAYED = 0, 1, 2
 Array = NDArray[Any]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -209,11 +208,10 @@ def expand(
     step: Array,
     table: Array,
     fan: Array,
-    strategy: int,
+    bits: Array | None,
     rate: float,
     seed: np.uint64,
     own_parents: bool,
-    longest: int,
     scratch: tuple[Array, Array, Array, Array, Array],
 ) -> tuple[tuple[Array, Array, Array, Array, Array], Array, Array, Array]:
     """Sample the groups `groups[0]` … `groups[1] − 1`.
@@ -226,8 +224,9 @@ def expand(
         step: (steps, 4) target table, 1 for up, begin in `parents` or `children`, begin in `starts`.
         table: (tables + 1, 2) first node number, begin in `times` (−1 static).
         fan: (hops, steps) most neighbours per row, −1 for all.
-        rate: One over the time, in nanoseconds, in which a weight falls by a factor e.
-        longest: The longest list of children.
+        bits: (longest list of children / 64 + 1,) zeros to draw with. None: the latest neighbours, and what draws others is
+            not compiled.
+        rate: One over the time, in nanoseconds, in which a weight falls by a factor e; 0: all are equally likely.
         scratch: Memory to work in: node rows, node tables, edge targets, edges per source and step, slots.
 
     Returns:
@@ -243,7 +242,6 @@ def expand(
     edges = np.zeros((count, hops, steps), np.int64)
     first_question = question_start[groups[0]]
     answered = np.empty(question_start[groups[1]] - first_question, np.int32)
-    bits = np.zeros((longest >> 6) + 1 if strategy == UNIFORM else 1, np.uint64)
     widest = 1
     for h in range(hops):
         for s in range(steps):
@@ -301,15 +299,13 @@ def expand(
                         if children[high - 1] >= bound:
                             high = _first_at_least(children, low, high, bound)
                         if most > 0 and high - low > most:
-                            if strategy == RECENT:
+                            if bits is None:
                                 low = high - most
                             else:
                                 whole = False
                                 key = stream(seed, cutoffs[g], np.int64(s), row)
                                 born = table[target, 1]
-                                if strategy == UNIFORM or born < 0:
-                                    if len(bits) <= (high - low) >> 6:
-                                        bits = np.zeros((longest >> 6) + 1, np.uint64)
+                                if born < 0 or rate == 0.0:
                                     pick_uniform(high - low, most, key, bits, picked)
                                 else:
                                     pick_decayed(

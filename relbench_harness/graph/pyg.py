@@ -19,11 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
 from torch_geometric.data import HeteroData
 from torch_geometric.sampler import BaseSampler, EdgeSamplerInput, HeteroSamplerOutput, NegativeSampling, NodeSamplerInput
 
@@ -33,6 +35,9 @@ from relbench_harness.graph.encoders import Calendar, Encoder, Number
 from relbench_harness.graph.neighbourhood import Neighbourhood
 from relbench_harness.graph.sampler import Fan, Sampler, Strategy
 from relbench_harness.graph.structure import Graph, Step
+
+if TYPE_CHECKING:
+    from relbench_harness.graph.frames import Frames
 
 EdgeType = tuple[str, str, str]
 Long = NDArray[np.int64]
@@ -45,9 +50,23 @@ def message_type(step: Step) -> EdgeType:
     return step.target, f"rev_f2p_{step.column}" if step.up else f"f2p_{step.column}", step.source
 
 
-def hetero_data(graph: Graph) -> HeteroData:
-    """The node and edge types of a graph, the times of its rows in seconds, and no edges: the sampler has those."""
+def hetero_data(graph: Graph, attributes: Attributes | None = None) -> HeteroData:
+    """The node and edge types of a graph, the times of its rows in seconds, and no edges: the sampler has those.
+
+    Args:
+        attributes: Give every node type its `tf`, a `TensorFrame` of all its rows, and `col_stats`, the statistics that
+            pytorch-frame's encoders are made from. They lie in memory; `WithFrames` makes those of a batch instead.
+
+    Raises:
+        InputError: Attributes are given, and pytorch-frame is not installed.
+    """
     data = HeteroData()
+    if attributes is not None:
+        from relbench_harness.graph.frames import Frames
+
+        frames = Frames(graph, attributes)
+        for table in graph.sizes:
+            data[table].tf, data[table].col_stats = frames.table(table), frames.col_stats[table]
     for table, size in graph.sizes.items():
         data[table].num_nodes = size
         times = graph.table_times(table)
@@ -63,6 +82,10 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
 
     `batch` of its output names, for every node, a question with the node's cut-off, so that
     `seed_time[batch] − time` is a row's age; nodes are shared by questions with equal times.
+
+    Where neighbours are drawn, each call draws anew: what it draws follows from `seed`, the number of calls before it and,
+    in a loader's worker process, the seed that the loader gives its workers in each epoch (`torch.manual_seed`). So epochs
+    differ, and the same program draws the same again.
     """
 
     def __init__(
@@ -76,12 +99,13 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
     ) -> None:
         self.graph = graph
         self.seed = seed
+        self._calls = 0
         self.sampler = Sampler(graph, _fans(graph, num_neighbors), strategy, own_parents, seed, threads)
 
     def sample_from_nodes(self, index: NodeSamplerInput, **_: Any) -> HeteroSamplerOutput:
         """Sample around `index.node` of table `index.input_type`; without times everything is visible."""
         rows = index.node.numpy()
-        output = self._sampled(str(index.input_type), rows, _cutoffs(index.time, len(rows)))
+        output = self._sampled(str(index.input_type), rows, _cutoffs(index.time, len(rows)), self._next_seed())
         output.metadata = (index.input_id, index.time)
         return output
 
@@ -99,15 +123,18 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
             target = np.concatenate([target, negative])
         # the j-th negative belongs to link j modulo the number of links
         owner = np.concatenate([np.arange(links), np.arange(drawn) % max(links, 1)])
+        seed = self._next_seed()
         triplet = neg_sampling is not None and neg_sampling.is_triplet()
         sources = np.arange(links) if triplet else owner
         if first == last:
             both = np.concatenate([source[sources], target])
-            output = self._sampled(first, both, np.concatenate([cutoff[sources], cutoff[owner]]))
+            output = self._sampled(first, both, np.concatenate([cutoff[sources], cutoff[owner]]), seed)
             begins = len(sources)
         else:
             output = _joined(
-                self._sampled(first, source[sources], cutoff[sources]), self._sampled(last, target, cutoff[owner]), last
+                self._sampled(first, source[sources], cutoff[sources], seed),
+                self._sampled(last, target, cutoff[owner], seed),
+                last,
             )
             begins = 0
         place = torch.arange(begins, begins + len(target))
@@ -124,8 +151,19 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
         output.metadata = (index.input_id, torch.stack([torch.arange(len(sources)), place]), label, time)
         return output
 
-    def _sampled(self, table: str, rows: Long, cutoffs: Long) -> HeteroSamplerOutput:
-        return _output(self.sampler.sample(table, rows, cutoffs, self.seed))
+    def _sampled(self, table: str, rows: Long, cutoffs: Long, seed: int) -> HeteroSamplerOutput:
+        return _output(self.sampler.sample(table, rows, cutoffs, seed))
+
+    def _next_seed(self) -> int:
+        """The seed of this call."""
+        worker = get_worker_info()
+        # workers of one epoch have consecutive seeds, of which the first differs from epoch to epoch
+        epoch = 0 if worker is None else worker.seed - worker.id
+        call = self._calls
+        self._calls += 1
+        if call == epoch == 0:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed % 2**64, epoch % 2**64, call]).generate_state(1, np.uint64)[0])
 
 
 def _fans(graph: Graph, chosen: Sequence[int] | Mapping[EdgeType, Sequence[int]]) -> list[Fan]:
@@ -261,4 +299,23 @@ class WithAttributes:
 
 def _by_column(vectors: torch.Tensor, encoders: Sequence[Encoder]) -> torch.Tensor:
     widths = {len(e.names) for e in encoders}
-    return vectors.view(len(vectors), len(encoders), -1) if len(widths) == 1 else vectors
+    return vectors.view(len(vectors), len(encoders), *widths) if len(widths) == 1 else vectors
+
+
+@dataclass(frozen=True)
+class WithFrames:
+    """A PyG transform: gives every node type of a sampled `HeteroData` its `tf`, a pytorch-frame `TensorFrame`."""
+
+    graph: Graph
+    attributes: Attributes
+
+    @cached_property
+    def frames(self) -> Frames:
+        from relbench_harness.graph.frames import Frames
+
+        return Frames(self.graph, self.attributes)
+
+    def __call__(self, data: HeteroData) -> HeteroData:
+        for table in self.graph.sizes:
+            data[table].tf = self.frames.rows(table, data[table].n_id.numpy())
+        return data

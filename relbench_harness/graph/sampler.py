@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.graph.kernels import DECAYED, RECENT, SLOTS, UNIFORM, assemble, expand
+from relbench_harness.graph.kernels import SLOTS, assemble, expand
 from relbench_harness.graph.neighbourhood import Edges, Neighbourhood, Nodes
 from relbench_harness.graph.structure import Graph, Step
 
 Scratch = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 Strategy = Literal["uniform", "recent", "decayed"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-_CODES = {"uniform": UNIFORM, "recent": RECENT, "decayed": DECAYED}
 ALL = -1
 """The fan-out that takes every visible neighbour."""
 
@@ -111,7 +110,8 @@ class Sampler:
     def _expand(self, questions: _Questions, seed: int) -> list[tuple[Any, ...]]:
         plan, graph = self._plan, self.graph
         flat = (graph.parents, graph.starts, graph.children, graph.times)
-        rate = np.log(2.0) / (self.half_life_days * 86_400e9)
+        rate = np.log(2.0) / (self.half_life_days * 86_400e9) if self.strategy == "decayed" else 0.0
+        drawn = None if self.strategy == "recent" else (plan["longest"] >> 6) + 1
 
         def work(groups: tuple[int, int]) -> tuple[Any, ...]:
             return groups, *expand(
@@ -126,11 +126,10 @@ class Sampler:
                 plan["step"],
                 plan["table"],
                 plan["fan"],
-                _CODES[self.strategy],
+                None if drawn is None else np.zeros(drawn, np.uint64),
                 rate,
                 np.uint64(seed % 2**64),
                 self.own_parents,
-                plan["longest"],
                 self._spare(),
             )
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from relbench_harness.data.cache import cache_home
+from relbench_harness.writing import write_whole
 
 FORMAT = 1
 BLOCK = 1 << 24
@@ -85,7 +86,7 @@ def writing(folder: Path, identity: str) -> Iterator[Draft]:
             kind = {"dtype": np.dtype(array.dtype).str, "shape": list(array.shape)}
             index["arrays"][name] = kind | {"crc32": _checksum(partial / name)}
         draft.arrays.clear()
-        (partial / "index.json").write_text(json.dumps(index, indent=1))
+        write_whole(partial / "index.json", json.dumps(index, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         try:
             partial.replace(folder)

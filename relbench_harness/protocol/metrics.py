@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import sklearn.metrics as skm
 from numpy.typing import NDArray
 
 from relbench_harness.data.task import Task, TaskType
@@ -92,6 +91,8 @@ def checked(task: Task, predictions: NDArray[np.generic], shape: tuple[int, ...]
 
 
 def regression(truth: NDArray[np.float64], given: NDArray[np.float64], scale: float) -> Scores:
+    import sklearn.metrics as skm
+
     mae = float(skm.mean_absolute_error(truth, given))
     return {
         "nmae": float(mae / scale) if scale else float("nan"),
@@ -102,6 +103,8 @@ def regression(truth: NDArray[np.float64], given: NDArray[np.float64], scale: fl
 
 
 def binary(truth: NDArray[np.float64], given: NDArray[np.float64]) -> Scores:
+    import sklearn.metrics as skm
+
     both = 0 < truth.sum() < len(truth)
     probability = np.clip(given, 1e-15, 1 - 1e-15)
     return {
@@ -125,6 +128,8 @@ def lift(truth: NDArray[np.float64], given: NDArray[np.float64], percent: float)
 
 
 def multiclass(truth: NDArray[np.int64], given: NDArray[np.float64]) -> Scores:
+    import sklearn.metrics as skm
+
     chosen = given.argmax(axis=1)
     known = truth >= 0
     total = given[known].sum(axis=1)
@@ -138,6 +143,8 @@ def multiclass(truth: NDArray[np.int64], given: NDArray[np.float64]) -> Scores:
 
 
 def multilabel(truth: NDArray[np.float64], given: NDArray[np.float64]) -> Scores:
+    import sklearn.metrics as skm
+
     live = np.flatnonzero((truth.sum(axis=0) > 0) & (truth.sum(axis=0) < len(truth)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.metrics import Scores
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SCHEMA = 1
 
@@ -80,24 +83,58 @@ class Result:
 
     @classmethod
     def from_json(cls, line: str, where: str = "result") -> Result:
-        """The result that `line` holds; `where` names its file in errors."""
+        """The result that `line` holds; `where` names its file in errors. Undefined numbers are NaN.
+
+        Raises:
+            InputError: The line is no whole result that this version reads.
+        """
         try:
             loaded = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(f"{where} is no JSON line: {error}") from None
         if not isinstance(loaded, dict) or "task" not in loaded or "status" not in loaded:
             raise InputError(f"{where} is no result of this harness: it lacks 'task' or 'status'")
-        if loaded.get("schema", 0) > SCHEMA:
-            raise InputError(f"{where} has schema {loaded['schema']}, newer than the {SCHEMA} this version reads")
-        known = {name: loaded[name] for name in cls.__dataclass_fields__ if name in loaded}
-        known["scores"] = {
-            split: {name: math.nan if value is None else value for name, value in scores.items()}
-            for split, scores in known.get("scores", {}).items()
-        }
+        schema = loaded.get("schema", 0)
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise InputError(f"{where} has schema {schema}, newer than the {SCHEMA} this version reads")
+        known = {}
+        for entry in fields(cls):
+            if entry.name in loaded:
+                known[entry.name] = _read(loaded[entry.name], str(entry.type), f"{where}: {entry.name}")
         try:
             return cls(**known)
         except TypeError as error:
             raise InputError(f"{where} is no complete result: {error}") from None
+
+
+class Outcome(NamedTuple):
+    """A result and the predictions behind it: columns split, entity, time, prediction; None where the run failed."""
+
+    result: Result
+    predictions: pa.Table | None
+
+
+KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "str | None": (str, type(None)),
+    "bool": bool,
+    "int": int,
+}
+
+
+def _read(value: Any, declared: str, what: str) -> Any:
+    """`value` as a field of the type `declared`; numbers that were undefined are null in a file."""
+    if declared == "float":
+        if value is None or isinstance(value, int | float):
+            return math.nan if value is None else float(value)
+    elif declared.startswith("Mapping[str, "):
+        inner = declared.removeprefix("Mapping[str, ").removesuffix("]")
+        inner = {"Scores": "Mapping[str, float]"}.get(inner, inner)
+        if isinstance(value, dict):
+            return value if inner == "Any" else {key: _read(part, inner, f"{what}.{key}") for key, part in value.items()}
+    elif isinstance(value, KINDS[declared]):
+        return value
+    raise InputError(f"{what} is {json.dumps(value, default=str)[:40]}, not a {declared}")
 
 
 def _plain(value: Any) -> Any:

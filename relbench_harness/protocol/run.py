@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -22,24 +22,18 @@ from threadpoolctl import threadpool_limits
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.progress import work
 from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.machine import PeakMemory, commit, device_peak_mb, machine, versions
 from relbench_harness.protocol.method import Budget, Method, Predictor, Refittable
 from relbench_harness.protocol.metrics import PRIMARY, Scores
-from relbench_harness.protocol.result import Result
+from relbench_harness.protocol.result import Outcome, Result
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.timing import Stopwatch, phase, timed
 
 FitOn = Literal["train", "train+val"]
 FIT_ON: tuple[FitOn, ...] = get_args(FitOn)
 log = logging.getLogger(__name__)
-
-
-class Outcome(NamedTuple):
-    """A result and the predictions behind it: columns split, entity, time, prediction; None where the run failed."""
-
-    result: Result
-    predictions: pa.Table | None
 
 
 class InvalidPredictionsError(Exception):
@@ -73,7 +67,8 @@ class Run:
         _seed_everything(self.budget.seed)
         status, error, predictions = "ok", None, None
         scores: dict[str, Scores] = {}
-        with timed() as watch, PeakMemory() as memory, threadpool_limits(self.budget.threads):
+        what = f"{self.name} on {task.id}, seed {self.budget.seed}"
+        with work(what), timed() as watch, PeakMemory() as memory, threadpool_limits(self.budget.threads):
             begin = time.perf_counter()
             with phase("load"):
                 self._prepare()

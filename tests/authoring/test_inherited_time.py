@@ -13,6 +13,7 @@ from relbench_harness.authoring.new_dataset import Imported, new_dataset
 from relbench_harness.authoring.new_task import new_task
 from relbench_harness.authoring.wanted import Wanted
 from relbench_harness.data.dataset import open_dataset
+from relbench_harness.errors import InputError
 
 SCHEMA = """
 CREATE TABLE employees (employee_id INTEGER PRIMARY KEY, reports_to INTEGER REFERENCES employees (employee_id),
@@ -102,3 +103,43 @@ def test_a_window_that_is_said_to_fit_is_accepted(tmp_path: Path) -> None:
     dataset = open_dataset(str(imported.folder))
     times = pd.to_datetime(dataset.labels(dataset.task("spend"), "train").time)
     assert times.min() >= pd.Timestamp("2009-01-01")
+
+
+def rentals(folder: Path) -> str:
+    """Rentals of a hundred days, whose customers were all entered half a year later."""
+    rng = np.random.default_rng(0)
+    path = folder / "rentals.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE customer (customer_id INTEGER PRIMARY KEY, create_date TIMESTAMP, city TEXT);"
+            "CREATE TABLE rental (rental_id INTEGER PRIMARY KEY, rental_date TIMESTAMP,"
+            " customer_id INTEGER REFERENCES customer (customer_id));"
+        )
+        connection.executemany("INSERT INTO customer VALUES (?, '2006-02-14 22:04:36', 'x')", [(i,) for i in range(1, 61)])
+        times = pd.Timestamp("2005-05-24") + pd.to_timedelta(np.sort(rng.integers(0, 100 * 86_400, 2000)), "s")
+        connection.executemany(
+            "INSERT INTO rental VALUES (?, ?, ?)",
+            [(i + 1, str(t), int(rng.integers(1, 61))) for i, t in enumerate(times)],
+        )
+    return f"sqlite:///{path}"
+
+
+def test_a_time_after_the_rows_that_name_its_rows_is_left_open(tmp_path: Path) -> None:
+    imported = new_dataset("rentals", rentals(tmp_path), tmp_path / "out", Wanted())
+    assert open_dataset(str(imported.folder)).database["customer"].time is None
+    (proposal,) = (p for p in imported.open if p.role == "time")
+    assert proposal.columns == ("create_date",)
+    assert proposal.evidence == "2,000 of the 2,000 rows of rental that name its rows are older"
+    # the cut points lie within the rentals, and the window that is said to fit does
+    days = imported.cuts.horizon.days
+    assert pd.Timestamp("2005-07-15") < imported.cuts.val < imported.cuts.test < pd.Timestamp("2005-09-01") and days >= 7
+    query = f"PREDICT COUNT(rental.*, 0, {days}, days) FOR EACH customer.customer_id"
+    assert any(line.startswith("test: 60 examples") for line in new_task(f"{imported.folder}/count", query))
+
+
+def test_entities_that_are_not_there_yet_are_the_reason_of_an_empty_split(tmp_path: Path) -> None:
+    wanted = Wanted(times={"customer": "create_date"})
+    imported = new_dataset("rentals", rentals(tmp_path), tmp_path / "out", wanted)
+    query = "PREDICT COUNT(rental.*, 0, 7, days) FOR EACH customer.customer_id"
+    with pytest.raises(InputError, match="no row of 'customer' is there yet: its first row is of 2006-02-14 22:04:36"):
+        list(new_task(f"{imported.folder}/count", query))

@@ -17,8 +17,8 @@ from relbench_harness import plugins
 from relbench_harness.authoring.check_plugin import check_plugin
 from relbench_harness.authoring.new_dataset import Wanted, new_dataset
 from relbench_harness.authoring.original_keys import read_predictions, with_original_keys, write_predictions
-from relbench_harness.data.dataset import dataset_names, open_dataset, open_task
-from relbench_harness.data.hub import hosted
+from relbench_harness.data.dataset import open_dataset, open_task
+from relbench_harness.data.names import dataset_names, hosted
 from relbench_harness.errors import InputError
 
 GOOD = '''
@@ -84,7 +84,8 @@ def test_a_plugin_is_found_without_being_imported(plugin: Path) -> None:
     assert "rbh_acme" not in sys.modules
     assert "acme" in dataset_names()
     assert open_dataset("acme").folder == (plugin / "datasets" / "acme").resolve()
-    from relbench_harness.compose import make_method, method_names
+    from relbench_harness.compose import make_method
+    from relbench_harness.presets import method_names
 
     assert "acme_good" in method_names()
     method, config = make_method("acme_good", offset=2.0)

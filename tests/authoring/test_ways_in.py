@@ -171,7 +171,7 @@ SECRETS = {
 }  # fmt: skip
 HARMLESS = {
     "password_changed_at": pd.Timestamp("2020-01-01"), "secretary": "x", "tokens": 5, "has_credit_card": True, "card_type": "visa",
-    "spin": 1, "classname": "x", "hashtag": "x", "login_attempts": 2, "token_count": 3,
+    "spin": 1, "classname": "x", "hashtag": "x", "login_attempts": 2, "token_count": 3, "creditcardid": 7,
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from relbench_harness.baselines.boosted_trees import BoostedTrees, FittedTrees
-from relbench_harness.baselines.boosting import Growth, Matrix, Target, best_round, rooted, unrooted, usual_rounds
+from relbench_harness.baselines.boosting import Growth, Matrix, Target, best_round, grow_bag, rooted, unrooted, usual_rounds
 from relbench_harness.baselines.quality import quality
 from relbench_harness.baselines.selection import Remembered, identity
 from relbench_harness.baselines.staleness import WAYS, gaps, origins, stale
@@ -283,3 +283,18 @@ def test_features_are_told_of_the_budget_s_memory(shop: Shop) -> None:
 
     fitted(shop, TaskType.BINARY, replace(SMALL, features=(Listening(),)), replace(BUDGET, memory_mb=4000))
     assert told == [4000]
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("target", [Target("multiclass", classes=3), Target("absolute"), Target("root")])
+def test_without_a_validation_row_the_usual_rounds_are_grown(library: str, target: Target) -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(600, 4))
+    train = Matrix(values, np.digitize(values[:, 0], [-0.5, 0.5]).astype(np.float64), np.zeros(4, bool))
+    nothing = Matrix(values[:0], train.labels[:0], train.categorical)
+    growth = Growth(library=library, learning_rate=0.1, rounds=100)  # type: ignore[arg-type]
+    usual = round(usual_rounds(train, 0.1))
+    assert 1 < usual < 100
+    bag = grow_bag(growth, target, train, nothing, (100, 3), Budget(threads=1))
+    assert bag.rounds == (usual, 3)
+    assert np.isfinite(bag.margins(values)).all()

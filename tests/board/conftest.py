@@ -37,7 +37,8 @@ def make_result(
         "dataset_fingerprint": "aaaaaaaaaaaa",
         "started": "2026-01-01T00:00:00+00:00",
     }
-    return Result(task, task_type, method, seed=seed, metric=metric, higher_is_better=higher, **{**given, **fields})
+    given |= {"metric": metric, "higher_is_better": higher}
+    return Result(task, task_type, method, seed=seed, **{**given, **fields})
 
 
 @pytest.fixture(scope="session")

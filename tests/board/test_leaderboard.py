@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench_harness.board.leaderboard import COLUMNS, leaderboard
-from relbench_harness.board.overall import critical_difference, overall
+from relbench_harness.board.leaderboard import COLUMNS, UNKNOWN, leaderboard
+from relbench_harness.board.overall import _separable, critical_difference, overall, studentized_range
 from relbench_harness.protocol.result import Result
 
 Make = Callable[..., Result]
@@ -181,3 +181,59 @@ def test_critical_differences_of_demsar() -> None:
     # Demšar 2006, section 3.2.2: four classifiers, 14 data sets, q = 2.569
     assert critical_difference(4, 14) == pytest.approx(2.569 * math.sqrt(4 * 5 / (6 * 14)), abs=1e-3)
     assert math.isnan(critical_difference(4, 1))
+
+
+# -- results that cannot be compared --------------------------------------------------------------------------------------
+
+
+def test_two_metrics_never_share_a_column(result: Make) -> None:
+    position = {"task": "rel-f1/driver-position", "task_type": "regression"}
+    other = {"metric": "mae", "scores": {"val": {"mae": 3.5}, "test": {"mae": 3.76}}}
+    board = leaderboard([
+        result("ours", 0.57, **position), result("theirs", 3.76, **position, **other),
+        result("ours", 0.57, **position, **other),
+    ])  # fmt: skip
+    assert {key: ranked(group) for key, group in board.groupby("metric")} == {
+        "nmae": [(1, "ours")],
+        "mae": [(1, "ours"), (1, "theirs")],
+    }
+
+
+def test_results_without_a_fingerprint_are_ranked_apart(result: Make) -> None:
+    board = leaderboard([
+        result("ours", 0.7), result("theirs", 0.9, dataset_fingerprint="", config={}),
+        result("theirs", None, seed=1, dataset_fingerprint="", config={}),
+        result("lost", None, dataset_fingerprint=""),
+    ])  # fmt: skip
+    assert {key: ranked(group) for key, group in board.groupby("data")} == {
+        "aaaaaaaa": [(1, "ours"), (2, "lost")],
+        UNKNOWN: [(1, "theirs")],
+    }
+    assert board.set_index("method").loc["theirs", "runs"] == 2
+
+
+def test_what_cannot_be_compared_is_not_ranked_across_tasks(result: Make) -> None:
+    results = [result(m, s, task=f"x/{i}") for i in range(2) for m, s in (("a", 0.8), ("b", 0.7))]
+    before = overall(leaderboard(results))
+    strange = [result("c", 0.9, task=f"x/{i}", dataset_fingerprint="") for i in range(2)]
+    strange += [result("d", 0.9, task=f"x/{i}", metric="lift", scores={"test": {"lift": 9.0}}) for i in range(2)]
+    pd.testing.assert_frame_equal(overall(leaderboard([*results, *strange])), before)
+
+
+@pytest.mark.parametrize("samples", [2, 3, 10, 100])
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.99])
+def test_the_studentized_range_is_scipys(samples: int, share: float) -> None:
+    from scipy import stats
+
+    assert studentized_range(share, samples) == pytest.approx(stats.studentized_range.ppf(share, samples, np.inf), abs=1e-6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(2, 9), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_methods_are_separable_where_they_are_no_strong_component(methods: int, tasks: int, seed: int) -> None:
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    ranks = np.random.default_rng(seed).integers(1, methods + 1, (methods, tasks)).astype(np.float64)
+    beats = csr_array((ranks[:, None] <= ranks[None, :]).any(axis=2))
+    assert _separable(ranks) == (connected_components(beats, directed=True, connection="strong")[0] > 1)

@@ -98,3 +98,16 @@ def test_the_picture_shows_the_board_and_fetches_nothing(results: list[Result]) 
     text = render.svg(leaderboard(results))
     xml.dom.minidom.parseString(text)
     assert "0.8250" in text and "url(" not in text.replace("url(#", "")
+
+
+def test_sheets_of_unknown_data_and_of_other_metrics_say_so(result: Make) -> None:
+    board = leaderboard([
+        result("ours", 0.7), result("theirs", 0.9, dataset_fingerprint=""),
+        result("others", 3.7, metric="mae", higher_is_better=False, scores={"test": {"mae": 3.7}}),
+    ])  # fmt: skip
+    titles = {sheet.title: [row[1] for row in sheet.rows] for sheet in render.sheets(board)}
+    assert titles == {
+        "rel-f1/driver-dnf, frozen, data aaaaaaaa: roc_auc (higher is better)": ["ours"],
+        "rel-f1/driver-dnf, frozen, data aaaaaaaa: mae (lower is better)": ["others"],
+        "rel-f1/driver-dnf, frozen, unknown data: roc_auc (higher is better)": ["theirs"],
+    }

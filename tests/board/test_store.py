@@ -13,8 +13,7 @@ import pytest
 
 from relbench_harness.board import store
 from relbench_harness.errors import InputError
-from relbench_harness.protocol.result import Result
-from relbench_harness.protocol.run import Outcome
+from relbench_harness.protocol.result import Outcome, Result
 
 Make = Callable[..., Result]
 

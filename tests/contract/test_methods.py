@@ -15,18 +15,14 @@ import pytest
 import worlds
 from numpy.typing import NDArray
 from scramble import later_rows_that_matter, own_rows, same, scrambled
+from small_methods import small
 
-from relbench_harness.compose import make_method, method_names
+from relbench_harness.compose import make_method
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.errors import InputError
+from relbench_harness.presets import method_names
 from relbench_harness.protocol.method import Budget, Examples, Method, Predictor, Ragged, Refittable, Regime
 from relbench_harness.protocol.stages import Stages
-
-SMALL: dict[str, Any] = {
-    "rounds": 12, "bags": 1, "epochs": 2, "trials": 1, "channels": 16, "steps": 4, "batch": 128, "patience": 2,
-    "tokens": 12, "layers": 1, "windows": 6, "n": 1, "networks": 2,
-}  # fmt: skip
-"""Values for hyperparameters of these names wherever a method's config holds a number there."""
 
 BUDGET = Budget(seed=5, threads=1, trials=1, device="cpu")
 TASKS = tuple(worlds.TASKS)
@@ -48,24 +44,6 @@ PAIRS = [_marked(method, task) for method in method_names() for task in QUICK]
 CASES = [_marked(method, task, "rolling") for method in method_names() for task in TASKS] + [
     _marked(method, task, "frozen") for method in method_names() for task in QUICK
 ]
-
-
-def small(name: str) -> Method:
-    """The method of config `name`, made quick."""
-    _, config = make_method(name)
-    return make_method(name, **_shrunk(config))[0]
-
-
-def _shrunk(config: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            inner = _shrunk(value)
-            if inner:
-                found[key] = inner
-        elif key in SMALL and isinstance(value, int) and not isinstance(value, bool):
-            found[key] = min(value, SMALL[key])
-    return found
 
 
 @dataclass(frozen=True)

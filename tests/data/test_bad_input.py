@@ -12,7 +12,8 @@ import pytest
 import worlds
 import yaml
 
-from relbench_harness.data.dataset import Dataset, open_dataset, open_task, parse_address
+from relbench_harness.data.dataset import Dataset, open_dataset, open_task
+from relbench_harness.data.names import parse_address
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.stages import Stages
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,3 +89,54 @@ def test_results_rank(shop_path: Path) -> None:
     results = [relbench_harness.run(TASK, method) for method in ("constant", "label_history")]
     board = relbench_harness.leaderboard(results)
     assert set(board["method"]) == {"constant", "label_history"}
+
+
+def test_the_public_names_are_shown() -> None:
+    names = {name for name in dir(relbench_harness) if not name.startswith("_")}
+    assert names == set(relbench_harness.__all__) >= {"Budget", "leaderboard", "open_task", "run"}
+    assert all(getattr(relbench_harness, name) is not None for name in names)
+    assert relbench_harness.Budget is Budget
+    with pytest.raises(AttributeError, match="no attribute 'Budgt'"):
+        relbench_harness.Budgt  # noqa: B018
+
+
+def test_predictions_are_there_without_a_folder(shop_path: Path, tmp_path: Path) -> None:
+    finished = relbench_harness.run(TASK, Fixed(0.2))
+    assert finished.predictions is not None
+    assert list(finished.predictions.columns) == ["split", "entity", "time", "prediction"]
+    assert finished.predictions.groupby("split").size().to_dict() == {"test": 25, "val": 25}
+    assert set(finished.predictions["prediction"]) == {0.2}
+    assert relbench_harness.run(TASK, Wrong()).predictions is None
+    stored = relbench_harness.run(TASK, Fixed(0.2), results_dir=str(tmp_path))
+    assert stored.predictions is not None and stored.predictions.equals(finished.predictions)
+    (path,) = tmp_path.rglob("*.parquet")
+    assert stored.result.predictions == path.name
+
+
+def test_a_finished_run_can_be_copied_and_shown(shop_path: Path) -> None:
+    finished = relbench_harness.run(TASK, Fixed(0.2))
+    again = pickle.loads(pickle.dumps(finished))
+    assert again.result == finished.result and copy.copy(finished).scores == finished.scores
+    assert repr(finished) == "<Fixed on little-shop/churn, seed 0, frozen: roc_auc test 0.5000>"
+    assert "failed (invalid_predictions)" in repr(relbench_harness.run(TASK, Wrong()))
+
+
+def test_a_budget_is_a_mapping_or_an_object(shop_path: Path) -> None:
+    by_name = relbench_harness.run(TASK, "constant", seed=3, budget={"seconds": 5, "threads": 1})
+    assert by_name.ok and by_name.seed == 3
+    assert by_name.budget == {"seed": 3, "seconds": 5, "memory_mb": None, "threads": 1, "trials": 20, "device": "auto"}
+    assert relbench_harness.run(TASK, "constant", budget=Budget(seed=4, seconds=5)).seed == 4
+    assert relbench_harness.run(TASK, "constant", seed=1, budget=Budget(seconds=5)).seed == 1
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({"second": 5}, "a budget has no 'second'; did you mean 'seconds'"),
+        ({"seconds": "5"}, "budget: seconds is '5', not"),
+        ({"threads": 1.5}, "budget: threads is 1.5, not int"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused(budget: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        relbench_harness.run(TASK, "constant", budget=budget)

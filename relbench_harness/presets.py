@@ -1,0 +1,72 @@
+"""What `configs/` and installed plugins name: methods, trackers, studies. Read from names of files; Hydra is not loaded.
+
+Invariant: a wrong name of a method, a tracker, a study, a dataset or a task is refused here, with the nearest valid one,
+before any package for data or learning is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from relbench_harness.data.names import dataset_folder, split_address, task_manifest
+from relbench_harness.errors import InputError, nearest
+from relbench_harness.home import home
+from relbench_harness.plugins import plugin_folders
+
+CHOSEN_BY_HYDRA = ("glob(", "choice(", "range(", "interval(", "shuffle(", "sort(", "extend_list(", "${")
+"""How values begin that only Hydra can read."""
+
+
+def config_folders() -> list[Path]:
+    """Folders of configs, the harness's own first."""
+    return [home("configs"), *plugin_folders("configs")]
+
+
+def method_names() -> list[str]:
+    """Every method that has a config. A name defined twice is an error, since Hydra would silently take the first."""
+    found: dict[str, Path] = {}
+    for folder in config_folders():
+        for path in sorted(folder.glob("method/*.yaml")):
+            if path.stem in found:
+                raise InputError(f"method {path.stem!r} is defined twice: {found[path.stem]} and {path}")
+            found[path.stem] = path
+    return sorted(found)
+
+
+def method_config(name: str) -> Path:
+    """The config of the method called `name`."""
+    known = method_names()
+    if name not in known:
+        raise InputError(f"no method {name!r}; {nearest(name, known)}")
+    return next(path for folder in config_folders() if (path := folder / "method" / f"{name}.yaml").is_file())
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Raises `InputError` for the first of `overrides` that names no method, tracker or study.
+
+    A wrong task is one, too, where it is the only one: in a sweep it costs its own runs alone.
+    """
+    presets = {
+        group: sorted(path.stem for path in home("configs").glob(f"{group}/*.yaml")) for group in ("tracker", "study")
+    }
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if value.startswith(CHOSEN_BY_HYDRA):
+            continue
+        if group == "task" and not {"-m", "--multirun"} & set(overrides):
+            _check_task(value.strip("'\""))
+        choices = {"method": method_names(), **presets}.get(group)
+        if choices is None:
+            continue
+        for name in value.split(","):
+            if name not in choices:
+                raise InputError(f"no {group} {name!r}; {nearest(name, choices)}")
+
+
+def _check_task(address: str) -> None:
+    dataset, task = split_address(address)
+    name = dataset.partition("@")[0]
+    folder = dataset_folder(name)
+    if folder is not None:
+        task_manifest(folder, task, folder.name if "/" in name else dataset)

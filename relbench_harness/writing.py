@@ -1,0 +1,78 @@
+"""Files written whole: what stands at a path is complete, on disk, or not there at all.
+
+Invariant: content goes to a temporary file in the same folder, is flushed to disk and then renamed. A full disk, a crash or
+Ctrl-C leaves the file that was there before and no partial one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+PARTIAL = ".partial-"
+"""How the names of temporary files begin."""
+
+
+@contextmanager
+def whole(path: Path, new: bool = False) -> Iterator[IO[bytes]]:
+    """A binary file that stands at `path` once the block ends; folders above it are made.
+
+    Args:
+        new: Refuse to replace a file.
+
+    Raises:
+        FileExistsError: `new`, and there is a file.
+        OSError: The file cannot be written; it names `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent / f"{PARTIAL}{secrets.token_hex(8)}"
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            _link(partial, path)
+        else:
+            partial.replace(path)
+        flush_folder(path.parent)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(partial)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes, new: bool = False) -> None:
+    """Write the file whole or not at all; text becomes UTF-8."""
+    with whole(path, new) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def _link(partial: Path, path: Path) -> None:
+    """Gives the file at `partial` the name `path`, which must be free."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # a file system without links
+        if path.exists():
+            raise FileExistsError(17, os.strerror(17), str(path)) from None
+        partial.rename(path)
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes the names in `folder` last through a crash, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
