@@ -238,10 +238,10 @@ class _Import:
     def _stage(self, progress: Progress) -> tuple[dict[str, SourceTable], dict[str, Staged]]:
         with self.source.open() as reading:
             wanted, label = self.wanted, self.source.label
-            known = reading.tables()
-            self.known = {table.name for table in known}
-            chosen = chosen_tables(known, wanted.tables, wanted.exclude, label, self.notes)
-            chosen = self._declared(chosen, {found(name, known, label) for name in self.told.tables})
+            tables = reading.tables()
+            self.known = {table.name for table in tables}
+            chosen = chosen_tables(tables, wanted.tables, wanted.exclude, label, self.notes)
+            chosen = self._declared(chosen, {found(name, tables, label) for name in self.told.tables})
             _check_table_names(chosen)
             _check_times(self.told.times, [*chosen, *wanted.entities])
             staged = {
