@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from relbench_harness.authoring.commands import add_commands
-from relbench_harness.errors import InputError, ResultWarning, sentence
+from relbench_harness.errors import InputError, ResultWarning, explained
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.result import Result
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 VERBOSE = {"-v", "--verbose"}
 INTERRUPTED = 130
 """The exit code of a shell command that Ctrl-C ended."""
-log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,12 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        told = sentence(error)
-        if told is None:
-            raise
-        if not isinstance(error, InputError):
-            log.info("what was raised", exc_info=error)
-        _say(told)
+        _say(explained(error))
         return 2
 
 

@@ -25,7 +25,7 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from relbench_harness.errors import InputError, ResultWarning, nearest, sentence
+from relbench_harness.errors import InputError, ResultWarning, explained, nearest
 from relbench_harness.home import home
 from relbench_harness.presets import config_folders, method_config
 from relbench_harness.progress import Work, work
@@ -185,8 +185,8 @@ Report = Callable[["Result", Sequence[str]], None]
 def run_overrides(overrides: Sequence[str], report: Report, fail: Callable[[str], None]) -> None:
     """Runs what Hydra composes from `overrides`; with `-m` among them, every combination of the comma lists.
 
-    Each finished run goes to `report`, with those of its settings that are swept and that a result's line does not name. Why a run cannot begin, or its result not be stored, goes to `fail` as a sentence,
-    and the sweep goes on.
+    Each finished run goes to `report`, with those of its settings that are swept and that a result's line does not name.
+    Why a run cannot begin, or its result not be stored, goes to `fail` as a sentence, and the sweep goes on.
     """
     Plugins.instance().register(PluginConfigs)
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -202,12 +202,7 @@ def run_overrides(overrides: Sequence[str], report: Report, fail: Callable[[str]
             shown = [one for one in given if _key(one) in sweep.keys - NAMED]
             run_composed(config, composed.runtime.choices["method"], given, lambda result: report(result, shown))
         except Exception as error:
-            told = sentence(error)
-            if told is None:
-                raise
-            if not isinstance(error, InputError):
-                log.info("what was raised", exc_info=error)
-            fail(told)
+            fail(explained(error))
         sweep.runs.advance()
 
     before = sys.argv

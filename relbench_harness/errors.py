@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import difflib
 import errno
+import logging
 from collections.abc import Iterable, Mapping
+
+log = logging.getLogger(__name__)
 
 
 class InputError(ValueError):
@@ -79,6 +82,16 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return _one_line(f"memory is not enough: {error}" if str(error) else "memory is not enough")
     return None
+
+
+def explained(error: Exception) -> str:
+    """What to tell a user about `error`, which is logged. Raises it again where it is a fault of the program."""
+    found = sentence(error)
+    if found is None:
+        raise error
+    if not isinstance(error, InputError):
+        log.info("what was raised", exc_info=error)
+    return found
 
 
 def _of_system(error: OSError) -> str:
