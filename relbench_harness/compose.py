@@ -114,6 +114,9 @@ def run_task(
     from relbench_harness.protocol.run import FIT_ON, Run
     from relbench_harness.protocol.stages import Stages
 
+    budget.check()
+    if results_dir is not None and not results_dir.strip():
+        raise InputError("results_dir is empty; name a folder, such as results/mine")
     dataset, opened = open_task(task)
     stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
     counted = lines.count(config, _written_for(method, opened.id), overrides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -121,12 +121,11 @@ def _budget(given: Budget | Mapping[str, Any] | None, seed: int | None) -> Budge
     """The budget that `given` describes, with `seed` where that is named."""
     if not isinstance(given, Budget):
         known = [entry.name for entry in fields(Budget)]
-        for key, value in (given or {}).items():
+        if not isinstance(given or {}, Mapping):
+            raise InputError(f"budget is {given!r}, neither a Budget nor a mapping of its fields: {', '.join(known)}")
+        for key in given or {}:
             if key not in known:
                 raise InputError(f"a budget has no {key!r}; {nearest(str(key), known)}")
-            kinds = get_type_hints(Budget)[key]
-            if not isinstance(value, kinds) and not (kinds == float | None and isinstance(value, int)):
-                raise InputError(f"budget: {key} is {value!r}, not {getattr(kinds, '__name__', kinds)}")
         given = Budget(**(given or {}))
     return given if seed is None else replace(given, seed=seed)
 
