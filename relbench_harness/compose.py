@@ -98,7 +98,7 @@ def run_task(
     regime: str,
     fit_on: str,
     budget: Budget,
-    results_dir: str | None = None,
+    results_dir: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Outcome:
     """One run, stored in `results_dir` if that is given.
@@ -115,7 +115,7 @@ def run_task(
     from relbench_harness.protocol.stages import Stages
 
     budget.check()
-    if results_dir is not None and not results_dir.strip():
+    if results_dir is not None and not str(results_dir).strip():
         raise InputError("results_dir is empty; name a folder, such as results/mine")
     dataset, opened = open_task(task)
     stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))

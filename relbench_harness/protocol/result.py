@@ -71,6 +71,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
+        """Whether the run came to its end with valid predictions."""
         return self.status == "ok"
 
     @property

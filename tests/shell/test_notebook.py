@@ -145,3 +145,23 @@ def test_a_budget_is_a_mapping_or_an_object(shop_path: Path) -> None:
 def test_a_budget_that_cannot_be_is_refused(budget: Any, message: str, shop_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         relbench_harness.run(TASK, "constant", budget=budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    value: float = 0.25
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Fixed:
+        return Fixed(self.value)
+
+
+def test_what_is_no_method_is_refused_and_what_is_one_is_taken(shop_path: Path, tmp_path: Path) -> None:
+    for wrong in (3, None, Fixed, "constnt"):
+        with pytest.raises(InputError, match="no method"):
+            relbench_harness.run(TASK, wrong)  # type: ignore[arg-type]
+    finished = relbench_harness.run(TASK, Slotted(0.5), results_dir=tmp_path)  # type: ignore[arg-type]
+    assert finished.ok and finished.config["value"] == 0.5 and len(list(tmp_path.rglob("*.parquet"))) == 1
+
+
+def test_an_open_task_says_what_it_is(shop_path: Path) -> None:
+    assert repr(relbench_harness.open_task(TASK)) == "<binary_classification task little-shop/churn about customers>"
