@@ -143,6 +143,23 @@ def test_a_failing_method_is_a_recorded_failure(
     assert "failed (out_of_memory)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "override", "sentence"),
+    [
+        ("WANDB_MODE", "ofline", "seed=0", "Weights & Biases has no mode 'ofline'; did you mean 'offline'"),
+        ("WANDB_MODE", "offline", "tracker.mode=onlin", "Weights & Biases has no mode 'onlin'; did you mean 'online'"),
+        ("WANDB_INIT_TIMEOUT", "soon", "tracker.mode=offline", "WANDB_INIT_TIMEOUT is 'soon', not a number of seconds"),
+    ],
+)
+def test_wrong_settings_of_a_tracker_are_found_before_the_run(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    variable: str, value: str, override: str, sentence: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(variable, value)
+    assert run(results, TASK, "method=constant", "tracker=wandb", override) == 2
+    assert sentence in capsys.readouterr().err and not list(results.rglob("*.json"))
+
+
 def test_weights_and_biases_offline(results: Path) -> None:
     assert run(results, TASK, "method=constant", "tracker=wandb", "tracker.mode=offline") == 0
     (folder,) = (results / "wandb").glob("offline-run-*")
