@@ -164,7 +164,6 @@ def _run(overrides: list[str]) -> int:
     from relbench_harness.compose import run_overrides
 
     codes, ended = [0], 0
-    console = _console()
 
     def report(result: Result, swept: Sequence[str]) -> None:
         nonlocal ended
@@ -177,7 +176,11 @@ def _run(overrides: list[str]) -> int:
             line += f"{result.metric} val {value:.4f} test {result.score:.4f}  {result.seconds['total']:.1f} s"
         else:
             line += f"failed ({result.status}): {result.error}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        try:
+            # by way of standard output as it is now: while bars are drawn, the line goes above them
+            print(line, flush=True)
+        except BrokenPipeError:
+            unread()
 
     def fail(told: str) -> None:
         codes.append(2)
