@@ -494,7 +494,7 @@ def grow_bag(
         valid, rounds = None, tuple(min(most, usual) for most in rounds)
     return Bag(
         tuple(
-            growth.grow(target, train, valid, most, 1000 * budget.seed + number, budget)
+            growth.grow(target, train, valid, most, (1000 * budget.seed + number) % 2**31, budget)
             for number, most in enumerate(track(rounds, "forests"))
         )
     )

@@ -51,20 +51,24 @@ class Bars:
             task = self._tasks.pop(id(work), None)
             if self._progress is not None and task is not None:
                 self._progress.remove_task(task)
+            if not self._under_way:
+                # what is printed between two pieces of work is not the bars' to move
+                self._stop()
 
     def close(self) -> None:
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._progress is not None:
-                self._progress.stop()
-                self._progress = None
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._progress is not None:
+            self._progress.stop()
+        self._timer = self._progress = None
 
     def _start(self) -> None:
         with self._lock:
-            if not self._under_way:
-                # the next piece of work has its own second
-                self._timer = None
+            if not self._under_way or self._progress is not None:
                 return
             # lines that are printed meanwhile go above the bars, but not into them what is meant for a file
             together = sys.stdout.isatty()

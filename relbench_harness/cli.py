@@ -2,30 +2,45 @@
 
 Invariant: every command passes `main`, the one place that turns what a user can mend (bad input, a full disk, a damaged
 file, a server that is down: `errors.sentence`) into one sentence on standard error and exit code 2. Ctrl-C is one line and
-exit code 130. Anything else is a fault of the program and shows its traceback.
+exit code 130; SIGTERM and SIGHUP end the same way, with 143 and 129, and leave no temporary file. Anything else is a fault of
+the program and shows its traceback. Where nobody reads standard output any more, the work is done all the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from relbench_harness.authoring.commands import add_commands
 from relbench_harness.errors import InputError, ResultWarning, explained
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from relbench_harness.protocol.result import Result
 
 VERBOSE = {"-v", "--verbose"}
 INTERRUPTED = 130
 """The exit code of a shell command that Ctrl-C ended."""
+
+
+class Terminated(KeyboardInterrupt):
+    """Another process asked this one to end: what is under way is cleaned up as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,17 +49,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbose = bool(VERBOSE & set(given))
     _prepare(verbose)
     try:
-        with _watched():
-            return _act([word for word in given if word not in VERBOSE])
-    except KeyboardInterrupt:
-        _say("interrupted; what was finished before is kept, and nothing is half-written")
-        return INTERRUPTED
+        with _ended_by_signals(), _watched():
+            code = _act([word for word in given if word not in VERBOSE])
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt as ended:
+        return _interrupted(ended, "what was finished before is kept, and nothing is half-written")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        unread()
         return 0
     except Exception as error:
         _say(explained(error))
         return 2
+
+
+def _interrupted(ended: KeyboardInterrupt, kept: str) -> int:
+    """Says what is left of a command that was ended; returns its exit code."""
+    _say(f"{'terminated' if isinstance(ended, Terminated) else 'interrupted'}; {kept}")
+    return ended.code if isinstance(ended, Terminated) else INTERRUPTED
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `Terminated` in this process; those that it starts end at once, as always."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner = os.getpid()
+
+    def end(number: int, _: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise Terminated(number)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    # a signal that is ignored, as under nohup, stays so
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def unread() -> None:
+    """From here on what is said on standard output goes nowhere, for its reader has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _watched() -> AbstractContextManager[None]:
@@ -92,16 +146,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _console() -> Console:
+    """Standard output as rich writes to it; one that nobody reads any more does not end the work."""
+    from rich.console import Console
+
+    class Standard(Console):
+        def on_broken_pipe(self) -> None:
+            unread()
+
+    return Standard()
+
+
 def _run(overrides: list[str]) -> int:
     from relbench_harness.presets import check_choices
 
     check_choices(overrides)
-    from rich.console import Console
-
     from relbench_harness.compose import run_overrides
 
     codes, ended = [0], 0
-    console = Console()
 
     def report(result: Result, swept: Sequence[str]) -> None:
         nonlocal ended
@@ -114,7 +176,11 @@ def _run(overrides: list[str]) -> int:
             line += f"{result.metric} val {value:.4f} test {result.score:.4f}  {result.seconds['total']:.1f} s"
         else:
             line += f"failed ({result.status}): {result.error}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        try:
+            # by way of standard output as it is now: while bars are drawn, the line goes above them
+            print(line, flush=True)
+        except BrokenPipeError:
+            unread()
 
     def fail(told: str) -> None:
         codes.append(2)
@@ -122,15 +188,13 @@ def _run(overrides: list[str]) -> int:
 
     try:
         run_overrides(overrides, report, fail)
-    except KeyboardInterrupt:
-        _say(f"interrupted; {ended} finished {'run is' if ended == 1 else 'runs are'} kept, the one in progress is not")
-        return INTERRUPTED
+    except KeyboardInterrupt as early:
+        runs = "run is" if ended == 1 else "runs are"
+        return _interrupted(early, f"{ended} finished {runs} kept, the one in progress is not")
     return max(codes)
 
 
 def _rank(parsed: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from relbench_harness.board import render, store
     from relbench_harness.board.leaderboard import leaderboard
     from relbench_harness.data.names import truth_may_be_known
@@ -147,7 +211,7 @@ def _rank(parsed: argparse.Namespace) -> int:
         from relbench_harness.board.ceiling import with_ceilings
 
         table = with_ceilings(table)
-    render.show(table, Console())
+    render.show(table, _console())
     render.write(table, parsed.out or (parsed.results if parsed.results.is_dir() else parsed.results.parent))
     if parsed.svg is not None:
         write_whole(parsed.svg, render.svg(table))
@@ -203,6 +267,7 @@ def _prepare(verbose: bool) -> None:
     other work. The libraries read this when they are loaded, so it is set before.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _ready_streams()
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     ours = logging.getLogger("relbench_harness")
     ours.setLevel(logging.INFO if verbose else logging.ERROR)
@@ -211,6 +276,17 @@ def _prepare(verbose: bool) -> None:
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", ResultWarning)
     warnings.showwarning = _say_warning
+
+
+def _ready_streams() -> None:
+    """Makes standard output and standard error take all that is said, whatever the locale, and where they are closed."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

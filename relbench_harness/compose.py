@@ -98,7 +98,7 @@ def run_task(
     regime: str,
     fit_on: str,
     budget: Budget,
-    results_dir: str | None = None,
+    results_dir: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Outcome:
     """One run, stored in `results_dir` if that is given.
@@ -114,6 +114,9 @@ def run_task(
     from relbench_harness.protocol.run import FIT_ON, Run
     from relbench_harness.protocol.stages import Stages
 
+    budget.check()
+    if results_dir is not None and not str(results_dir).strip():
+        raise InputError("results_dir is empty; name a folder, such as results/mine")
     dataset, opened = open_task(task)
     stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
     counted = lines.count(config, _written_for(method, opened.id), overrides)
@@ -206,7 +209,7 @@ def run_overrides(overrides: Sequence[str], report: Report, fail: Callable[[str]
         sweep.runs.advance()
 
     before = sys.argv
-    sys.argv = ["relbench-harness", *map(_quoted, overrides)]
+    sys.argv = ["relbench-harness", *_readable(overrides)]
     try:
         with work("runs") as runs:
             sweep = _Sweep(overrides, runs)
@@ -239,7 +242,7 @@ class _Sweep:
             return
         params = (composed.sweeper or {}).get("params") or {}
         given = [f"{key}={value}" for key, value in params.items()] + [
-            one for one in map(_quoted, self.overrides) if not one.startswith("-")
+            one for one in _readable(self.overrides) if not one.startswith("-")
         ]
         total = 1
         for one in OverridesParser.create().parse_overrides(given) if composed.mode == RunMode.MULTIRUN else []:
@@ -248,6 +251,32 @@ class _Sweep:
                 total *= sum(1 for _ in one.sweep_string_iterator())
         self.runs.total = total
         self.runs.at(0)
+
+
+def _readable(overrides: Sequence[str]) -> list[str]:
+    """The overrides as Hydra reads them: a value that is not of its grammar, such as a path with an umlaut, in quotes.
+
+    Raises:
+        InputError: One that has no value, or several outside a sweep.
+    """
+    parser, sweeps = OverridesParser.create(), bool({"-m", "--multirun"} & set(overrides))
+    found = []
+    for given in overrides:
+        one = given if given.startswith("-") else _quoted(given)
+        if not one.startswith(("-", "~")):
+            key, equals, value = one.partition("=")
+            if not equals or not key:
+                raise InputError(f"{given!r} sets nothing; a setting is KEY=VALUE, such as seed=1")
+            try:
+                parsed = parser.parse_override(one)
+            except HydraException:
+                escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
+                one = f"{key}='{escaped}'"
+                parsed = None
+            if parsed is not None and parsed.is_sweep_override() and not sweeps:
+                raise InputError(f"{given!r} gives several values; run -m runs each of them")
+        found.append(one)
+    return found
 
 
 def _quoted(override: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
-from typing import Any, get_type_hints
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,12 +26,15 @@ from relbench_harness.protocol.result import Result
 from relbench_harness.protocol.stages import Stages
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OpenTask:
     """A task with its data."""
 
     dataset: Dataset
     task: Task
+
+    def __repr__(self) -> str:
+        return f"<{self.task.type} task {self.task.id} about {self.task.entity_table}>"
 
     @cached_property
     def _stages(self) -> Stages:
@@ -69,7 +73,8 @@ class Finished:
 
     Attributes:
         result: What is stored of the run and ranked.
-        predictions: Columns split, entity, time, prediction; None where the run failed.
+        predictions: Columns split, entity, time, prediction; None where the run failed. Entities and recommended items are
+            row numbers of their tables, as in `OpenTask.table`.
     """
 
     result: Result
@@ -93,7 +98,7 @@ def run(
     seed: int | None = None,
     regime: str = "frozen",
     fit_on: str = "train",
-    results_dir: str | None = None,
+    results_dir: str | Path | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Finished:
@@ -111,22 +116,31 @@ def run(
     else:
         if overrides:
             raise InputError(f"fields can be overridden for a method given by name, not for {method!r}")
+        if isinstance(method, type) or not callable(getattr(method, "fit", None)):
+            raise InputError(
+                f"{method!r} is no method: neither the name of a config nor an object with fit(train, valid, budget)"
+            )
         made, name = method, type(method).__name__
-        config = {"_target_": f"{type(method).__module__}.{type(method).__qualname__}", **vars(method)}
+        config = {"_target_": f"{type(method).__module__}.{type(method).__qualname__}", **_hyperparameters(method)}
     result, predictions = run_task(task, made, name, config, regime, fit_on, chosen, results_dir)
     return Finished(result, None if predictions is None else predictions.to_pandas())
+
+
+def _hyperparameters(method: Method) -> dict[str, Any]:
+    if is_dataclass(method):
+        return {entry.name: getattr(method, entry.name) for entry in fields(method)}
+    return dict(getattr(method, "__dict__", {}))
 
 
 def _budget(given: Budget | Mapping[str, Any] | None, seed: int | None) -> Budget:
     """The budget that `given` describes, with `seed` where that is named."""
     if not isinstance(given, Budget):
         known = [entry.name for entry in fields(Budget)]
-        for key, value in (given or {}).items():
+        if not isinstance(given or {}, Mapping):
+            raise InputError(f"budget is {given!r}, neither a Budget nor a mapping of its fields: {', '.join(known)}")
+        for key in given or {}:
             if key not in known:
                 raise InputError(f"a budget has no {key!r}; {nearest(str(key), known)}")
-            kinds = get_type_hints(Budget)[key]
-            if not isinstance(value, kinds) and not (kinds == float | None and isinstance(value, int)):
-                raise InputError(f"budget: {key} is {value!r}, not {getattr(kinds, '__name__', kinds)}")
         given = Budget(**(given or {}))
     return given if seed is None else replace(given, seed=seed)
 

@@ -54,7 +54,7 @@ def check_choices(overrides: Sequence[str]) -> None:
         group, _, value = override.partition("=")
         if value.startswith(CHOSEN_BY_HYDRA):
             continue
-        if group == "task" and not {"-m", "--multirun"} & set(overrides):
+        if group == "task" and not {"-m", "--multirun"} & set(overrides) and "/" not in value.rpartition(",")[0]:
             _check_task(value.strip("'\""))
         choices = {"method": method_names(), **presets}.get(group)
         if choices is None:

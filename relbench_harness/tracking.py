@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from relbench_harness.errors import InputError, sentence
+from relbench_harness.errors import InputError, nearest, sentence
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.result import Result
 
 PATIENCE = 30.0
 """Seconds to wait for W&B before it counts as down, unless $WANDB_INIT_TIMEOUT says otherwise."""
+
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
+"""What W&B takes, its old names included."""
 
 
 class Tracker(Protocol):
@@ -44,7 +47,11 @@ class WeightsAndBiases:
 
     def __post_init__(self) -> None:
         # found before a run spends its time, not after
-        if (self.mode or os.environ.get("WANDB_MODE") or "online") == "online" and not _logged_in():
+        mode = self.mode or os.environ.get("WANDB_MODE") or "online"
+        if mode not in MODES:
+            raise InputError(f"Weights & Biases has no mode {mode!r}; {nearest(mode, MODES)}")
+        _patience()
+        if mode == "online" and not _logged_in():
             raise InputError(
                 "Weights & Biases is not logged in; run `wandb login`, set WANDB_API_KEY, or keep runs on disk with "
                 "tracker.mode=offline"
@@ -75,9 +82,7 @@ class WeightsAndBiases:
             tags=[result.method, result.regime, result.status],
             config=self._config(result),
             reinit="finish_previous",
-            settings=wandb.Settings(
-                silent=True, console="off", init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE))
-            ),
+            settings=wandb.Settings(silent=True, console="off", init_timeout=_patience()),
         )
         summary: dict[str, Any] = {"status": result.status, "peak_memory_mb": result.peak_memory_mb}
         for split, scores in result.scores.items():
@@ -90,6 +95,14 @@ class WeightsAndBiases:
     def _config(result: Result) -> dict[str, Any]:
         named = ("task", "task_type", "method", "seed", "regime", "fitted_on", "commit", "dataset_fingerprint")
         return {**{name: getattr(result, name) for name in named}, "hyperparameters": dict(result.config)}
+
+
+def _patience() -> float:
+    given = os.environ.get("WANDB_INIT_TIMEOUT", str(PATIENCE))
+    try:
+        return float(given)
+    except ValueError:
+        raise InputError(f"WANDB_INIT_TIMEOUT is {given!r}, not a number of seconds") from None
 
 
 def _logged_in() -> bool:

@@ -8,6 +8,7 @@ labels drawn anew from the truth: the stated ceiling, with the standard deviatio
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from relbench_harness.data.labels import Split
 from relbench_harness.data.names import truth_may_be_known
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.data.truth import Truth
-from relbench_harness.errors import sentence
+from relbench_harness.errors import ResultWarning, sentence
 from relbench_harness.protocol.method import Labels, Ragged, label_values
 from relbench_harness.protocol.metrics import PRIMARY, Scores, score
 from relbench_harness.protocol.stages import Stages
@@ -103,12 +104,14 @@ def _ceiling_at(address: str, data: str) -> Ceiling | None:
         dataset, task = open_task(address)
         if dataset.database.fingerprint[: len(data)] != data:
             return None
+        return ceiling(dataset, task)
     except Exception as error:
-        # whatever keeps the dataset from being opened here keeps nobody from being ranked
-        if sentence(error) is None:
+        # whatever keeps the truth from being read here keeps nobody from being ranked
+        why = sentence(error)
+        if why is None:
             raise
+        warnings.warn(f"{address} is ranked without its best possible score: {why}", ResultWarning, stacklevel=2)
         return None
-    return ceiling(dataset, task)
 
 
 def _labels(stages: Stages, split: Split) -> Labels:

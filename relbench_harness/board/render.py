@@ -36,6 +36,16 @@ class Sheet:
     faint: tuple[bool, ...]
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", _printable(self.title))
+        object.__setattr__(self, "rows", tuple(tuple(map(_printable, row)) for row in self.rows))
+        object.__setattr__(self, "notes", tuple(map(_printable, self.notes)))
+
+
+def _printable(text: str) -> str:
+    """`text` without signs that no medium shows: a method's error may hold a terminal's commands or half a character."""
+    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "\ufffd" for sign in text)
+
 
 def sheets(board: pd.DataFrame) -> list[Sheet]:
     """One sheet per task and regime, then one per regime across tasks."""
@@ -232,7 +242,9 @@ def _escaped(text: str) -> str:
 
 def csv(board: pd.DataFrame) -> str:
     """Every column of the leaderboard, unrounded."""
-    return board.to_csv(index=False, lineterminator="\n")
+    text: str = board.to_csv(index=False, lineterminator="\n")
+    # half a character, as in the name of a file that is no text, has no place in UTF-8
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def svg(board: pd.DataFrame, width: int = 120) -> str:

@@ -134,7 +134,7 @@ def located_results(folder: Path, broken: Report = _raise) -> Iterator[tuple[Pat
 def _candidates(path: Path, named: bool) -> Iterator[tuple[int, str]]:
     """(line, text) that ought to hold a result, in a file that may be foreign unless it was `named` as one."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         if named:
             raise InputError(f"{path} cannot be read: {error}") from None
@@ -143,7 +143,8 @@ def _candidates(path: Path, named: bool) -> Iterator[tuple[int, str]]:
         # another program's file may well be spread over many lines
         yield from [(1, text)] if _looks_like_result(text) else []
         return
-    lines = [(i, line) for i, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    # other signs that end a line may stand in a text of JSON
+    lines = [(i, line) for i, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if named or any(_looks_like_result(line) for _, line in lines):
         if named and not lines:
             raise InputError(f"{path} holds no result: it is empty")
@@ -153,6 +154,6 @@ def _candidates(path: Path, named: bool) -> Iterator[tuple[int, str]]:
 def _looks_like_result(text: str) -> bool:
     try:
         loaded = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(loaded, dict) and {"task", "method", "status", "regime"} <= loaded.keys()

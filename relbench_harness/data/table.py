@@ -6,10 +6,12 @@ Rows with a time are sorted by it, the primary key is the row number, a foreign 
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,14 @@ from numpy.typing import NDArray
 
 Instant = pd.Timestamp | int
 """A point in time: a UTC timestamp without zone, or nanoseconds since 1970."""
+
+
+def _frozen(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(mapping)
+
+
+# tables, graphs and encoders hold such mappings, and the worker processes of a loader may need to get them by pickle
+copyreg.pickle(MappingProxyType, lambda frozen: (_frozen, (dict(frozen),)))
 
 
 def nanoseconds(t: Instant) -> int:

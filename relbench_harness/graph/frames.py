@@ -107,7 +107,7 @@ class Frames:
             else:
                 widths = [len(encoder.names) for encoder in layout.part("vectors")]
                 found |= {name: {StatType.EMB_DIM: width} for name, width in zip(names, widths, strict=True)}
-        return MappingProxyType(found)
+        return found
 
 
 def _others(names: tuple[str, ...], taken: list[str]) -> list[str]:

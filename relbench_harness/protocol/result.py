@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,6 +71,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
+        """Whether the run came to its end with valid predictions."""
         return self.status == "ok"
 
     @property
@@ -90,7 +92,7 @@ class Result:
         """
         try:
             loaded = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{where} is no JSON line: {error}") from None
         if not isinstance(loaded, dict) or "task" not in loaded or "status" not in loaded:
             raise InputError(f"{where} is no result of this harness: it lacks 'task' or 'status'")
@@ -125,14 +127,15 @@ KINDS: Mapping[str, type | tuple[type, ...]] = {
 def _read(value: Any, declared: str, what: str) -> Any:
     """`value` as a field of the type `declared`; numbers that were undefined are null in a file."""
     if declared == "float":
-        if value is None or isinstance(value, int | float):
-            return math.nan if value is None else float(value)
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            with suppress(OverflowError):
+                return math.nan if value is None else float(value)
     elif declared.startswith("Mapping[str, "):
         inner = declared.removeprefix("Mapping[str, ").removesuffix("]")
         inner = {"Scores": "Mapping[str, float]"}.get(inner, inner)
         if isinstance(value, dict):
             return value if inner == "Any" else {key: _read(part, inner, f"{what}.{key}") for key, part in value.items()}
-    elif isinstance(value, KINDS[declared]):
+    elif isinstance(value, KINDS[declared]) and (declared == "bool" or not isinstance(value, bool)):
         return value
     raise InputError(f"{what} is {json.dumps(value, default=str)[:40]}, not a {declared}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from relbench_harness.board.ceiling import ceiling, with_ceilings
 from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.render import sheets
 from relbench_harness.data.dataset import open_task
+from relbench_harness.errors import ResultWarning
 from relbench_harness.protocol.metrics import PRIMARY
 from relbench_harness.protocol.result import Result
 
@@ -103,3 +106,17 @@ def test_methods_by_causes() -> None:
 
 def test_a_board_of_other_tasks_has_no_table_of_causes(board: pd.DataFrame) -> None:
     assert by_cause(board).empty
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b""), lambda path: path.unlink()])
+def test_a_truth_that_cannot_be_read_keeps_nobody_from_being_ranked(
+    damage: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELBENCH_HARNESS_CACHE", str(tmp_path))
+    address = "rel-shop@scale=0.1/customer-churn"
+    made = leaderboard([outcome(0.5, "constant", address, open_task(address)[0].database.fingerprint)])
+    for path in tmp_path.rglob("truth/*.arrow"):
+        damage(path)
+    with pytest.warns(ResultWarning, match="customer-churn is ranked without its best possible score: "):
+        board = with_ceilings(made)
+    assert board.equals(made)

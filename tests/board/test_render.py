@@ -111,3 +111,17 @@ def test_sheets_of_unknown_data_and_of_other_metrics_say_so(result: Make) -> Non
         "rel-f1/driver-dnf, frozen, data aaaaaaaa: mae (lower is better)": ["others"],
         "rel-f1/driver-dnf, frozen, unknown data: roc_auc (higher is better)": ["theirs"],
     }
+
+
+@pytest.mark.parametrize("odd", ["\x1b[31mred\x1b[0m", "half \ud800 a sign", "bell \x07", "two\nlines"])
+def test_signs_that_nothing_shows_spoil_no_medium(tmp_path: Path, result: Make, odd: str) -> None:
+    board = leaderboard([result(), result(f"m {odd}"), result("b", None, error=odd)])
+    out = io.BytesIO()
+    file = io.TextIOWrapper(out, encoding="utf-8")
+    render.show(board, Console(file=file))
+    file.flush()
+    render.write(board, tmp_path)
+    assert xml.dom.minidom.parseString(render.svg(board)).documentElement is not None
+    for text in (out.getvalue().decode("utf-8"), (tmp_path / "leaderboard.md").read_text(encoding="utf-8")):
+        assert "failed" in text and not set(text) & {"\x1b", "\x07"}
+    assert len(pd.read_csv(tmp_path / "leaderboard.csv")) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -136,3 +137,39 @@ def test_predictions_have_the_four_columns(tmp_path: Path, result: Make) -> None
     with pytest.raises(ValueError, match="expected"):
         write(result(), predictions().drop_columns(["time"]), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("peak_memory_mb", 10**400),
+        ("peak_memory_mb", True),
+        ("seed", True),
+        ("scores", {"test": {"roc_auc": 10**400}}),
+        ("scores", {"test": {"roc_auc": False}}),
+    ],
+)
+def test_a_number_that_is_none_is_named(tmp_path: Path, result: Make, field: str, value: object) -> None:
+    path = write(result(), None, tmp_path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    broken: list[InputError] = []
+    assert store.read_results(tmp_path, broken.append) == []
+    assert len(broken) == 1 and f"{path}:1: {field}" in str(broken[0])
+
+
+@pytest.mark.parametrize("content", [b'{"seed": ' + b"9" * 5000 + b"}", b"[" * 100_000, b"\xff\xfe{\x00"])
+@pytest.mark.parametrize("name", ["frozen-seed0-20260101T000000Z-00000000.json", "foreign.json", "foreign.jsonl"])
+def test_what_no_reader_of_json_takes_is_passed_over(tmp_path: Path, result: Make, content: bytes, name: str) -> None:
+    write(result(), None, tmp_path)
+    (tmp_path / name).write_bytes(content)
+    broken: list[InputError] = []
+    assert len(store.read_results(tmp_path, broken.append)) == 1
+    # a foreign file that holds no result is nobody's fault
+    assert len(broken) == (0 if name.startswith("foreign") else 1)
+
+
+def test_lines_end_where_json_lines_end(tmp_path: Path, result: Make) -> None:
+    odd = json.loads(result().to_json()) | {"error": "one\u2028two\x85three\x0bfour"}
+    (tmp_path / "foreign.jsonl").write_text("\ufeff" + json.dumps(odd, ensure_ascii=False) + "\n", encoding="utf-8")
+    (read,) = store.read_results(tmp_path)
+    assert read.error == odd["error"]

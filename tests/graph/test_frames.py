@@ -128,6 +128,30 @@ def test_frames_of_whole_tables_and_of_batches_are_the_same() -> None:
             assert batch[name].tf == expected
 
 
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_frames_come_from_worker_processes_however_those_begin(start: str) -> None:
+    database = random_database(np.random.default_rng(1), 20, 20, 150, 80)
+    graph = Graph.from_database(database)
+    attributes = Encoders.fit(database, 12 * DAY).encode(database)
+    for data, transform in (
+        (hetero_data(graph, attributes), None),
+        (hetero_data(graph), WithFrames(graph, attributes)),
+        (hetero_data(graph), WithAttributes(graph, attributes)),
+    ):
+        loaders = [
+            NodeLoader(
+                data, RelationalSampler(graph, [3, 3], "recent"), input_nodes=("users", torch.arange(8)),
+                input_time=torch.full((8,), 9 * SECONDS), transform=transform, batch_size=8, num_workers=workers,
+                multiprocessing_context=start if workers else None, timeout=60 if workers else 0,
+            )
+            for workers in (1, 0)
+        ]  # fmt: skip
+        (there,), (here,) = loaders
+        for name in graph.sizes:
+            assert torch.equal(there[name].n_id, here[name].n_id)
+            assert there[name].tf.num_rows == len(here[name].n_id)
+
+
 # -- drawing anew ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import copy
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,8 +136,32 @@ def test_a_budget_is_a_mapping_or_an_object(shop_path: Path) -> None:
         ({"second": 5}, "a budget has no 'second'; did you mean 'seconds'"),
         ({"seconds": "5"}, "budget: seconds is '5', not"),
         ({"threads": 1.5}, "budget: threads is 1.5, not int"),
+        ({"threads": True}, "budget: threads is True, not int"),
+        ({"seconds": float("nan")}, "budget: seconds is nan; it is more than 0"),
+        (Budget(seconds=-3), "budget: seconds is -3; it is more than 0"),
+        (60, "budget is 60, neither a Budget nor a mapping of its fields: seed, seconds"),
     ],
 )
-def test_a_budget_that_cannot_be_is_refused(budget: dict[str, object], message: str) -> None:
+def test_a_budget_that_cannot_be_is_refused(budget: Any, message: str, shop_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         relbench_harness.run(TASK, "constant", budget=budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    value: float = 0.25
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Fixed:
+        return Fixed(self.value)
+
+
+def test_what_is_no_method_is_refused_and_what_is_one_is_taken(shop_path: Path, tmp_path: Path) -> None:
+    for wrong in (3, None, Fixed, "constnt"):
+        with pytest.raises(InputError, match="no method"):
+            relbench_harness.run(TASK, wrong)  # type: ignore[arg-type]
+    finished = relbench_harness.run(TASK, Slotted(0.5), results_dir=tmp_path)  # type: ignore[arg-type]
+    assert finished.ok and finished.config["value"] == 0.5 and len(list(tmp_path.rglob("*.parquet"))) == 1
+
+
+def test_an_open_task_says_what_it_is(shop_path: Path) -> None:
+    assert repr(relbench_harness.open_task(TASK)) == "<binary_classification task little-shop/churn about customers>"

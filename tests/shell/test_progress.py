@@ -19,8 +19,11 @@ COMMAND = [sys.executable, "-m", "relbench_harness.cli"]
 TASK = "task=little-shop/churn"
 
 
-def on_a_terminal(command: list[str], patience: float = 0.0) -> tuple[str, str]:
-    """(standard output, standard error) of a command whose standard error is a terminal and whose output is a pipe."""
+def on_a_terminal(command: list[str], patience: float = 0.0, both: bool = False, code: int = 0) -> tuple[str, str]:
+    """(standard output, standard error) of a command whose standard error is a terminal and whose output is a pipe.
+
+    With `both` the terminal gets standard output as well.
+    """
     ours, theirs = pty.openpty()
     script = (
         f"import sys, relbench_harness.bars as bars; bars.PATIENCE = {patience}; "
@@ -28,7 +31,7 @@ def on_a_terminal(command: list[str], patience: float = 0.0) -> tuple[str, str]:
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, *command],
-        stdout=subprocess.PIPE,
+        stdout=theirs if both else subprocess.PIPE,
         stderr=theirs,
         text=True,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "160"},
@@ -43,11 +46,39 @@ def on_a_terminal(command: list[str], patience: float = 0.0) -> tuple[str, str]:
             if not piece:
                 break
             seen += piece
-        assert running.stdout is not None
-        said = running.stdout.read()
+        said = "" if running.stdout is None else running.stdout.read()
     os.close(ours)
-    assert running.returncode == 0, seen.decode()
+    assert running.returncode == code, seen.decode()
     return said, seen.decode()
+
+
+def left_on(drawn: str) -> list[str]:
+    """The lines that a terminal shows in the end: carriage returns, line feeds, cursor up and erase line are obeyed."""
+    lines, row, column = [""], 0, 0
+    for sign in re.findall(r"\x1b\[\??[\d;]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", drawn):
+        if sign == "\r":
+            column = 0
+        elif sign == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif sign.endswith("A") and sign[0] == "\x1b":
+            row = max(0, row - int(sign[2:-1] or 1))
+        elif sign == "\x1b[2K":
+            lines[row] = ""
+        elif sign[0] != "\x1b":
+            lines[row] = lines[row].ljust(column)[:column] + sign + lines[row][column + len(sign) :]
+            column += len(sign)
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def test_a_terminal_keeps_what_is_said_while_bars_are_drawn(shop_path: Path, tmp_path: Path) -> None:
+    small = ["method.epochs=2", "method.networks=1", f"results_dir={tmp_path}"]
+    sweep = ["run", "-m", f"{TASK},little-shop/none", "method=gnn", "seed=0,1", *small]
+    _, drawn = on_a_terminal(sweep, both=True, code=2)
+    shown = left_on(drawn)
+    assert [line[:34] for line in shown[:2]] == [f"little-shop/churn  gnn  seed={seed}  fr" for seed in (0, 1)]
+    assert all("roc_auc val" in line and line.endswith(" s") for line in shown[:2])
+    assert len(shown) == 4 and all("no task 'none' in dataset little-shop" in line for line in shown[2:])
 
 
 def test_a_terminal_shows_runs_phases_and_epochs_with_their_score(shop_path: Path, tmp_path: Path) -> None:

@@ -83,6 +83,19 @@ def test_results_are_added_never_rewritten(results: Path) -> None:
         (["method=constant", TASK, "tracker=wandbb"], "no tracker 'wandbb'; did you mean 'wandb'?"),
         (["method=constant", TASK, "+method.color=red"], "unexpected keyword argument 'color'"),
         (["method=constant", TASK, "method.colour=red"], "no key 'method.colour'"),
+        (["method=constant", TASK, "seed=-1"], "seed is -1; it is a whole number from 0 to 2147483647"),
+        (["method=constant", TASK, "seed=3000000000"], "seed is 3000000000"),
+        (["method=constant", TASK, "budget.seconds=nan"], "budget: seconds is nan; it is more than 0, or null"),
+        (["method=constant", TASK, "budget.seconds=-1"], "budget: seconds is -1.0"),
+        (["method=constant", TASK, "budget.threads=0"], "budget: threads is 0; it is at least 1"),
+        (["method=constant", TASK, "budget.trials=-1"], "budget: trials is -1"),
+        (["method=constant", TASK, "budget.memory_mb=0"], "budget: memory_mb is 0"),
+        (["method=constant", TASK, "budget.device=cdua"], "budget: unknown device 'cdua'; known: auto, cpu, cuda"),
+        (["method=constant", TASK, "seed=0,1"], "'seed=0,1' gives several values; run -m runs each of them"),
+        (["method=constant", f"{TASK},little-shop/x"], "gives several values; run -m"),
+        (["-m", "method=constant", f"{TASK},"], "no task 'churn,' in dataset little-shop; did you mean 'churn'"),
+        (["method=constant", TASK, "seed"], "'seed' sets nothing; a setting is KEY=VALUE"),
+        (["method=constant", TASK, "seed=range("], "seed: Value 'range(' of type 'str' could not be converted"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
@@ -93,6 +106,20 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert sentence in shown
     assert shown.count("\n") == 1 and "Traceback" not in shown
     assert not list(results.rglob("*.json"))
+
+
+@pytest.mark.parametrize("name", ["zürich (1)", "it's=a\\b", "a#b:c", "{x", "[1]", "$HOME"])
+def test_results_go_to_a_folder_of_any_name(tmp_path: Path, shop_path: Path, name: str) -> None:
+    assert main(["run", TASK, "method=constant", f"results_dir={tmp_path / name}"]) == 0
+    assert len(read_results(tmp_path / name)) == 1
+
+
+def test_an_empty_folder_is_not_the_one_we_are_in(
+    tmp_path: Path, shop_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", TASK, "method=constant", "results_dir="]) == 2
+    assert "results_dir is empty" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_a_failing_method_is_a_recorded_failure(
@@ -114,6 +141,23 @@ def test_a_failing_method_is_a_recorded_failure(
     (stored,) = read_results(results)
     assert stored.status == "out_of_memory" and stored.error == "MemoryError: the matrix of 3 TB"
     assert "failed (out_of_memory)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "override", "sentence"),
+    [
+        ("WANDB_MODE", "ofline", "seed=0", "Weights & Biases has no mode 'ofline'; did you mean 'offline'"),
+        ("WANDB_MODE", "offline", "tracker.mode=onlin", "Weights & Biases has no mode 'onlin'; did you mean 'online'"),
+        ("WANDB_INIT_TIMEOUT", "soon", "tracker.mode=offline", "WANDB_INIT_TIMEOUT is 'soon', not a number of seconds"),
+    ],
+)
+def test_wrong_settings_of_a_tracker_are_found_before_the_run(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    variable: str, value: str, override: str, sentence: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(variable, value)
+    assert run(results, TASK, "method=constant", "tracker=wandb", override) == 2
+    assert sentence in capsys.readouterr().err and not list(results.rglob("*.json"))
 
 
 def test_weights_and_biases_offline(results: Path) -> None:
