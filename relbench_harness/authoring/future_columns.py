@@ -59,9 +59,9 @@ class _Reading(NamedTuple):
     values: NDArray[np.float64]
 
 
-def _numbers(table: Table) -> Iterator[_Reading]:
-    """Each column as numbers: numbers, flags and times as they are, lists by their lengths, texts of few values by each of them,
-    and whether a value is missing."""
+def _numbers(table: Table, val: int) -> Iterator[_Reading]:
+    """Each column as numbers: numbers and flags as they are, times by how far they lie after the cut `val`, lists by their lengths,
+    texts of few values by each of them, and whether a value is missing."""
     for name in table.attributes:
         values = table.rows.column(name)
         kind = values.type
@@ -71,7 +71,7 @@ def _numbers(table: Table) -> Iterator[_Reading]:
             yield _Reading(name, "it", _floats(values))
         elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             at = instants(values)
-            yield _Reading(name, "it", np.where(at == MISSING, np.nan, at.astype(np.float64)))
+            yield _Reading(name, "it", np.where(at == MISSING, np.nan, np.maximum(at.astype(np.float64) - val, 0.0)))
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
             yield _Reading(name, "it", _floats(pc.list_value_length(values)))
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
@@ -109,7 +109,7 @@ def _told(table: Table, child: Table, key: str, val: int) -> Iterator[Finding]:
     if min((recent & after).sum(), (recent & ~after).sum()) < FEWEST:
         return
     alone = auroc(past[recent, 1], after[recent])
-    for name, what, values in _numbers(table):
+    for name, what, values in _numbers(table, val):
         known = recent & np.isfinite(values)
         if min((known & after).sum(), (known & ~after).sum()) < FEWEST:
             continue

@@ -44,6 +44,10 @@ def customers(folder: Path, seed: int) -> Path:
         rng.choice([*"abc"], count),
     )
     frame["premium"], frame["signup"] = rng.random(count) < rate / rate.max(), start + pd.to_timedelta(came, "D")
+    # a birthday lies before the cut, however well it tells
+    frame["born"] = pd.Timestamp("1990-01-01") + pd.to_timedelta(
+        np.where(active, 9000, 0) + rng.integers(0, 3000, count), "D"
+    )
     frame["mail"] = pd.Series(rng.choice(["x", "y"], count)).where(rng.random(count) < 0.7)
     # more digits than a float has
     frame["phone"] = 2**60 + rng.integers(0, 10**9, count)
