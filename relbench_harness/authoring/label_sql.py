@@ -313,6 +313,8 @@ class Compiler:
             chooser = "arg_min" if part.function == "FIRST" else "arg_max"
             # rows of one time are told apart by their place in canonical order
             return f"{chooser}({inner}, ({rows.time}, {rows.place}))"
+        if part.function == "AVG" and isinstance(part.value, Column) and pa.types.is_boolean(self.kind(part.value)):
+            return f"AVG(CAST({inner} AS INTEGER))"
         return f"{part.function}({inner})"
 
     def _inner(self, column: Column, rows: Joined) -> str:
