@@ -15,6 +15,7 @@ from relbench_harness.authoring.future_columns import future_columns
 from relbench_harness.authoring.integrity import integrity
 from relbench_harness.authoring.label_checks import hosted_findings, split_findings, window_findings
 from relbench_harness.authoring.late_dates import late_dates
+from relbench_harness.authoring.late_tables import recorded_moves
 from relbench_harness.authoring.leakage import database_leaks, task_leaks
 from relbench_harness.authoring.schema_diagram import schema_svg
 from relbench_harness.data.database import Database
@@ -83,7 +84,8 @@ class _Checking:
             return
         yield from database_leaks(self.database, cuts.val)
         yield from future_columns(self.database, cuts.val)
-        yield from late_dates(self.database)
+        moved = {move.child for move in recorded_moves(dataset._raw_manifest.get("origin") or {})}
+        yield from late_dates(self.database, moved)
         for name in self.names:
             yield from self._task(name)
 

@@ -4,12 +4,15 @@ A table without a time, or an entity older than its events, may hold a column su
 column of that kind could know at the validation cut is what the rows before it say. So the column is predicted from the child
 rows before the cut, and what is left of it is asked who has child rows afterwards.
 
+A total is one shape of it; the others are the last date, a flag or a state (still active), and a date that only those have who left.
+
 Only rows that had a child row shortly before the cut are compared: among the others their age alone tells who is gone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +24,7 @@ from relbench_harness.authoring.findings import Finding
 from relbench_harness.authoring.leakage import FEWEST, auroc
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table, nanoseconds
+from relbench_harness.features.encode import MISSING, instants
 
 TELLS = 0.9
 """AUROC for who has rows later, from which a column knows more than the past."""
@@ -30,38 +34,65 @@ MOST_SUMS = 6
 """Numeric columns of a child table whose sums count as the past."""
 LISTED = 0.3
 """A text column is a list where at least this share of its values has a comma."""
+STATES = 10
+"""A text column of no more different values than this is a state (active, closed)."""
 
 
 def future_columns(database: Database, val: pd.Timestamp) -> Iterator[Finding]:
     """Columns that tell, beyond what rows before the validation cut say, who has child rows afterwards."""
     for table in database.values():
         worst: dict[str, Finding] = {}
-        columns = dict(_numbers(table))
-        for child in database.values() if columns else ():
+        for child in database.values() if table.attributes else ():
             for key, parent in child.references.items():
                 if parent == table.name and child.times is not None:
-                    for found in _told(table, columns, child, key, nanoseconds(val)):
+                    for found in _told(table, child, key, nanoseconds(val)):
                         if (found.number or 0) > (worst[found.where].number or 0 if found.where in worst else 0):
                             worst[found.where] = found
         yield from worst.values()
 
 
-def _numbers(table: Table) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """(rows,) each numeric column, and the lengths of each list; NaN where missing."""
+class _Reading(NamedTuple):
+    """A column read as numbers: `what` is said of it, `values` are (rows,) NaN where missing."""
+
+    column: str
+    what: str
+    values: NDArray[np.float64]
+
+
+def _numbers(table: Table, val: int) -> Iterator[_Reading]:
+    """Each column as numbers: numbers and flags as they are, times by how far they lie after the cut `val`, lists by their lengths,
+    texts of few values by each of them, and whether a value is missing."""
     for name in table.attributes:
         values = table.rows.column(name)
         kind = values.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            yield name, values.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        if values.null_count:
+            yield _Reading(name, "whether it is missing", np.asarray(pc.is_null(values)).astype(np.float64))
+        if _is_number(kind) or pa.types.is_decimal(kind):
+            yield _Reading(name, "it", _floats(values))
+        elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            at = instants(values)
+            yield _Reading(name, "it", np.where(at == MISSING, np.nan, np.maximum(at.astype(np.float64) - val, 0.0)))
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            yield name, pc.list_value_length(values).cast(pa.float64()).to_numpy(zero_copy_only=False)
+            yield _Reading(name, "it", _floats(pc.list_value_length(values)))
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            commas = pc.count_substring(values, ",").cast(pa.float64()).to_numpy(zero_copy_only=False)
-            if len(commas) and np.nanmean(np.append(commas, 0.0) > 0) >= LISTED:
-                yield name, np.asarray(commas + 1, dtype=np.float64)
+            yield from _of_text(name, values)
 
 
-def _told(table: Table, columns: dict[str, NDArray[np.float64]], child: Table, key: str, val: int) -> Iterator[Finding]:
+def _of_text(name: str, values: pa.ChunkedArray) -> Iterator[_Reading]:
+    commas = _floats(pc.count_substring(values, ","))
+    if len(commas) and np.nanmean(np.append(commas, 0.0) > 0) >= LISTED:
+        yield _Reading(name, "it", np.asarray(commas + 1))
+        return
+    different = values.unique().drop_null()
+    for value in different if 1 < len(different) <= STATES else ():
+        yield _Reading(name, f"its value {value.as_py()!r}", _floats(pc.equal(values, value)))
+
+
+def _floats(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _told(table: Table, child: Table, key: str, val: int) -> Iterator[Finding]:
     assert child.times is not None
     owner, cut = child.parents(key), int(child.visible(val)[0])
     if not 0 < cut < len(child):
@@ -78,7 +109,7 @@ def _told(table: Table, columns: dict[str, NDArray[np.float64]], child: Table, k
     if min((recent & after).sum(), (recent & ~after).sum()) < FEWEST:
         return
     alone = auroc(past[recent, 1], after[recent])
-    for name, values in columns.items():
+    for name, what, values in _numbers(table, val):
         known = recent & np.isfinite(values)
         if min((known & after).sum(), (known & ~after).sum()) < FEWEST:
             continue
@@ -88,7 +119,7 @@ def _told(table: Table, columns: dict[str, NDArray[np.float64]], child: Table, k
             yield Finding(
                 "future-column",
                 f"{table.name}.{name}",
-                f"given the rows of {child.name!r} before the validation cut, it tells who has rows afterwards with AUROC "
+                f"given the rows of {child.name!r} before the validation cut, {what} tells who has rows afterwards with AUROC "
                 f"{value:.3f}; their number before has {max(alone, 1 - alone):.3f}",
                 value,
             )
@@ -100,7 +131,7 @@ def _past(child: Table, owner: NDArray[np.int64], rows: NDArray[np.int64], count
     parts: list[NDArray[np.float64]] = [np.ones(count), np.bincount(owner[mine], minlength=count).astype(np.float64)]
     numeric = [c for c in child.attributes if _is_number(child.rows.column(c).type)][:MOST_SUMS]
     for column in numeric:
-        values = child.rows.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)[mine]
+        values = _floats(child.rows.column(column))[mine]
         sums = np.bincount(owner[mine], weights=np.nan_to_num(values), minlength=count)
         parts.append(np.asarray(sums, dtype=np.float64))
     return np.stack(parts, axis=1)

@@ -41,6 +41,7 @@ def creation(
     whole = [c for c in decision.key if pa.types.is_integer(one.schema.field(c).type) and c not in reference.columns]
     # a counter tells the order in which rows came; so does, often enough, the order in which the source hands them out
     place = f"r.{quoted(whole[0])}" if len(decision.key) == 1 and whole else f"r.{quoted(one.position)}"
+    ordered = bool(whole) or not _drawn_at_random(name, decision, bench)
     rows, named, parents, forward, changes = bench.row(
         f"WITH joined AS (SELECT {place} AS place, p.{quoted(parent.position)} AS parent, p.{quoted(time)} AS t "
         f"FROM {quoted(name)} r LEFT JOIN {quoted(reference.parent)} p "
@@ -51,7 +52,25 @@ def creation(
         "count(*) FILTER (parent <> before AND t >= earlier), count(*) FILTER (parent <> before) FROM steps"
     )
     counts = (rows, named, parents, forward, changes)
+    if not ordered:
+        # the order in which such rows are handed out says nothing
+        counts = (rows, named, parents, 0, 0)
     return _said(reference, decision, parent.rows, [int(c) for c in counts])  # type: ignore[call-overload]
+
+
+_UUID = "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
+
+
+def _drawn_at_random(name: str, decision: Decision, bench: Workbench) -> bool:
+    """Whether the rows of `name` are named by UUIDs, which tell no order."""
+    if len(decision.key) != 1:
+        return False
+    key = quoted(decision.key[0])
+    found = bench.number(
+        f"SELECT count(*) FILTER (NOT regexp_matches(CAST({key} AS VARCHAR), {text(_UUID)})) FROM "
+        f"(SELECT {key} FROM {quoted(name)} LIMIT 1000)"
+    )
+    return found == 0
 
 
 def _said(reference: Reference, decision: Decision, all_parents: int, counts: list[int]) -> str | None:
@@ -99,13 +118,40 @@ def written_later(
     return f"{older:,} of the {named:,} rows of {', '.join(dict.fromkeys(children))} that name its rows are older"
 
 
+BEFORE = 0.05
+"""Share of the rows that name a table's rows and are older than their parent, from which the parent did not create them."""
+
+
+def _there_before(
+    name: str, reference: Reference, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench
+) -> bool:
+    """Whether rows of `name` were there before the rows that they name: orders of customers, before their region was."""
+    time = decisions[reference.parent].time
+    named = older = 0
+    for child, decision in decisions.items():
+        for mine in decision.references if decision.time is not None and child not in (name, reference.parent) else ():
+            if mine.parent == name:
+                counts = bench.row(
+                    f"SELECT count(*), count(*) FILTER (c.{quoted(decision.time or '')} < p.{quoted(time or '')}) "
+                    f"FROM {quoted(child)} c JOIN {quoted(name)} r ON {parent_join(staged, child, mine, 'c', 'r')} "
+                    f"JOIN {quoted(reference.parent)} p ON {parent_join(staged, name, reference, 'r', 'p')}"
+                )
+                named, older = named + int(counts[0]), older + int(counts[1])  # type: ignore[call-overload]
+    return named >= NAMING and older >= BEFORE * named
+
+
 def lender(
     name: str, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench
 ) -> tuple[Reference, str] | None:
     """The one reference of `name` to a table with a time that created its rows, with the evidence; None where there are none
     or several."""
     timed = [r for r in decisions[name].references if r.parent != name and decisions[r.parent].time is not None]
-    found = [(r, said) for r in timed if (said := creation(name, r, staged, decisions, bench)) is not None]
+    found = [
+        (r, said)
+        for r in timed
+        if (said := creation(name, r, staged, decisions, bench)) is not None
+        and not _there_before(name, r, staged, decisions, bench)
+    ]
     return found[0] if len(found) == 1 else None
 
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from relbench_harness.authoring.predictive_query import (
     Aggregate,
@@ -64,13 +66,43 @@ def _reason(query: Query, database: Database, labels: Labels, split: Split, time
             found = labels(other, split)
         except EmptySplitError:
             continue
+        if _is_list(found):
+            return f"without {what} there would be some"
         if len(found.target.unique()) > 1:
             return f"without {what} they would differ"
     for part in aggregates(query.target):
         rows = _rows_in_windows(part, database, times)
         if rows is not None:
             return rows
-    return "no condition of the query alone is the reason"
+    span = _range(query, labels, split)
+    return "no condition of the query alone is the reason" + (f"; {span}" if span is not None else "")
+
+
+def _is_list(labels: LabelTable) -> bool:
+    kind = labels.target.type
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+_COMPARED = {"=", "<>", "<", ">", "<=", ">="}
+
+
+def _range(query: Query, labels: Labels, split: Split) -> str | None:
+    """Between which values that lies which the target compares, or that a value which it picks is always the same."""
+    target = query.target
+    if isinstance(target, Aggregate) and target.function in ("FIRST", "LAST", "MIN", "MAX"):
+        return f"{said(target.value)} is the same in all rows that it picks"
+    if not isinstance(target, Operation) or target.operator not in _COMPARED:
+        return None
+    value = next((part for part in target.operands if aggregates(part)), None)
+    if value is None:
+        return None
+    try:
+        found = labels(replace(query, target=value), split).target
+        least, most = pc.min_max(found.cast(pa.float64(), safe=False)).values()
+    except (InputError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # a time or a text that is compared
+        return None
+    return f"{said(value)} lies between {least.as_py():.6g} and {most.as_py():.6g}"
 
 
 def _without_conditions(query: Query) -> Iterator[tuple[str, Query]]:

@@ -22,15 +22,16 @@ from relbench_harness.authoring.predictive_query import (
     Column,
     Expression,
     Literal,
-    Operation,
     Query,
     aggregates,
     mistake,
+    said,
     walk,
 )
+from relbench_harness.authoring.query_times import is_difference, misuse
+from relbench_harness.authoring.sql_operations import bracketed, operation
 from relbench_harness.errors import InputError, nearest
 
-_PATTERNS = {"contains": "contains", "starts_with": "starts_with", "ends_with": "ends_with"}
 SUMMED = {"COUNT", "COUNT_DISTINCT", "SUM"}
 """Aggregates that are 0 over no rows; the others are unknown there."""
 
@@ -141,6 +142,9 @@ class Compiler:
         if not named:
             raise self.error(part.at, f"{part.function} needs a column, or table.* for COUNT")
         names = {self._owner(c): c for c in named}
+        # of columns that moved to several tables the first says over which rows
+        first = next((name for name in names if name in self.moved.values()), None)
+        names = {name: c for name, c in names.items() if name == first or not self._beside(name, first)}
         if named[0].name is None and part.function != "COUNT":
             raise self.error(named[0].at, f"{part.function} needs a column, not *")
         lowest = [name for name in names if all(upward(self.tables, name, other) for other in names)]
@@ -196,7 +200,7 @@ class Compiler:
         if not entity:
             entity = f"{at}.{identifier(self.entity[1])}"
         others = self._wanted_parents(part, table)
-        later = [name for name in others if self._is_late(name, table)]
+        later = [name for name in others if self._beside(name, table)]
         for name in others:
             joins += [] if name in later else self._join_parent(part, table, name, aliases)
         time = self._time(part, table, aliases, path)
@@ -210,17 +214,36 @@ class Compiler:
         lines += tuple(self._join_late(table, name, f"s.timestamp{end}", aliases) for name in later)
         return Joined(lines, entity, aliases, any(not step.up for step in path), time, place)
 
-    def _is_late(self, name: str, table: str) -> bool:
-        """Whether `name` holds columns that an import moved off `table`."""
-        return any(owner == table and child == name for (owner, _), child in self.moved.items())
+    def _rows_of(self, table: str) -> tuple[str, str]:
+        """The table from which an import moved the columns of `table`, and the column by which `table` names its rows; where
+        nothing moved, `table` itself and its key."""
+        for (owner, _), child in self.moved.items():
+            if child == table:
+                return owner, next(column for column, parent in self.tables[child].fkeys.items() if parent == owner)
+        return table, self._key(table)
 
-    def _join_late(self, table: str, child: str, end: str, aliases: dict[str, str]) -> str:
+    def _beside(self, name: str, table: str | None) -> bool:
+        """Whether `name` and `table` hold columns that an import moved off one table."""
+        return table is not None and name in self.moved.values() and self._rows_of(name)[0] == self._rows_of(table)[0]
+
+    def _join_late(self, table: str, child: str, end: str, aliases: dict[str, str], row: str = "r") -> str:
         """What was known of each row by the end of the window: null where it came later or never."""
         aliases[child] = alias = f"l{len(aliases)}"
-        spec = self.tables[child]
-        key = next(column for column, parent in spec.fkeys.items() if parent == table)
-        same = f"{alias}.{identifier(key)} = r.{identifier(self._key(table))}"
-        return f"LEFT JOIN {identifier(child)} {alias} ON {same} AND {alias}.{identifier(spec.time_col or '')} <= {end}"
+        same = f"{alias}.{identifier(self._rows_of(child)[1])} = {row}.{identifier(self._rows_of(table)[1])}"
+        time = f"{alias}.{identifier(self.tables[child].time_col or '')}"
+        return f"LEFT JOIN {identifier(child)} {alias} ON {same} AND {time} <= {end}"
+
+    def late_entity(self, column: Column) -> str | None:
+        """The child table that holds a column of the entity that an import moved; None where it did not."""
+        table, _ = self.resolve(column)
+        return table if table != self.entity[0] and self._beside(table, self.entity[0]) else None
+
+    def joined_late(self, expression: Expression | None) -> tuple[list[str], dict[str, str]]:
+        """Joins to what is known at t of the entity's columns that moved and that `expression` names, and their aliases."""
+        aliases: dict[str, str] = {}
+        found = [c for c in walk(expression) if isinstance(c, Column)] if expression is not None else []
+        tables = dict.fromkeys(late for c in found if (late := self.late_entity(c)) is not None)
+        return [self._join_late(self.entity[0], t, "s.timestamp", aliases, "e") for t in tables], aliases
 
     def _placed(self, part: Aggregate, table: str) -> tuple[str, str]:
         """The SQL of `table` as alias r, and of a row's place in canonical order where FIRST or LAST needs it."""
@@ -290,6 +313,8 @@ class Compiler:
             chooser = "arg_min" if part.function == "FIRST" else "arg_max"
             # rows of one time are told apart by their place in canonical order
             return f"{chooser}({inner}, ({rows.time}, {rows.place}))"
+        if part.function == "AVG" and isinstance(part.value, Column) and pa.types.is_boolean(self.kind(part.value)):
+            return f"AVG(CAST({inner} AS INTEGER))"
         return f"{part.function}({inner})"
 
     def _inner(self, column: Column, rows: Joined) -> str:
@@ -329,44 +354,20 @@ class Compiler:
         if self.is_difference(expression):
             first, second = (f"epoch_us(CAST({part} AS TIMESTAMP))" for part in parts)
             return f"({first} - {second}) / 86400000000.0"
-        return _operation(expression, parts)
+        return operation(expression, parts)
 
     def is_difference(self, expression: Expression) -> bool:
         """Whether `expression` subtracts a time from a time, which gives days."""
-        return (
-            isinstance(expression, Operation)
-            and expression.operator == "-"
-            and all(
-                isinstance(o, Column) and o.name is not None and pa.types.is_temporal(self.kind(o))
-                for o in expression.operands
+        return is_difference(expression, self.kind)
+
+    def check_times(self) -> None:
+        wrong = misuse(self.query.target, self.kind) or misuse(self.query.where, self.kind)
+        if wrong is not None:
+            raise self.error(
+                wrong.at,
+                f"{said(wrong)} takes a time for a number; two times subtract to days, and a time compares with a time "
+                "or a text such as '2024-01-31'",
             )
-        )
-
-
-def bracketed(expression: Expression, sql: str) -> str:
-    """`sql` of `expression` so that it can stand in a conjunction."""
-    return f"({sql})" if isinstance(expression, Operation) and expression.operator == "OR" else sql
-
-
-def _operation(expression: Operation, parts: list[str]) -> str:
-    operator = expression.operator
-    wrapped = [f"({p})" if isinstance(o, Operation) else p for p, o in zip(parts, expression.operands, strict=True)]
-    if operator == "NOT":
-        return f"NOT ({parts[0]})"
-    if operator == "minus":
-        return f"-{wrapped[0]}"
-    if operator in ("within", "not_within"):
-        return f"{wrapped[0]} {'NOT ' if operator == 'not_within' else ''}IN ({', '.join(parts[1:])})"
-    if operator in ("is_null", "is_not_null"):
-        return f"{wrapped[0]} IS {'NOT ' if operator == 'is_not_null' else ''}NULL"
-    if operator in ("like", "not_like"):
-        return f"{wrapped[0]} {'NOT ' if operator == 'not_like' else ''}LIKE {parts[1]}"
-    if operator in _PATTERNS:
-        return f"{_PATTERNS[operator]}({parts[0]}, {parts[1]})"
-    if operator == "/":
-        # a ratio over nobody has no value, rather than NaN or infinity
-        return f"{wrapped[0]} / NULLIF({parts[1]}, 0)"
-    return f" {operator} ".join(wrapped)
 
 
 def _meant(name: str, choices: Mapping[str, object]) -> str | None:

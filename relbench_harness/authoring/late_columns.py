@@ -11,24 +11,27 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from relbench_harness.authoring.identifiers import quoted, text
+from relbench_harness.authoring.identifiers import quoted
 from relbench_harness.authoring.name_words import spaced
 
-AFTER = 0.5
-"""Share of the rows with a date in which it lies after the row's time, from which it is late."""
+AFTER = 0.1
+"""Share of the rows with a date in which it lies after the row's time, from which it is late; in the others it lies on its day."""
 BEFORE = 0.02
 """Share in which it may lie before, by mistakes in the data."""
 ONE_TERM = 0.5
 """A date at the same distance from the row's time in so many rows is a term that the row knows."""
 CONSTANT = 0.9
-"""A date at exactly the same distance in so many rows is computed from the row's time."""
+"""A date at exactly the same distance in so many rows is computed from the row's time, and a plan lies later in so many."""
 BEYOND = 0.005
-"""Dates beyond the end of all data in so many rows are plans."""
+"""Dates beyond the end of all data in so many rows are plans, or the data go on less long than what became of them."""
 STRAY = 0.005
 """Share of rows without the date in which a coupled column may still say something."""
+STATES = 20
+"""A column of no more different values than this can be a state: some occur only with the date, the others only without."""
 TELLING = 0.05
 """Share of rows with the date in which a coupled column says something."""
 FEWEST = 10
@@ -49,7 +52,7 @@ class LateColumn:
 
     Attributes:
         companions: Column → in how many rows with the date, and in how many without, it says something.
-        planned: Whether its name is that of a plan, so that it may have been known before.
+        planned: Why it may have been known before, so that the user decides; else nothing.
     """
 
     table: str
@@ -58,7 +61,7 @@ class LateColumn:
     filled: int
     rows: int
     companions: Mapping[str, tuple[int, int]]
-    planned: bool
+    planned: str
 
     @property
     def evidence(self) -> str:
@@ -66,7 +69,22 @@ class LateColumn:
         without = self.rows - self.filled
         for name, (there, stray) in self.companions.items():
             said += f"; {name} says something in {there:,} rows with it and in {stray:,} of the {without:,} without"
-        return said + ("; it is named like a plan" if self.planned else "")
+        return f"{said}; {self.planned}" if self.planned else said
+
+
+class _Counts(NamedTuple):
+    """Of a date: rows, those with it, and those in which it lies after the row's time and beyond the end of all data."""
+
+    rows: int
+    filled: int
+    after: int
+    beyond: int
+
+    @property
+    def planned(self) -> str:
+        if self.beyond > BEYOND * self.filled:
+            return f"{self.beyond:,} of them lie beyond the end of all data, as plans do"
+        return ""
 
 
 def late_columns(
@@ -86,15 +104,19 @@ def late_columns(
     others = [c for c in columns if c not in (*dates, time, *fixed) and _is_plain(columns[c])]
     coupled = {c: dict(_coupled(table, c, others, columns, row)) for c in found}
     result = []
-    for column, (after, filled, rows) in found.items():
+    for column, counts in found.items():
         # a column that goes with several dates belongs to the one that the fewest rows have
         mine = {
-            name: counts
-            for name, counts in coupled[column].items()
-            if column == min((c for c in coupled if name in coupled[c]), key=lambda c: found[c][1])
+            name: says
+            for name, says in coupled[column].items()
+            if column == min((c for c in coupled if name in coupled[c]), key=lambda c: found[c].filled)
         }
-        planned = _PLANNED.search(spaced(column)) is not None
-        result.append(LateColumn(table, column, after, filled, rows, mine, planned))
+        # what other columns say only with the date has happened, however late the date lies
+        planned = "" if mine else counts.planned
+        if _PLANNED.search(spaced(column)) is not None:
+            planned = "it is named like a plan"
+        share = counts.after / counts.filled
+        result.append(LateColumn(table, column, share, counts.filled, counts.rows, mine, planned))
     return result
 
 
@@ -113,8 +135,8 @@ def _is_plain(kind: pa.DataType) -> bool:
     return not (pa.types.is_nested(kind) or pa.types.is_binary(kind))
 
 
-def _late_date(table: str, column: str, time: str, end: int, row: Row) -> tuple[float, int, int] | None:
-    """(share after, rows with the date, rows) of a date that lies late and happened, else None."""
+def _late_date(table: str, column: str, time: str, end: int, row: Row) -> _Counts | None:
+    """Counts of a date that lies late and happened, or may have; else None."""
     d, t, relation = f"CAST({quoted(column)} AS TIMESTAMP)", f"CAST({quoted(time)} AS TIMESTAMP)", quoted(table)
     rows, filled, after, before, beyond, different = (
         int(v)  # type: ignore[call-overload]
@@ -125,7 +147,10 @@ def _late_date(table: str, column: str, time: str, end: int, row: Row) -> tuple[
             f"approx_count_distinct({d}) FROM {relation}"
         )
     )
-    if filled < FEWEST or after < AFTER * filled or before > BEFORE * filled or beyond > BEYOND * filled or different < 3:
+    if after < max(FEWEST, AFTER * filled) or before > BEFORE * filled or different < 3:
+        return None
+    # plans reach beyond the end of the data, and every row has one that lies after it
+    if beyond > BEYOND * filled and rows - filled < FEWEST and after >= CONSTANT * filled:
         return None
     # at one distance for nearly all (a copy in another zone, one term) nothing happened in between
     exact = row(
@@ -138,33 +163,31 @@ def _late_date(table: str, column: str, time: str, end: int, row: Row) -> tuple[
     )
     if int(exact) >= CONSTANT * after or (int(same) >= ONE_TERM * after and int(days) > 1):  # type: ignore[call-overload]
         return None
-    return after / filled, filled, rows
+    return _Counts(rows, filled, after, beyond)
 
 
 def _coupled(
     table: str, column: str, others: Sequence[str], columns: Mapping[str, pa.DataType], row: Row
 ) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Columns that are null, or one and the same value, where the date is missing, and something else where it is not."""
+    """Columns that are null, or one and the same value, where the date is missing, and something else where it is not; and
+    states, of whose few values some occur only with the date and the others only without."""
     d, relation = quoted(column), quoted(table)
-    without = int(row(f"SELECT count(*) FROM {relation} WHERE {d} IS NULL")[0] or 0)  # type: ignore[call-overload]
+    filled, without = (int(v) for v in row(f"SELECT count({d}), count(*) - count({d}) FROM {relation}"))  # type: ignore[call-overload]
     if without < FEWEST:
         return
     for name in others:
-        c = quoted(name)
-        usual = row(f"SELECT mode({c}) FROM {relation} WHERE {d} IS NULL")[0]
-        says = f"{c} IS NOT NULL" if usual is None else f"{c} IS NOT NULL AND {c} <> {_literal(usual)}"
-        there, filled, stray = (
-            int(v)  # type: ignore[call-overload]
+        there, stray, values, with_it, mixed = (
+            int(v or 0)  # type: ignore[call-overload]
             for v in row(
-                f"SELECT count(*) FILTER ({d} IS NOT NULL AND {says}), count({d}), "
-                f"count(*) FILTER ({d} IS NULL AND {says}) FROM {relation}"
+                f"WITH counted AS (SELECT {quoted(name)} AS v, count({d}) AS w, count(*) - count({d}) AS o "
+                f"FROM {relation} GROUP BY v), "
+                "usual AS (SELECT v FROM counted WHERE v IS NOT NULL AND o > 0 ORDER BY o DESC, v LIMIT 1), "
+                "says AS (SELECT *, v IS NOT NULL AND v IS DISTINCT FROM (SELECT v FROM usual) AS said FROM counted) "
+                "SELECT sum(w) FILTER (said), sum(o) FILTER (said), count(v), sum(w) FILTER (w > o AND v IS NOT NULL), "
+                "sum(least(w, o)) FROM says"
             )
         )
         if there >= TELLING * filled and stray <= STRAY * without:
             yield name, (there, stray)
-
-
-def _literal(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).upper()
-    return str(value) if isinstance(value, int | float) else text(str(value))
+        elif values <= STATES and with_it >= (1 - STRAY) * filled and mixed <= STRAY * min(filled, without):
+            yield name, (with_it, mixed)

@@ -154,14 +154,17 @@ class LateTables:
         keys = [c for key in decision.key for c in dict.fromkeys((key, parent.keyed(key)[0]))]
         kept = [*decision.key, move.column, *move.companions]
         raw = [parent.raw[c] for c in (*decision.key, *move.companions) if c in parent.raw]
-        selected = ", ".join(quoted(c) for c in dict.fromkeys((*keys, *kept, *raw)))
+        date, time = quoted(move.column), quoted(decision.time)
+        # a date without a time of day lies at the start of its day; nothing is known of a row before the row is there
+        shown = {move.column: f"greatest({date}, {time}) AS {date}"}
+        selected = ", ".join(shown.get(c, quoted(c)) for c in dict.fromkeys((*keys, *kept, *raw)))
         child = Staged(move.child, parent.path.with_name(f"{parent.path.name}.{len(self.staged)}.late.parquet"))
         child.position = free("position", [*kept, *raw])
         child.schema = pa.schema([parent.schema.field(c) for c in kept])
         child.raw = {c: parent.raw[c] for c in kept if c in parent.raw and c != move.column}
         child.ticks = parent.ticks & set(child.raw)
         child.numeric = parent.numeric & set(kept)
-        there = f"{quoted(move.column)} IS NOT NULL AND {quoted(decision.time)} IS NOT NULL"
+        there = f"{date} IS NOT NULL AND {time} IS NOT NULL"
         self.bench.connection.execute(
             f"COPY (SELECT {selected}, row_number() OVER (ORDER BY {quoted(parent.position)}) - 1 AS {quoted(child.position)} "
             f"FROM {quoted(move.table)} WHERE {there}) TO {text(str(child.path))} (FORMAT parquet)"

@@ -139,9 +139,9 @@ def column_scores(table: Table, rows: NDArray[np.int64], positive: NDArray[np.bo
 def _binary(task: Task, labels: LabelTable) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yes-or-no questions that stand for the label."""
     if task.type is TaskType.BINARY:
-        yield "the label", np.asarray(labels.target.cast(pa.float64())) > 0.5
+        yield "the label", np.asarray(labels.target.cast(pa.float64(), safe=False)) > 0.5
     elif task.type is TaskType.REGRESSION:
-        values = np.asarray(labels.target.cast(pa.float64()))
+        values = np.asarray(labels.target.cast(pa.float64(), safe=False))
         yield "labels above the median", values > np.median(values)
     elif task.type is TaskType.MULTICLASS:
         counts = labels.target.value_counts()
@@ -158,7 +158,7 @@ def _scored(values: pa.ChunkedArray, positive: NDArray[np.bool_], entity: NDArra
     """A number per row that a model would read off the column: itself, or the rate of its category in other entities."""
     kind = values.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind):
-        numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
     elif pa.types.is_timestamp(kind):
         numbers = pc.fill_null(values.cast(pa.int64()), np.iinfo(np.int64).min).to_numpy().astype(np.float64)
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):

@@ -28,7 +28,7 @@ def base_rate(task: Task, labels: LabelTable) -> str:
         largest = int(np.argmax(np.asarray(counts.field("counts"))))
         share = counts.field("counts")[largest].as_py() / len(labels)
         return f"{len(counts)} classes, {share:.1%} {counts.field('values')[largest].as_py()!r}"
-    values = np.asarray(labels.target.cast(pa.float64()))
+    values = np.asarray(labels.target.cast(pa.float64(), safe=False))
     if task.type is TaskType.BINARY:
         return f"{values.mean():.2%} positive"
     return f"mean {values.mean():.4g}, standard deviation {values.std():.4g}"
@@ -65,10 +65,15 @@ def shifts(task: Task, tables: Mapping[Split, LabelTable]) -> Iterator[str]:
 def _numbers(task: Task, tables: Mapping[Split, LabelTable]) -> Iterator[tuple[str, Mapping[Split, NDArray[np.float64]]]]:
     """What the labels of a task are like, as a number per example and split."""
     if task.type in (TaskType.REGRESSION, TaskType.BINARY):
-        yield "the mean label", {s: np.asarray(labels.target.cast(pa.float64())) for s, labels in tables.items()}
+        yield (
+            "the mean label",
+            {s: np.asarray(labels.target.cast(pa.float64(), safe=False)) for s, labels in tables.items()},
+        )
     elif task.type is TaskType.MULTICLASS:
         for entry in pc.value_counts(tables["train"].target).to_pylist()[:20]:
-            share = {s: np.asarray(pc.equal(t.target, entry["values"]).cast(pa.float64())) for s, t in tables.items()}
+            share = {
+                s: np.asarray(pc.equal(t.target, entry["values"]).cast(pa.float64(), safe=False)) for s, t in tables.items()
+            }
             yield f"the share of class {entry['values']!r}", share
     elif task.type is TaskType.RECOMMENDATION:
         yield "the number of items", {s: np.diff(list_parts(t.target)[0]).astype(np.float64) for s, t in tables.items()}

@@ -9,7 +9,7 @@ import pyarrow as pa
 from relbench.manifest import TableSpec, TaskManifest
 
 from relbench_harness.authoring.identifiers import identifier
-from relbench_harness.authoring.label_sql import SUMMED, Compiler, bracketed, interval
+from relbench_harness.authoring.label_sql import SUMMED, Compiler, interval
 from relbench_harness.authoring.predictive_query import (
     Aggregate,
     Column,
@@ -19,8 +19,10 @@ from relbench_harness.authoring.predictive_query import (
     Query,
     aggregates,
     parse,
+    said,
     walk,
 )
+from relbench_harness.authoring.sql_operations import bracketed
 from relbench_harness.data.task import Kind, TaskType
 from relbench_harness.errors import InputError
 
@@ -52,6 +54,7 @@ def task_manifest(
     query = parse(query) if isinstance(query, str) else query
     compiler = Compiler(query, tables, columns, moved or {})
     compiler.check_filter()
+    compiler.check_times()
     if not aggregates(query.target):
         _check_single(num_eval_timestamps, "a column target is asked once of every row, at the row's own time")
         manifest = _autocomplete(name, compiler)
@@ -189,11 +192,15 @@ def _existing(compiler: Compiler) -> list[str]:
     return [] if time is None else [f"e.{identifier(time)} <= s.timestamp"]
 
 
-def _entity_column(compiler: Compiler, column: Column) -> str:
+def _entity_column(compiler: Compiler, column: Column, late: Mapping[str, str]) -> str:
+    """The SQL of a column of the entity; `late` names the aliases of the tables to which columns of it moved."""
     table, name = compiler.resolve(column)
+    if table in late:
+        return f"{late[table]}.{identifier(name)}"
     if table != compiler.entity[0]:
         raise compiler.error(
-            column.at, f"{table!r} is not the entity's table; outside an aggregate only {compiler.entity[0]!r} has columns"
+            column.at,
+            f"{column.table!r} is not the entity's table; outside an aggregate only {compiler.entity[0]!r} has columns",
         )
     return f"e.{identifier(name)}"
 
@@ -203,9 +210,10 @@ def _entity_sql(compiler: Compiler, kind: TaskType, time_col: str, target_col: s
     names, written = _common_tables(compiler)
     values = _values(compiler, names)
     table, key = compiler.entity
+    late_joins, late = compiler.joined_late(query.where)
 
     def column(c: Column) -> str:
-        return _entity_column(compiler, c)
+        return _entity_column(compiler, c, late)
 
     target = compiler.sql(query.target, column, values)
     conditions = _existing(compiler)
@@ -216,7 +224,7 @@ def _entity_sql(compiler: Compiler, kind: TaskType, time_col: str, target_col: s
         conditions.append(f"({target}) IS NOT NULL")
     if kind is TaskType.BINARY:
         target = f"CAST({target} AS BIGINT)"
-    joins = [_joined(identifier(n), key) for n in names.values()]
+    joins = [*(_joined(identifier(n), key) for n in names.values()), *late_joins]
     lines = [
         "WITH " + ", ".join(written),
         f"SELECT s.timestamp AS {identifier(time_col)}, e.{identifier(key)} AS {identifier(key)},",
@@ -257,8 +265,9 @@ def _recommendation(name: str, compiler: Compiler) -> TaskManifest:
     label = identifier(names[target.at])
     filters = [identifier(names[part.at]) for part in aggregates(query.where)]
     conditions = _existing(compiler)
+    late_joins, late = compiler.joined_late(query.where)
     if query.where is not None:
-        condition = compiler.sql(query.where, lambda c: _entity_column(compiler, c), values)
+        condition = compiler.sql(query.where, lambda c: _entity_column(compiler, c, late), values)
         conditions.append(bracketed(query.where, condition))
     lines = [
         "WITH " + ", ".join(written),
@@ -268,6 +277,7 @@ def _recommendation(name: str, compiler: Compiler) -> TaskManifest:
         f"JOIN {label} ON {label}.timestamp = s.timestamp",
         f"JOIN {identifier(table)} e ON e.{identifier(key)} = {label}.entity",
         *(_joined(n, key) for n in filters),
+        *late_joins,
     ]
     if conditions:
         lines.append("WHERE " + "\n  AND ".join(conditions))
@@ -297,6 +307,12 @@ def _autocomplete(name: str, compiler: Compiler) -> TaskManifest:
     if query.where is not None:
         raise compiler.error(query.where.at, "a column target is asked of every row, so it takes no WHERE")
     owner, column = compiler.resolve(target)
+    if compiler.late_entity(target) is not None:
+        raise compiler.error(
+            target.at,
+            f"{table}.{column} is known later than its row, and the import moved it to {owner!r}; predict it by an aggregate over "
+            f"a window, such as LAST({said(target)}, 0, 30, days)",
+        )
     if owner != table:
         raise compiler.error(target.at, f"{owner}.{column} is no column of the entity's table {table!r}")
     spec = compiler.tables[table]

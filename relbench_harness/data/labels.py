@@ -329,7 +329,8 @@ def _autocomplete(task: Task, database: Database, cuts: Cuts, split: Split) -> L
     if pa.types.is_floating(target.type):
         target = pc.if_else(pc.is_nan(target), pa.scalar(None, target.type), target)
     rows = np.flatnonzero(np.asarray(pc.is_valid(target)))
-    return LabelTable((rows + first).astype(np.int64), table.times[rows + first], _whole_array(target.take(pa.array(rows))))
+    values = _target(task, _whole_array(target.take(pa.array(rows))), f"task {task.id}: {table.name}.{task.target}")
+    return LabelTable((rows + first).astype(np.int64), table.times[rows + first], values)
 
 
 def _hosted(task: Task, database: Database, path: Path) -> LabelTable:

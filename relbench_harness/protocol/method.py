@@ -76,7 +76,7 @@ def label_values(task: Task, target: pa.Array, classes: Sequence[object]) -> Lab
         index = {value: code for code, value in enumerate(classes)}
         return np.asarray([index.get(value, -1) for value in target.to_pylist()], dtype=np.int64)
     try:
-        values = np.asarray(target.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        values = np.asarray(target.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
     except pa.ArrowInvalid as error:
         raise InputError(f"task {task.id}: its labels are no numbers ({' '.join(str(error).split())})") from None
     if task.type is TaskType.BINARY and not np.isin(values, (0.0, 1.0)).all():

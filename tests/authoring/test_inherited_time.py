@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +93,58 @@ def test_lines_take_the_time_of_their_invoice_and_customers_not_that_of_their_re
     (said,) = (part for part in text.split("\n") if "taken from invoices" in part)
     assert evidence in said
     assert any(note.startswith("customers: it has no time") and "employees" in note for note in imported.notes)
+
+
+def timed(folder: Path, tables: dict[str, tuple[str, pd.DataFrame]]) -> dict[str, str | None]:
+    """The time column of each of `tables` (columns in SQL, rows) after an import from DuckDB."""
+    path = folder / "made.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        for name, (columns, rows) in tables.items():
+            connection.register("rows", rows)
+            connection.execute(f"CREATE TABLE {name} ({columns}); INSERT INTO {name} SELECT * FROM rows")
+    imported = new_dataset("made", f"duckdb:///{path}", folder / "out", Wanted())
+    return {name: table.time for name, table in open_dataset(str(imported.folder)).database.items()}
+
+
+def test_lines_named_by_uuids_in_any_order_take_the_time_of_their_order(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    keys = [str(uuid.UUID(int=int(x))) for x in rng.integers(0, 2**62, 6000)]
+    ordered = pd.Timestamp("2021-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 900 * 86_400, 2000)), "s")
+    lines = pd.DataFrame({"line": keys[2000:], "order": np.repeat(keys[:2000], 2), "pieces": rng.integers(1, 5, 4000)})
+    found = timed(
+        tmp_path,
+        {
+            "orders": (
+                "order_id VARCHAR PRIMARY KEY, ordered_at TIMESTAMP",
+                pd.DataFrame({"o": keys[:2000], "t": ordered}),
+            ),
+            "lines": (
+                "line_id VARCHAR PRIMARY KEY, order_id VARCHAR REFERENCES orders, pieces INTEGER",
+                lines.sample(frac=1, random_state=0),
+            ),
+        },
+    )
+    assert found["lines"] == "ordered_at"
+
+
+def test_customers_who_ordered_before_their_region_was_there_are_not_created_with_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    start = pd.Timestamp("2021-01-01")
+    created = start + pd.to_timedelta(np.sort(rng.integers(0, 300, 12)), "D")
+    happened = start + pd.to_timedelta(np.sort(rng.integers(0, 900 * 86_400, 2000)), "s")
+    customers = pd.DataFrame({"c": range(1, 101), "r": np.sort(rng.integers(1, 13, 100)), "city": "x"})
+    found = timed(
+        tmp_path,
+        {
+            "regions": ("id INTEGER PRIMARY KEY, created_at TIMESTAMP", pd.DataFrame({"r": range(1, 13), "t": created})),
+            "customers": ("id INTEGER PRIMARY KEY, region_id INTEGER REFERENCES regions, city VARCHAR", customers),
+            "orders": (
+                "id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customers, happened TIMESTAMP",
+                pd.DataFrame({"o": range(1, 2001), "c": rng.integers(1, 101, 2000), "t": happened}),
+            ),
+        },
+    )
+    assert found == {"regions": "created_at", "customers": None, "orders": "happened"}
 
 
 def test_a_window_that_is_said_to_fit_is_accepted(tmp_path: Path) -> None:

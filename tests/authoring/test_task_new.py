@@ -115,6 +115,33 @@ def test_labels_that_are_no_numbers_are_a_fault_of_the_data(shop: Path, value: s
         Stages(*open_task(f"{shop}/odd"), "frozen").labels("train")
 
 
+def test_an_infinite_value_of_the_column_to_fill_in_is_a_fault_of_the_data(shop: Path) -> None:
+    orders = pd.read_parquet(shop / "db" / "orders.parquet")
+    orders.loc[7, "amount"] = np.inf
+    orders.to_parquet(shop / "db" / "orders.parquet")
+    with pytest.raises(InputError, match=r"orders\.amount: target 'amount' is NaN or infinite in 1 of"):
+        written(shop, "PREDICT orders.amount FOR EACH orders.id")
+
+
+def test_a_flag_has_a_mean_and_labels_may_have_more_digits_than_a_float(shop: Path) -> None:
+    orders = pd.read_parquet(shop / "db" / "orders.parquet")
+    orders["paid"], orders["big"] = orders["status"] == "paid", 2**60 + orders["id"]
+    orders.to_parquet(shop / "db" / "orders.parquet")
+    written(shop, "PREDICT AVG(orders.paid, 0, 30, days) FOR EACH customers.id", "share")
+    dataset, task = open_task(f"{shop}/share")
+    labels = dataset.labels(task, "val")
+    time = pd.Timestamp(int(labels.time[0]))
+    mine = orders[
+        (orders["customer"] == labels.entity[0]) & (orders["at"] > time) & (orders["at"] <= time + pd.Timedelta(days=30))
+    ]
+    assert labels.target[0].as_py() == pytest.approx(mine["paid"].mean())
+    assert any(
+        "train: " in line for line in written(shop, "PREDICT LAST(orders.big, 0, 30, days) FOR EACH customers.id", "big")
+    )
+    assert Stages(*open_task(f"{shop}/big"), "frozen").examples("train").values.min() >= 2.0**60
+    assert not [f for f in check_dataset(str(shop)).findings if f.level == "error"]
+
+
 @pytest.mark.parametrize("keyed", [True, False])
 def test_first_and_last_at_equal_times_follow_canonical_order(shop: Path, keyed: bool) -> None:
     at = pd.to_datetime(["2020-01-05"] * 3 + ["2021-09-05"] * 3 + ["2021-11-20"] * 3).astype("datetime64[ns]")
@@ -165,6 +192,22 @@ def _arrow(stamps: pd.DatetimeIndex) -> object:
         (
             "PREDICT COUNT(orders.*, 0, 30, days) >= 0 FOR EACH customers.id",
             "labels of split 'train' are 1: no condition of the query alone is the reason",
+        ),
+        (
+            "PREDICT SUM(orders.amount, 0, 30, days) < 0 FOR EACH customers.id",
+            "are 0: no condition of the query alone is the reason; SUM(orders.amount, 0, 30, days) lies between 0 and ",
+        ),
+        (
+            "PREDICT LAST(orders.status WHERE orders.amount > 0, 0, 30, days) FOR EACH customers.id WHERE customers.city = 'd'",
+            "split 'train' is empty: without the condition customers.city = 'd' they would differ",
+        ),
+        (
+            "PREDICT LIST_DISTINCT(orders.customer WHERE orders.status = 'Paid', 0, 30, days) RANK TOP 3 FOR EACH customers.id",
+            "split 'train' is empty: without the condition orders.status = 'Paid' inside LIST_DISTINCT there would be some",
+        ),
+        (
+            "PREDICT LIST_DISTINCT(orders.customer, 0, 30, days) RANK TOP 3 FOR EACH customers.id WHERE customers.city = 'c'",
+            "split 'train' is empty: without the condition customers.city = 'c' there would be some",
         ),
     ],
 )

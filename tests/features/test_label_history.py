@@ -103,6 +103,41 @@ def test_dates_within_a_few_windows_are_no_evidence(tmp_path: Path, hour: int) -
         assert label == float(sum(inside)), start
 
 
+def all_known_labels(
+    folder: Path, times: list[pd.Timestamp], cuts: tuple[str, str], days: int
+) -> dict[pd.Timestamp, float]:
+    """What every training example knows of its own entity, checked against the rows; of the first player."""
+    league(folder, {"seasons": times}, cuts, days)
+    examples = Stages(*open_task(f"{folder}/seasons"), "rolling").examples("train")
+    past = closed_labels(examples)
+    first, last = past.known(examples)
+    used = np.unique(np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)]))
+    step, found = examples.task.horizon.value, {}
+    for row in used[past.entity[used] == 0]:
+        start = pd.Timestamp(past.known_from[row] - step).floor("us")
+        found[start] = float(np.asarray(past.value)[row])
+        inside = [i + 1 for i, t in enumerate(times) if start < t <= start + pd.Timedelta(days=days)]
+        assert found[start] == float(sum(inside)), start
+    return found
+
+
+def test_dates_among_continuous_times_are_expected_at_midnight(tmp_path: Path) -> None:
+    # seconds, but one in twenty is a date: the window that ends at a midnight has rows there again and again
+    rng = np.random.default_rng(3)
+    times = [pd.Timestamp("2019-01-01") + pd.Timedelta(seconds=int(s)) for s in rng.integers(0, 900 * 86_400, 6000)]
+    times = sorted(t.floor("D") if i % 20 == 0 else t for i, t in enumerate(times))
+    assert len(all_known_labels(tmp_path / "mixed", times, ("2021-02-01", "2021-04-01"), 10)) > 50
+
+
+def test_windows_without_rows_at_their_ends_say_nothing_of_a_first_of_the_month(tmp_path: Path) -> None:
+    # rows on the first of each month, asked about every ten days: most ends are on other days
+    times = list(pd.date_range("2018-01-01", "2021-12-01", freq="MS"))
+    assert len(all_known_labels(tmp_path / "monthly", times, ("2021-02-03", "2021-06-03"), 10)) > 50
+    # weekly rows on Mondays, asked about every thirty days
+    weekly = list(pd.date_range("2018-01-01", "2021-12-27", freq="7D"))
+    assert len(all_known_labels(tmp_path / "weekly", weekly, ("2021-02-03", "2021-06-03"), 30)) > 20
+
+
 def test_labels_of_training_on_a_grid_of_its_own_are_used_and_carried_forward(tmp_path: Path) -> None:
     dates = list(pd.date_range("2018-01-10", "2021-12-31", freq="10D"))
     dataset = league(tmp_path / "monthly", {"seasons": dates}, ("2021-02-01", "2021-04-01"), days=30)
