@@ -12,9 +12,9 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import duckdb
 import pyarrow as pa
@@ -31,10 +31,18 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is laid out: what separates its fields and what its header calls them ('' where it says nothing)."""
+    """How a file is laid out: what separates its fields, what its header calls them ('' where it says nothing), and whether
+    quotation marks hold a field together or are letters like any other."""
 
     delimiter: str
     names: tuple[str, ...]
+    quoted: bool = True
+
+    def records(self, file: IO[str]) -> Any:
+        """A reader of the file's records."""
+        if self.quoted:
+            return csv.reader(file, delimiter=self.delimiter, strict=True)
+        return csv.reader(file, delimiter=self.delimiter, quoting=csv.QUOTE_NONE, strict=True)
 
 
 def csv_batches(paths: Sequence[Path], notes: list[str]) -> Iterator[pa.RecordBatch]:
@@ -54,26 +62,27 @@ def csv_batches(paths: Sequence[Path], notes: list[str]) -> Iterator[pa.RecordBa
                 f"are one table (--exclude {path.parent.name} leaves it out)"
             )
     with tempfile.TemporaryDirectory() as folder:
-        mixed = [_check_lines(path, layout) for path in paths]
-        plain, delimiter = list(paths), layout.delimiter
+        layout, mixed = _checked(paths, layout, notes)
+        plain, delimiter, quoted = list(paths), layout.delimiter, layout.quoted
         if any(mixed):
             # the parser of types takes line ends of one kind only
             plain = [_rewritten(path, layout, Path(folder) / f"{index}.csv") for index, path in enumerate(paths)]
-            delimiter = ","
+            delimiter, quoted = ",", True
         try:
-            yield from _read(plain, delimiter, _Header(paths[0], layout, notes))
+            yield from _read(plain, delimiter, quoted, _Header(paths[0], layout, notes))
         except duckdb.Error as error:
             raise InputError(f"{paths[0]} cannot be read as CSV: {' '.join(str(error).split())[:300]}") from None
 
 
-def _read(paths: Sequence[Path], delimiter: str, header: _Header) -> Iterator[pa.RecordBatch]:
+def _read(paths: Sequence[Path], delimiter: str, quoted: bool, header: _Header) -> Iterator[pa.RecordBatch]:
     names = header.layout.names
     columns = [f"c{index}" for index in range(len(names))]
     declared = "{" + ", ".join(f"{text(c)}: 'VARCHAR'" for c in columns) + "}"
     listed = "[" + ", ".join(text(_literal(path)) for path in paths) + "]"
+    mark = text('"' if quoted else "")
     rows = (
-        f"read_csv({listed}, auto_detect=false, header=true, skip=0, delim={text(delimiter)}, quote='\"', "
-        f"escape='\"', columns={declared}, strict_mode=true, null_padding=false, ignore_errors=false)"
+        f"read_csv({listed}, auto_detect=false, header=true, skip=0, delim={text(delimiter)}, quote={mark}, "
+        f"escape={mark}, nullstr=['', '\\N'], columns={declared}, strict_mode=true, null_padding=false, ignore_errors=false)"
     )
     with duckdb.connect() as connection:
         connection.execute(
@@ -113,7 +122,11 @@ class _Header:
                     f"{self.path.name}: the dates of {name!r} read with the day first and with the month first, so they stay "
                     f"text; --time TABLE={name}:%d/%m/%Y or :%m/%d/%Y settles it"
                 )
-            elif not name and not kind.missing and index not in counting:
+            if name and kind.words:
+                self.notes.append(
+                    f"{self.path.name}: {kind.words:,} words for a missing value in {name!r} are null (NULL, NA, -, …)"
+                )
+            if not name and not kind.missing and index not in counting:
                 raise InputError(f"line 1 of {self.path} gives column {index + 1} no name, though the column has values")
         if not all(names):
             self.notes.append(f"{self.path.name}: a column without a name that is empty, or counts the rows, is left out")
@@ -203,11 +216,32 @@ def _is_value(name: str) -> bool:
 # -- faults -------------------------------------------------------------------------------------------------------------------
 
 
+def _checked(paths: Sequence[Path], layout: Layout, notes: list[str]) -> tuple[Layout, list[bool]]:
+    """The layout that all lines fit, and which of `paths` mix kinds of line ends.
+
+    Fields that tabs separate are read without quotation marks where they do not fit with them: dumps write them so.
+    """
+    try:
+        return layout, [_check_lines(path, layout) for path in paths]
+    except InputError:
+        plain = replace(layout, quoted=False)
+        if layout.delimiter != "\t" or any(_layout(path).names != plain.names for path in paths):
+            raise
+        try:
+            mixed = [_check_lines(path, plain) for path in paths]
+        except InputError:
+            mixed = []
+        if not mixed:
+            raise
+    notes.append(f"{paths[0].name}: quotation marks are letters of its texts, since its lines fit the header only so")
+    return plain, mixed
+
+
 def _check_lines(path: Path, layout: Layout) -> bool:
     """Whether `path` mixes kinds of line ends. Raises `InputError` with the first line that is at fault."""
     try:
         with _opened(path) as file:
-            reader = csv.reader(file, delimiter=layout.delimiter, strict=True)
+            reader = layout.records(file)
             line, fields = 1, len(layout.names)
             try:
                 for record in reader:
@@ -252,5 +286,5 @@ def _encoding(path: Path) -> InputError:
 def _rewritten(path: Path, layout: Layout, copy: Path) -> Path:
     """The same records with line ends of one kind."""
     with _opened(path) as file, copy.open("w", encoding="utf-8", newline="") as out:
-        csv.writer(out, lineterminator="\n").writerows(r for r in csv.reader(file, delimiter=layout.delimiter) if r)
+        csv.writer(out, lineterminator="\n").writerows(r for r in layout.records(file) if r)
     return copy

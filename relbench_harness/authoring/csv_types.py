@@ -1,7 +1,8 @@
 """What the texts of a CSV column stand for, decided on all of its rows.
 
 A type is taken only where every value reads as that type and no other reading fits as well: codes with leading zeros, a number
-column with one word in it, and dates whose day and month could change places all stay text.
+column with one word in it, and dates whose day and month could change places all stay text. Words for a missing value (NULL, NA,
+N/A, -) are no values where all others read as a type; in a column of texts they stand, for NA may be a country.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ def _matching(pattern: str) -> str:
     return f"regexp_full_match({{}}, {text(pattern.replace('{', '{{').replace('}', '}}'))})"
 
 
+_GROUPED = r"(0|[1-9][0-9]*|[1-9][0-9]{0,2}(,[0-9]{3})+)"
+_DIGITS = "CAST(regexp_replace({}, '[^0-9.+-]', '', 'g') AS DOUBLE)"
+_WORDS = ("null", "na", "n/a", "#n/a", "<na>", "nan", "nat", "none", "nil", "-", "--", ".", "?")
 _WHOLE = _matching(r"\s*[+-]?(0|[1-9][0-9]*)\s*")
 _DAY_FIRST, _MONTH_FIRST = "day first", "month first"
 
@@ -71,6 +75,15 @@ KINDS = (
         "decimal comma",
         _matching(r"\s*[+-]?(0|[1-9][0-9]*)(,[0-9]+)?\s*"),
         "CAST(replace(trim({}), ',', '.') AS DOUBLE)",
+        semicolon=True,
+    ),
+    Kind("amount", _matching(rf"\s*[+-]?\s?[$€£¥]\s?[+-]?{_GROUPED}(\.[0-9]+)?\s*"), _DIGITS),
+    Kind("percentage", _matching(r"\s*[+-]?[0-9]+(\.[0-9]+)?\s?%\s*"), _DIGITS),
+    Kind("grouped number", _matching(rf"\s*[+-]?{_GROUPED}\.[0-9]+\s*"), _DIGITS),
+    Kind(
+        "grouped decimal comma",
+        _matching(rf"\s*[+-]?{_GROUPED.replace(',', '.').replace('.', chr(92) + '.')},[0-9]+\s*"),
+        "CAST(replace(replace(trim({}), '.', ''), ',', '.') AS DOUBLE)",
         semicolon=True,
     ),
     Kind("flag", "lower(trim({})) IN ('true', 'false')", "CAST(trim({}) AS BOOLEAN)"),
@@ -101,11 +114,13 @@ class ColumnType:
     Attributes:
         cast: SQL of its values over the text `{}`.
         missing: Whether no row has a value.
+        words: How many rows hold a word for a missing value, which is null here.
         ambiguous: Whether its dates read with the day first and with the month first, so that they stay text.
     """
 
     cast: str = "{}"
     missing: bool = False
+    words: int = 0
     ambiguous: bool = False
 
     def of(self, column: str) -> str:
@@ -120,12 +135,34 @@ def column_types(
     kinds = [k for k in KINDS if semicolon or not k.semicolon]
     found: list[ColumnType] = []
     for start in range(0, len(columns), _AT_ONCE):
-        some = columns[start : start + _AT_ONCE]
-        tests = [(index, kind) for index in range(len(some)) for kind in kinds]
-        held = _held(connection, f"(SELECT {', '.join(some)} FROM {rows} LIMIT {SAMPLE})", some, tests)[1]
-        present, held = _held(connection, rows, some, held)
-        found += [_type(index in present, [kind for at, kind in held if at == index]) for index in range(len(some))]
+        found += _types(connection, rows, columns[start : start + _AT_ONCE], kinds)
+    texts = [index for index, kind in enumerate(found) if kind == ColumnType()]
+    for start in range(0, len(texts), _AT_ONCE):
+        some = texts[start : start + _AT_ONCE]
+        names = [columns[index] for index in some]
+        known = f"(SELECT {', '.join(f'{_known(c)} AS {c}' for c in names)} FROM {rows})"
+        again = _types(connection, known, names, kinds)
+        typed = [(i, name, kind) for i, name, kind in zip(some, names, again, strict=True) if kind.cast != "{}"]
+        if typed:
+            counts = ", ".join(f"count({name}) - count({_known(name)})" for _, name, _ in typed)
+            words = connection.execute(f"SELECT {counts} FROM {rows}").fetchall()[0]
+            for (i, _, kind), count in zip(typed, words, strict=True):
+                found[i] = ColumnType(_filled(kind.cast, _known("{}")), words=count)
     return found
+
+
+def _known(column: str) -> str:
+    """A text that is null where it is a word for a missing value."""
+    return f"CASE WHEN lower(trim({column})) NOT IN ({', '.join(text(word) for word in _WORDS)}) THEN {column} END"
+
+
+def _types(
+    connection: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str], kinds: Sequence[Kind]
+) -> list[ColumnType]:
+    tests = [(index, kind) for index in range(len(columns)) for kind in kinds]
+    held = _held(connection, f"(SELECT {', '.join(columns)} FROM {rows} LIMIT {SAMPLE})", columns, tests)[1]
+    present, held = _held(connection, rows, columns, held)
+    return [_type(index in present, [kind for at, kind in held if at == index]) for index in range(len(columns))]
 
 
 def _held(

@@ -40,10 +40,7 @@ def propose_cuts(times: Mapping[str, str], bench: Workbench) -> CutPoints:
         times: The time column of each table that has one.
     """
     if not times:
-        raise InputError(
-            "no table has a column that is surely its time, so nothing can be split by time; "
-            "name one with --time TABLE=COLUMN (--yes takes the likeliest)"
-        )
+        raise InputError("no table has a column that is surely its time, so nothing can be split by time")
     union = " UNION ALL ".join(f"SELECT {quoted(c)} AS t FROM {quoted(n)}" for n, c in times.items())
     total, last, first = bench.row(f"SELECT count(t), epoch_ns(max(t)), epoch_ns(min(t)) FROM ({union})")
     if not total or first == last:
@@ -59,7 +56,7 @@ def propose_cuts(times: Mapping[str, str], bench: Workbench) -> CutPoints:
             before = bench.number(f"SELECT count(*) FROM ({union}) WHERE epoch_ns(t) < {val.value}") / int(total)  # type: ignore[call-overload]
             if before >= TRAINING and val < test < end:
                 return CutPoints(val, test, before, _longest(val, test, begun, end))
-    raise InputError("the rows lie so in time that no cut leaves 70 % of them before it; set the timestamps by hand")
+    raise InputError("the rows lie so in time that no cut leaves 70 % of them before it")
 
 
 def longest_window(val: pd.Timestamp, test: pd.Timestamp, times: Mapping[str, str], bench: Workbench) -> pd.Timedelta:

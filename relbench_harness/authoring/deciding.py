@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.entity_tables import entity_hints
 from relbench_harness.authoring.numbering import Decision
-from relbench_harness.authoring.proposals import Profiles, Proposal, key_proposal, time_proposals
+from relbench_harness.authoring.proposals import Profiles, Proposal, key_proposal, referring, time_proposals
 from relbench_harness.authoring.reference_proposals import reference_proposals
 from relbench_harness.authoring.sources import Reference, SourceTable
 from relbench_harness.authoring.staging import Staged
@@ -50,7 +50,7 @@ class Decider:
         }
         decisions = {name: Decision() for name in self.tables}
         for name, table in self.tables.items():
-            decisions[name].key = table.key or self._proposed_key(name, profiles[name])
+            decisions[name].key = table.key or self._proposed_key(name, profiles)
             if table.key:
                 self.evidence[name, "key"] = "declared"
         self._references(decisions, profiles)
@@ -82,8 +82,9 @@ class Decider:
         self.open.append(proposal)
         return False
 
-    def _proposed_key(self, name: str, profile: Mapping[str, ColumnProfile]) -> tuple[str, ...]:
-        proposal = key_proposal(name, profile, self.bench)
+    def _proposed_key(self, name: str, profiles: Profiles) -> tuple[str, ...]:
+        others = referring(profiles, [other for other in profiles if other != name])
+        proposal = key_proposal(name, profiles[name], self.bench, others)
         return proposal.columns if proposal is not None and self._taken(proposal) else ()
 
     def _references(self, decisions: Mapping[str, Decision], profiles: Profiles) -> None:
@@ -124,11 +125,13 @@ class Decider:
                 )
             self.evidence[name, "time"] = "as told"
             return column
-        proposals = time_proposals(name, profile)
+        proposals = time_proposals(name, profile, self.bench)
         if not proposals:
             used = {c for r in decision.references for c in r.columns} | set(decision.key)
             self.open += [
-                Proposal("time", name, (m.column,), m.evidence, False, likely=False) for m in maybe if m.column not in used
+                Proposal("time", name, (m.column,), m.evidence, False, likely=False, format=m.format)
+                for m in maybe
+                if m.column not in used
             ]
             return None
         if self._taken(proposals[0]):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-KEY_SUFFIXES = ("id", "key", "no", "nr", "num", "number", "code", "uuid", "guid", "ref", "fk", "pk")
+KEY_SUFFIXES = ("id", "key", "no", "nr", "nbr", "num", "number", "code", "sk", "uuid", "guid", "ref", "fk", "pk")
 _COUNTING = {
     *KEY_SUFFIXES,
     "name",
@@ -18,7 +19,6 @@ _COUNTING = {
     "line",
     "position",
     "uid",
-    "sk",
     "oid",
 }
 
@@ -56,7 +56,7 @@ def bases(table: str) -> set[str]:
     return found | {plain for name in found if (plain := _KIND_OF_TABLE.sub("", name)) and plain != name}
 
 
-_KIND_OF_TABLE = re.compile(r"^(dim|fact|tbl|tb|stg|raw)_|_(dim|fact|tbl|table)$")
+_KIND_OF_TABLE = re.compile(r"^(dim|fact|tbl|tb|stg|raw)_|_(dim|fact|tbl|table|dataset)$")
 _IRREGULAR = {"people": "person", "children": "child", "men": "man", "women": "woman", "data": "datum", "indices": "index"}
 
 
@@ -79,3 +79,16 @@ def has_key_suffix(name: str) -> bool:
 def is_generic(name: str) -> bool:
     """Whether every word of `name` would do for the key of any table: `id`, `key_id`, `row_no`."""
     return all(part in _COUNTING for part in words(name).split("_"))
+
+
+def without_prefix(columns: Iterable[str]) -> dict[str, str]:
+    """Each of a table's columns without the few letters that all of them begin with: `custkey` for `c_custkey`, `c_name`, …"""
+    names = list(columns)
+    first = names[0].partition("_") if names else ("", "", "")
+    prefix = first[0] + first[1]
+    shared = len(names) > 1 and first[1] == "_" and 0 < len(first[0]) <= _LONGEST_PREFIX
+    shared = shared and all(name.startswith(prefix) and len(name) > len(prefix) for name in names)
+    return {name: name[len(prefix) :] if shared else name for name in names}
+
+
+_LONGEST_PREFIX = 3

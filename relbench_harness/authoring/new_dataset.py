@@ -30,7 +30,7 @@ from relbench_harness.authoring.inherited_time import inherit, lender, written_l
 from relbench_harness.authoring.late_tables import LateMover, LateTables, Move, without_late
 from relbench_harness.authoring.manifest_comments import Comments, comments
 from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
-from relbench_harness.authoring.proposals import Proposal
+from relbench_harness.authoring.proposals import Proposal, time_advice
 from relbench_harness.authoring.sensitive_columns import leave_out_secrets
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
@@ -347,7 +347,14 @@ class _Import:
             for name in times:
                 bench.view(name, folder / "db" / f"{name}.parquet")
             said = manifest_cuts(self.previous or {})
-            return propose_cuts(times, bench) if said is None or not times else measured_cuts(said, times, bench)
+            if said is not None and times:
+                return measured_cuts(said, times, bench)
+            try:
+                return propose_cuts(times, bench)
+            except InputError as error:
+                found = [f"{w.spec.time_col} of {n}" for n, w in written.items() if n in times]
+                taken = f"; the times taken are {', '.join(found)}" if found else ""
+                raise InputError(f"{error}{taken}; {time_advice(self.open)}") from None
         finally:
             bench.connection.close()
 

@@ -12,7 +12,15 @@ from enum import IntEnum
 
 from relbench_harness.authoring.column_profile import ColumnProfile, Workbench
 from relbench_harness.authoring.identifiers import quoted
-from relbench_harness.authoring.name_words import bases, has_key_suffix, is_generic, is_named_after, names_of, words
+from relbench_harness.authoring.name_words import (
+    bases,
+    has_key_suffix,
+    is_generic,
+    is_named_after,
+    names_of,
+    without_prefix,
+    words,
+)
 from relbench_harness.authoring.proposals import Profiles, Proposal
 from relbench_harness.data.key_match import same_key
 
@@ -91,6 +99,7 @@ class _Search:
     def __init__(self, keys: Mapping[str, tuple[str, ...]], profiles: Profiles, bench: Workbench, names_only: bool) -> None:
         self.parents = {table: key[0] for table, key in keys.items() if len(key) == 1}
         self.keys, self.profiles, self.bench, self.names_only = keys, profiles, bench, names_only
+        self.short = {table: without_prefix(profile) for table, profile in profiles.items()}
         self.counting = {(t, c) for t, profile in profiles.items() for c in self._counters(t, profile)}
         seen = [words(column) for table, column in self.counting if not is_named_after(column, table)]
         # a name that counts the rows of several tables says nothing, unless it is a table's own
@@ -121,6 +130,8 @@ class _Search:
         ]
         found.sort(key=lambda c: (c.evidence, -c.length))
         best = [c for c in found if (c.evidence, c.length) == (found[0].evidence, found[0].length)]
+        # the table that lists all of them, before one that lists some: the movies, not their ratings
+        best = [c for c in best if c.share >= CONTAINED] or best
         # tables that extend a parent share its keys: the parent is the table that the name means
         found = best if best and best[0].evidence is Evidence.STEM else found
         sure = len(best) == 1 and self._is_sure(table, column, best[0], own_key)
@@ -132,12 +143,20 @@ class _Search:
     def _is_likely(self, column: str, candidate: _Candidate) -> bool:
         """Whether a proposal that is not sure is more than small numbers under a table's name: the `pages` of a book."""
         dense = (candidate.parent, self.parents[candidate.parent]) in self.counting
-        return candidate.share >= CONTAINED and not (dense and words(column) in bases(candidate.parent))
+        counts = words(column) in bases(candidate.parent) or not (
+            has_key_suffix(column) or candidate.evidence < Evidence.ENDING
+        )
+        return candidate.share >= CONTAINED and not (dense and counts)
 
     def _candidate(self, table: str, column: ColumnProfile, parent: str, own_key: bool) -> _Candidate | None:
         key = self.profiles[parent][self.parents[parent]]
         same = same_key("c.v", column.type, f"k.{quoted(key.name)}", key.type)
-        evidence, length = self._evidence(column.name, parent, key.name)
+        names = {(column.name, key.name), (self.short[table][column.name], self.short[parent][key.name])}
+        evidence, length = min((self._evidence(own, parent, theirs) for own, theirs in names), key=lambda e: (e[0], -e[1]))
+        if parent == table and evidence is Evidence.VALUES:
+            evidence = Evidence.ENDING if words(column.name).partition("_")[0] == "parent" else evidence
+            if evidence is Evidence.VALUES:
+                return None  # a second key of the same rows
         if same is None or key.distinct == 0 or (own_key and evidence not in (Evidence.STEM, Evidence.KEY)):
             return None
         counts = (table, column.name) in self.counting
@@ -166,7 +185,9 @@ class _Search:
             return Evidence.STEM, 0
         distinctive = words(key) if not is_generic(key) and words(key) not in self.counter_names else ""
         if name == distinctive:
-            return Evidence.KEY, 0
+            # of several tables with this key, `shop_orders` is the one that `order_id` is named after
+            stem = name.rpartition("_")[0] if has_key_suffix(column) else name
+            return Evidence.KEY, len(stem) if any(f"_{base}".endswith(f"_{stem}") for base in bases(parent)) else 0
         named = names_of(parent) | ({distinctive} if distinctive else set())
         ends = [len(n) for n in named if name.endswith(f"_{n}")]
         if ends:

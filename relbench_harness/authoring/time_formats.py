@@ -1,7 +1,7 @@
-"""Columns whose numbers or texts are times in a form that no type says: seconds since 1970, 20240131, 31/01/2024.
+"""Columns whose numbers or texts are times in a form that no type says: seconds since 1970, 20240131, 240131, 31/01/2024.
 
 Such a column is read as times where an option says so, or where its name speaks of time and all its values lie in the years
-that the form is used for. Its original text stays beside, since keys are compared as the source wrote them.
+that the form is used for. A year is only proposed: what its row says may be known at its end alone. Its original text stays beside, since keys are compared as the source wrote them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from relbench_harness.errors import InputError, nearest
 EPOCHS = {"epoch_s": 10**9, "epoch_ms": 10**6, "epoch_us": 10**3, "epoch_ns": 1}
 """Units of a count since 1970, in nanoseconds."""
 DAY = "%Y%m%d"
+SHORT_DAY = "%y%m%d"
+YEAR = "%Y"
 _SPEC = re.compile(r"(.*?):(epoch_\w*|[^:]*%.*)", re.S)
 _NAME = re.compile(
     r"(^|_)(date|time|timestamp|datetime|at|on|when|created|ts|occurred|posted|epoch|unix|unixtime|mtime|ctime|dt|day)(_|$)",
@@ -56,8 +58,12 @@ def check_format(option: str, form: str) -> None:
 def recognised(staged: Staged, bench: Workbench) -> list[Recognised]:
     """The columns of numbers whose values all lie where times of one format would."""
     table = staged.name
-    # a `date_key` of 20240131 names a row of a table of dates
-    kinds = {f.name: ColumnProfile(f.name, f.type, 0, 0, 0).kind for f in staged.schema if not has_key_suffix(f.name)}
+    # a `date_key` of 20240131 names a row of a table of dates; a `yearID` is a year
+    kinds = {
+        f.name: ColumnProfile(f.name, f.type, 0, 0, 0).kind
+        for f in staged.schema
+        if not has_key_suffix(f.name) or _YEARS.search(spaced(f.name))
+    }
     numbers = [name for name, kind in kinds.items() if kind in ("whole", "number")]
     if not numbers:
         return []
@@ -75,15 +81,37 @@ def recognised(staged: Staged, bench: Workbench) -> list[Recognised]:
             said = f"as {unit} its values lie between {first} and {last}; "
             said += "the name speaks of time" if named else f"--time {table}={column}:{unit} reads them so"
             found.append(Recognised(column, unit, named, said))
-        elif named and kinds[column] == "whole" and low >= 19000101 and high <= 21001231 and _days(table, column, bench):
-            said = f"its numbers are dates from {int(low)} to {int(high)}; the name speaks of time"
-            found.append(Recognised(column, DAY, True, said))
+        elif kinds[column] == "whole" and _YEARS.search(spaced(column)) and 1800 <= low < high <= 2100:
+            said = f"its numbers are years from {int(low)} to {int(high)}; --time {table}={column}:{YEAR} reads them as 1 January"
+            found.append(Recognised(column, YEAR, False, said))
+        elif named and kinds[column] == "whole":
+            form = next((f for f, (least, most) in _DAYS.items() if low >= least and high <= most), None)
+            if form is not None and _days(table, column, form, bench):
+                said = f"its numbers are dates ({form}) from {int(low)} to {int(high)}; the name speaks of time"
+                found.append(Recognised(column, form, True, said))
     return found
 
 
-def _days(table: str, column: str, bench: Workbench) -> bool:
-    day = f"try_strptime(CAST({quoted(column)} AS VARCHAR), {text(DAY)})"
-    return not bench.number(f"SELECT count(*) FROM {quoted(table)} WHERE {quoted(column)} IS NOT NULL AND {day} IS NULL")
+_YEARS = re.compile(r"^(?!.*(birth|born|death|died|geburt)).*((^|_)(year|yr|season|jahr)(_|$)|^year)", re.I)
+_DAYS = {DAY: (19000101, 21001231), SHORT_DAY: (101, 991231)}
+
+
+def _days(table: str, column: str, form: str, bench: Workbench) -> bool:
+    """Whether all values are days of the form. Six digits are some day by chance: one in thirty is."""
+    name = quoted(column)
+    day = f"try_strptime({_digits(name, form)}, {text(form)})"
+    row = bench.row(f"SELECT count({name}), count(DISTINCT {name}), count({day}) FROM {quoted(table)}")
+    present, different, days = (int(str(value)) for value in row)
+    return present == days and (form == DAY or different >= _DIFFERENT)
+
+
+_DIFFERENT = 20
+
+
+def _digits(value: str, form: str) -> str:
+    """A number as the digits that `form` reads: the 010203 that a number column holds as 10203."""
+    digits = f"CAST({value} AS VARCHAR)"
+    return f"lpad({digits}, 6, '0')" if form == SHORT_DAY else digits
 
 
 def read_as_times(staged: Staged, column: str, form: str, zone: str, bench: Workbench) -> None:
@@ -121,6 +149,7 @@ def _reading(value: str, kind: pa.DataType, form: str, zone: str) -> Reading:
     """A column as the format says: epochs and offsets are in UTC, clocks in the import's zone, and dates lie in none."""
     if form in EPOCHS:
         return Reading(_epoch(value, kind, EPOCHS[form]), "NULL", None)
-    clock = f"CAST(try_strptime(trim(CAST({value} AS VARCHAR)), {text(form)}) AS TIMESTAMP)"
+    digits = _digits(value, form) if pa.types.is_integer(kind) else f"CAST({value} AS VARCHAR)"
+    clock = f"CAST(try_strptime(trim({digits}), {text(form)}) AS TIMESTAMP)"
     local = re.search(r"%[HIcTX]", form) and "%z" not in form and "%Z" not in form
     return Reading(clock, "NULL", zone if local else None)
