@@ -34,7 +34,7 @@ def hosted() -> dict[str, Hosted]:
     import yaml
 
     found = {}
-    for repository in yaml.safe_load((Path(__file__).parent / "hosted.yaml").read_text())["repositories"]:
+    for repository in yaml.safe_load((Path(__file__).parent / "hosted.yaml").read_text(encoding="utf-8"))["repositories"]:
         for name in repository["datasets"]:
             found[name] = Hosted(f"{repository['address']}/{name}", repository["revision"])
     return found
