@@ -108,7 +108,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert not list(results.rglob("*.json"))
 
 
-@pytest.mark.parametrize("name", ["zürich (1)", "it's=a\\b", "a#b:c", "{x", "[1]", "$HOME"])
+@pytest.mark.parametrize("name", ["zürich (1)", "it's=a\\b", "a#b:c", "(x\\", "(y\\'z", "{x", "[1]", "$HOME"])
 def test_results_go_to_a_folder_of_any_name(tmp_path: Path, shop_path: Path, name: str) -> None:
     assert main(["run", TASK, "method=constant", f"results_dir={tmp_path / name}"]) == 0
     assert len(read_results(tmp_path / name)) == 1
