@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -270,7 +271,8 @@ def _readable(overrides: Sequence[str]) -> list[str]:
             try:
                 parsed = parser.parse_override(one)
             except HydraException:
-                escaped = value.replace("\\'", "\\\\'").replace("'", "\\'")
+                # in quotes a backslash is itself, but before a quote
+                escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value)
                 one = f"{key}='{escaped}'"
                 parsed = None
             if parsed is not None and parsed.is_sweep_override() and not sweeps:

@@ -59,5 +59,5 @@ def _read(dataset: Dataset, content: str) -> Task:
     specs = {n: (s.pkey, s.time_col) for n, s in dataset.manifest.tables.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.yaml"
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
         return read_task(path, dataset.name, specs)

@@ -51,7 +51,7 @@ class Count:
 
 def count_file(path: Path) -> Count:
     """The count of one Python, SQL or YAML file. Raises `InputError` for any other kind."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         lines, tokens = count_python(text)
     elif path.suffix in LEXERS:
@@ -152,7 +152,7 @@ def _remembered(files: Sequence[Path]) -> Count:
         state.update(f"{_shown(path)} {len(content)} ".encode() + content)
     kept = cache_home() / "lines" / f"{state.hexdigest()}.json"
     try:
-        known = json.loads(kept.read_text())
+        known = json.loads(kept.read_text(encoding="utf-8"))
         return Count(tuple(known["files"]), int(known["lines"]), int(known["tokens"]))
     except (OSError, ValueError, KeyError, TypeError):
         counted = _total(files)
@@ -239,7 +239,7 @@ def _follow(path: Path | None, seen: set[Path]) -> None:
     if path is None or path in seen:
         return
     seen.add(path)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = path.parents[node.level - 1]
             base = folder.joinpath(*(node.module or "").split("."))

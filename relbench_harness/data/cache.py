@@ -97,7 +97,7 @@ def _unkept(folder: Path, error: OSError) -> InputError:
 def _seconds_of_whole(folder: Path) -> float | None:
     """What building the database in `folder` took; None where there is none or where it is damaged."""
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         open_stored(folder)
         return float(index["seconds"])
     except FileNotFoundError as error:
@@ -154,7 +154,7 @@ def _write_arrow(rows: pa.Table, path: Path) -> None:
 
 def open_stored(folder: Path) -> Database:
     """The database stored in `folder`, memory-mapped."""
-    index = json.loads((folder / "index.json").read_text())
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     tables = []
     for name, entry in index["tables"].items():
         known = _Entry(**entry)

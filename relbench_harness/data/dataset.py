@@ -23,7 +23,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
@@ -31,6 +30,7 @@ from relbench_harness.data.cache import Built, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
 from relbench_harness.data.labels import Cuts, LabelTable, Split, split_labels
+from relbench_harness.data.manifest_file import read_manifest
 from relbench_harness.data.names import (
     HUB,
     Hosted,
@@ -119,22 +119,15 @@ class Dataset:
 
     @cached_property
     def _raw_manifest(self) -> dict[str, Any]:
-        path = self.folder / "manifest.yaml"
-        try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise InputError(f"dataset manifest {path} cannot be read: {' '.join(str(error).split())}") from None
-        if not isinstance(loaded, dict):
-            raise InputError(f"dataset manifest {path} is no mapping of keys to values")
-        return loaded
+        return read_manifest(self.folder / "manifest.yaml", "dataset manifest")
 
     @cached_property
     def manifest(self) -> DatasetManifest:
         from relbench.manifest import DatasetManifest
 
-        path = self.folder / "manifest.yaml"
+        path, raw = self.folder / "manifest.yaml", self._raw_manifest
         try:
-            return DatasetManifest.from_dict(self._raw_manifest)
+            return DatasetManifest.from_dict(raw)
         except KeyError as error:
             raise InputError(f"dataset manifest {path} lacks the key {error.args[0]!r}") from None
         except (TypeError, AttributeError, ValueError) as error:

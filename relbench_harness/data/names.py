@@ -34,7 +34,7 @@ def hosted() -> dict[str, Hosted]:
     import yaml
 
     found = {}
-    for repository in yaml.safe_load((Path(__file__).parent / "hosted.yaml").read_text())["repositories"]:
+    for repository in yaml.safe_load((Path(__file__).parent / "hosted.yaml").read_text(encoding="utf-8"))["repositories"]:
         for name in repository["datasets"]:
             found[name] = Hosted(f"{repository['address']}/{name}", repository["revision"])
     return found
@@ -42,8 +42,12 @@ def hosted() -> dict[str, Hosted]:
 
 def search_path() -> list[Path]:
     """Folders that hold datasets, first found wins: `$RELBENCH_HARNESS_DATASETS`, those that ship, those of plugins."""
-    named = [Path(p).expanduser() for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p]
-    return [*named, home("datasets"), *plugin_folders("datasets")]
+    return [*_named(), home("datasets"), *plugin_folders("datasets")]
+
+
+def _named() -> list[Path]:
+    """The folders that `$RELBENCH_HARNESS_DATASETS` lists."""
+    return [Path(p).expanduser() for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p]
 
 
 def dataset_names() -> list[str]:
@@ -90,7 +94,8 @@ def dataset_folder(name: str) -> Path | None:
         raise InputError(f"dataset folder {candidates[0]} has no manifest.yaml")
     if name in hosted():
         return None
-    raise InputError(f"no dataset {name!r}; {nearest(name, [*dataset_names(), *hosted()])}")
+    lost = "".join(f"; {PATH_VARIABLE} names {folder}, which is no folder" for folder in _named() if not folder.is_dir())
+    raise InputError(f"no dataset {name!r}; {nearest(name, [*dataset_names(), *hosted()])}{lost}")
 
 
 def task_names(folder: Path) -> list[str]:

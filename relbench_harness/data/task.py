@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import yaml
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.manifest_file import read_manifest
 from relbench_harness.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -96,15 +96,16 @@ def read_task(path: Path, dataset: str, database_specs: dict[str, tuple[str | No
     """
     if not path.is_file():
         raise InputError(f"no task manifest {path}")
+    raw = read_manifest(path, "task manifest")
     try:
         from relbench.manifest import TaskManifest
 
-        manifest = TaskManifest.load(path)
-    except (yaml.YAMLError, TypeError, AttributeError) as error:
+        manifest = TaskManifest.from_dict(raw)
+    except (TypeError, AttributeError) as error:
         raise InputError(f"task manifest {path} cannot be read: {_one_line(error)}") from None
     try:
         manifest.validate()
-        query = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("query")
+        query = raw.get("query")
         return replace(_task(manifest, dataset, database_specs, path.parent), query=None if query is None else str(query))
     except ValueError as error:
         raise InputError(f"task manifest {path}: {_one_line(error)}") from None

@@ -106,7 +106,7 @@ def opened(folder: Path, identity: str, private: bool = False, threads: int = 2)
             arrays, and once more for others.
     """
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if index["format"] != FORMAT or index["identity"] != identity:
             return None
         kinds = {n: (np.dtype(a["dtype"]), tuple(a["shape"]), int(a["crc32"])) for n, a in index["arrays"].items()}

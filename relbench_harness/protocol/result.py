@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relbench_harness.errors import InputError
-from relbench_harness.protocol.metrics import Scores
+from relbench_harness.protocol.metrics import PRIMARY, Scores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,9 +104,15 @@ class Result:
             if entry.name in loaded:
                 known[entry.name] = _read(loaded[entry.name], str(entry.type), f"{where}: {entry.name}")
         try:
-            return cls(**known)
+            result = cls(**known)
         except TypeError as error:
             raise InputError(f"{where} is no complete result: {error}") from None
+        for metric in PRIMARY.values():
+            if metric.name == result.metric and metric.higher_is_better != result.higher_is_better:
+                # ranked beside the others it would turn the order of its task round
+                better = "higher" if metric.higher_is_better else "lower"
+                raise InputError(f"{where} has higher_is_better wrong: of {metric.name} {better} is better")
+        return result
 
 
 class Outcome(NamedTuple):

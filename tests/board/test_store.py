@@ -173,3 +173,11 @@ def test_lines_end_where_json_lines_end(tmp_path: Path, result: Make) -> None:
     (tmp_path / "foreign.jsonl").write_text("\ufeff" + json.dumps(odd, ensure_ascii=False) + "\n", encoding="utf-8")
     (read,) = store.read_results(tmp_path)
     assert read.error == odd["error"]
+
+
+def test_a_result_that_turns_its_metric_round_is_named(tmp_path: Path, result: Make) -> None:
+    write(result(), None, tmp_path)
+    path = write(result("b", test=0.1, higher_is_better=False), None, tmp_path)
+    broken: list[InputError] = []
+    assert [read.method for read in store.read_results(tmp_path, broken.append)] == ["constant"]
+    assert str(broken[0]) == f"{path}:1 has higher_is_better wrong: of roc_auc higher is better"

@@ -12,6 +12,7 @@ import pytest
 import worlds
 import yaml
 
+from relbench_harness.authoring.check import check_dataset
 from relbench_harness.data.dataset import Dataset, open_dataset, open_task
 from relbench_harness.data.names import parse_address
 from relbench_harness.errors import InputError
@@ -65,6 +66,28 @@ def test_missing_and_malformed_manifests(shop: Dataset, tmp_path: Path) -> None:
     assert f"{manifest} cannot be read" in refusal(lambda: open_dataset("shop").manifest)
     manifest.write_text("just words")
     assert f"{manifest} is no mapping" in refusal(lambda: open_dataset("shop").manifest)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no mapping of keys to values; it is empty"),
+        (b"[1, 2]", "is no mapping of keys to values"),
+        (b"name: \xff", "cannot be read: 'utf-8' codec can't decode"),
+        (b"\x00\x01", "cannot be read: unacceptable character"),
+    ],
+)
+def test_what_is_no_manifest_is_named_whoever_reads_it(shop: Dataset, content: bytes, message: str) -> None:
+    name = shop.task_names[0]
+    for path, read in (
+        (shop.folder / "tasks" / name / "manifest.yaml", lambda: open_dataset("shop").task(name)),
+        (shop.folder / "manifest.yaml", lambda: open_dataset("shop").manifest),
+    ):
+        path.write_bytes(content)
+        said = refusal(read)
+        assert f"{path} {message}" in said and said.count(str(path)) == 1
+    path = shop.folder / "manifest.yaml"
+    assert any(f"{path} {message}" in str(finding) for finding in check_dataset("shop").findings)
 
 
 def test_a_folder_without_tables_or_with_one_missing(shop: Dataset) -> None:

@@ -108,10 +108,20 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert not list(results.rglob("*.json"))
 
 
-@pytest.mark.parametrize("name", ["zürich (1)", "it's=a\\b", "a#b:c", "{x", "[1]", "$HOME"])
+@pytest.mark.parametrize("name", ["zürich (1)", "it's=a\\b", "a#b:c", "(x\\", "(y\\'z", "{x", "[1]", "$HOME"])
 def test_results_go_to_a_folder_of_any_name(tmp_path: Path, shop_path: Path, name: str) -> None:
     assert main(["run", TASK, "method=constant", f"results_dir={tmp_path / name}"]) == 0
     assert len(read_results(tmp_path / name)) == 1
+
+
+def test_a_folder_of_datasets_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RELBENCH_HARNESS_DATASETS", f"{tmp_path}:{tmp_path / 'nowhere'}")
+    assert main(["run", TASK, "method=constant", f"results_dir={tmp_path / 'results'}"]) == 2
+    shown = capsys.readouterr().err
+    assert "no dataset 'little-shop'" in shown
+    assert f"; RELBENCH_HARNESS_DATASETS names {tmp_path / 'nowhere'}, which is no folder\n" in shown
 
 
 def test_an_empty_folder_is_not_the_one_we_are_in(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,8 +54,12 @@ def test_a_closed_stream_ends_no_run(closed: str, tmp_path: Path, shop_path: Pat
 
 
 def test_signs_that_a_locale_lacks_end_no_command(tmp_path: Path, shop_path: Path) -> None:
-    assert main(["run", "-m", TASK, "method=constant,label_history", "seed=0,1", f"results_dir={tmp_path}"]) == 0
+    query = "PREDICT COUNT(orders.*, 0, 20, days) > 1 FOR EACH customers.customer"
+    copied = tmp_path / "datasets" / "little-shop"
+    shutil.copytree(shop_path / "little-shop", copied)
     for line in (
+        f"harness run -m {TASK} method=constant,label_history,lightgbm seed=0,1 results_dir={tmp_path}",
+        f"RELBENCH_HARNESS_DATASETS={copied.parent} harness task new little-shop/again '{query}'",
         f"harness rank {tmp_path}",
         "harness run --help",
         f"harness dataset check little-shop --page {tmp_path}/p",
