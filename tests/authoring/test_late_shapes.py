@@ -189,6 +189,25 @@ def test_importing_again_without_a_table_leaves_out_what_moved_off_it(tmp_path: 
         assert set(open_dataset(str(folder)).database) == {"customers", "stores", "notes"}
 
 
+def test_what_is_open_of_a_moved_column_is_said_where_it_is_now(tmp_path: Path, frame: pd.DataFrame) -> None:
+    (tmp_path / "files").mkdir()
+    rows = frame[["order_id", "ordered_at", "returned_at", "return_store_id"]].rename(
+        columns={"return_store_id": "back_store"}
+    )
+    rows.to_csv(tmp_path / "files" / "orders.csv", index=False)
+    pd.DataFrame({"id": range(1, 6), "size": [3, 1, 1, 2, 2]}).to_csv(tmp_path / "files" / "stores.csv", index=False)
+    imported = new_dataset("shop", str(tmp_path / "files"), tmp_path / "out", Wanted())
+    (found,) = (p for p in imported.open if p.role == "reference")
+    assert (found.table, found.columns, found.parent) == ("orders_returned_at", ("back_store",), "stores")
+    path = imported.folder / "manifest.yaml"
+    manifest = yaml.safe_load(path.read_text())
+    manifest["tables"]["orders_returned_at"]["fkeys"]["back_store"] = "stores"
+    path.write_text(yaml.safe_dump(manifest))
+    again = new_dataset("shop", str(tmp_path / "files"), tmp_path / "out", Wanted(again=True)).folder
+    late = open_dataset(str(again)).database["orders_returned_at"]
+    assert (late.parents("back_store") >= 0).all()
+
+
 def test_the_least_and_the_greatest_time_subtract_to_days(shop: Imported, frame: pd.DataFrame) -> None:
     query = (
         "PREDICT MAX(orders.ordered_at, 0, 90, days) - MIN(orders.ordered_at, 0, 90, days) FOR EACH customers.customer_id"
