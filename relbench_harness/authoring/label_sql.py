@@ -145,6 +145,7 @@ class Compiler:
         # of columns that moved to several tables the first says over which rows
         first = next((name for name in names if name in self.moved.values()), None)
         names = {name: c for name, c in names.items() if name == first or not self._beside(name, first)}
+        names = {name: c for name, c in names.items() if not any(self._told_of_parent(name, other) for other in names)}
         if named[0].name is None and part.function != "COUNT":
             raise self.error(named[0].at, f"{part.function} needs a column, not *")
         lowest = [name for name in names if all(upward(self.tables, name, other) for other in names)]
@@ -200,9 +201,10 @@ class Compiler:
         if not entity:
             entity = f"{at}.{identifier(self.entity[1])}"
         others = self._wanted_parents(part, table)
-        later = [name for name in others if self._beside(name, table)]
+        # a late table → the table whose rows it tells of: the aggregate's own, or a parent
+        later = {n: table if self._beside(n, table) else self._rows_of(n)[0] for n in others if n in self.moved.values()}
         for name in others:
-            joins += [] if name in later else self._join_parent(part, table, name, aliases)
+            joins += self._join_parent(part, table, later.get(name, name), aliases)
         time = self._time(part, table, aliases, path)
         start, end = self._interval(part.start, False), self._interval(part.end, target)
         window = f"{time} > s.timestamp{start} AND {time} <= s.timestamp{end}"
@@ -211,7 +213,9 @@ class Compiler:
             lines = ("FROM timestamps s", f"JOIN {source} r ON {window}", *joins)
         else:
             lines = (f"FROM {source} r", *joins, f"JOIN timestamps s ON {window}")
-        lines += tuple(self._join_late(table, name, f"s.timestamp{end}", aliases) for name in later)
+        lines += tuple(
+            self._join_late(rows, name, f"s.timestamp{end}", aliases, aliases[rows]) for name, rows in later.items()
+        )
         return Joined(lines, entity, aliases, any(not step.up for step in path), time, place)
 
     def _rows_of(self, table: str) -> tuple[str, str]:
@@ -226,7 +230,12 @@ class Compiler:
         """Whether `name` and `table` hold columns that an import moved off one table."""
         return table is not None and name in self.moved.values() and self._rows_of(name)[0] == self._rows_of(table)[0]
 
-    def _join_late(self, table: str, child: str, end: str, aliases: dict[str, str], row: str = "r") -> str:
+    def _told_of_parent(self, name: str, table: str) -> bool:
+        """Whether `name` holds columns that moved off a parent of `table`."""
+        source = self._rows_of(name)[0]
+        return name in self.moved.values() and table not in (name, source) and bool(upward(self.tables, table, source))
+
+    def _join_late(self, table: str, child: str, end: str, aliases: dict[str, str], row: str) -> str:
         """What was known of each row by the end of the window: null where it came later or never."""
         aliases[child] = alias = f"l{len(aliases)}"
         same = f"{alias}.{identifier(self._rows_of(child)[1])} = {row}.{identifier(self._rows_of(table)[1])}"

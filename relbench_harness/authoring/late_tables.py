@@ -210,7 +210,9 @@ class LateMover:
 
     def moved(self) -> list[Move]:
         """Move the columns; returns what moved."""
-        moves = [] if self.previous is None else recorded_moves(self.previous["origin"])
+        recorded = [] if self.previous is None else recorded_moves(self.previous["origin"])
+        chosen = bool(self.wanted.tables or self.wanted.exclude)
+        moves = [move for move in recorded if move.table in self.tables.staged or not chosen]
         for move in moves:
             self.tables.check(f"{move.table}.{move.column}", move.table, move.column, move.companions)
         for said, companions in self.wanted.late.items():

@@ -334,6 +334,10 @@ class _Import:
         """Columns that are filled in after their row's time become rows of tables of their own."""
         mover = LateMover(LateTables(staged, decisions, bench), self.wanted, self.previous)
         moves = mover.moved()
+        # what is said of a column that moved is said of it where it is now
+        now = {(move.table, column): move.child for move in moves for column in move.companions}
+        self.open = [replace(p, table=now.get((p.table, p.columns[0]), p.table)) for p in self.open]
+        self.evidence |= {(now[place], place[1]): said for place, said in self.evidence.items() if place in now}
         self.open += mover.open
         self.evidence |= mover.evidence
         self.notes += mover.notes

@@ -52,6 +52,17 @@ def frame() -> pd.DataFrame:
     return orders()
 
 
+def notes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Notes on orders, up to 40 days after them."""
+    rng = np.random.default_rng(5)
+    of = np.sort(rng.integers(0, len(frame), 2000))
+    written = frame["ordered_at"].to_numpy()[of] + pd.to_timedelta(rng.integers(60, 40 * 86_400, len(of)), "s")
+    found = pd.DataFrame({"order_id": frame["order_id"].to_numpy()[of], "written_at": written})
+    found = found[found["written_at"] < START + 1000 * DAY].sort_values("written_at", kind="stable")
+    found.insert(0, "note_id", range(1, len(found) + 1))
+    return found
+
+
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory, frame: pd.DataFrame) -> str:
     path = tmp_path_factory.mktemp("late") / "shop.duckdb"
@@ -62,10 +73,13 @@ def uri(tmp_path_factory: pytest.TempPathFactory, frame: pd.DataFrame) -> str:
             "ALTER TABLE customers ADD PRIMARY KEY (customer_id); ALTER TABLE stores ADD PRIMARY KEY (store_id);"
             "CREATE TABLE orders (order_id INTEGER PRIMARY KEY, customer_id BIGINT REFERENCES customers, ordered_at TIMESTAMP, "
             "shipped_on DATE, returned_at TIMESTAMP, refund DOUBLE, return_store_id BIGINT REFERENCES stores, status VARCHAR, "
-            "is_returned BOOLEAN, score DOUBLE, amount DOUBLE, channel VARCHAR, slot TIMESTAMP)"
+            "is_returned BOOLEAN, score DOUBLE, amount DOUBLE, channel VARCHAR, slot TIMESTAMP);"
+            "CREATE TABLE notes (note_id INTEGER PRIMARY KEY, order_id INTEGER REFERENCES orders, written_at TIMESTAMP)"
         )
         connection.register("frame", frame)
         connection.execute("INSERT INTO orders SELECT * FROM frame")
+        connection.register("written", notes(frame))
+        connection.execute("INSERT INTO notes SELECT * FROM written")
         # in a column of floats NaN, too, can stand for what is not there
         connection.execute("UPDATE orders SET score = 'nan'::DOUBLE WHERE NOT is_returned")
     return f"duckdb:///{path}"
@@ -147,6 +161,51 @@ def test_columns_that_moved_to_two_tables_are_read_over_the_rows_of_the_first(sh
         end = time + 30 * DAY
         window = (frame["returned_at"] > time) & (frame["returned_at"] <= end) & (shipped <= end)
         assert value == pytest.approx(days[window & (frame["customer_id"] == who + 1)].mean())
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PREDICT COUNT(notes.* WHERE notes.written_at > orders.returned_at, 0, 60, days) FOR EACH customers.customer_id",
+        "PREDICT SUM(notes.written_at - orders.returned_at, 0, 60, days) FOR EACH customers.customer_id",
+    ],
+)
+def test_children_name_what_moved_off_their_parents(shop: Imported, frame: pd.DataFrame, query: str) -> None:
+    labels = labels_of(shop, "notes", query)
+    written = notes(frame).merge(frame, on="order_id")
+    times = pd.to_datetime(labels.time)
+    for who, time, value in list(zip(labels.entity, times, labels.target.to_pylist(), strict=True))[::29]:
+        end = time + 60 * DAY
+        window = (written["written_at"] > time) & (written["written_at"] <= end) & (written["returned_at"] <= end)
+        mine = written[window & (written["customer_id"] == who + 1)]
+        days = (mine["written_at"] - mine["returned_at"]) / DAY
+        assert value == pytest.approx(float((days > 0).sum()) if "COUNT" in query else days.sum())
+
+
+def test_importing_again_without_a_table_leaves_out_what_moved_off_it(tmp_path: Path, uri: str) -> None:
+    new_dataset("shop", uri, tmp_path, Wanted(times={"notes": "written_at"}))
+    for again in (Wanted(again=True, exclude=("orders",)), Wanted(again=True)):
+        folder = new_dataset("shop", uri, tmp_path, again).folder
+        assert set(open_dataset(str(folder)).database) == {"customers", "stores", "notes"}
+
+
+def test_what_is_open_of_a_moved_column_is_said_where_it_is_now(tmp_path: Path, frame: pd.DataFrame) -> None:
+    (tmp_path / "files").mkdir()
+    rows = frame[["order_id", "ordered_at", "returned_at", "return_store_id"]].rename(
+        columns={"return_store_id": "back_store"}
+    )
+    rows.to_csv(tmp_path / "files" / "orders.csv", index=False)
+    pd.DataFrame({"id": range(1, 6), "size": [3, 1, 1, 2, 2]}).to_csv(tmp_path / "files" / "stores.csv", index=False)
+    imported = new_dataset("shop", str(tmp_path / "files"), tmp_path / "out", Wanted())
+    (found,) = (p for p in imported.open if p.role == "reference")
+    assert (found.table, found.columns, found.parent) == ("orders_returned_at", ("back_store",), "stores")
+    path = imported.folder / "manifest.yaml"
+    manifest = yaml.safe_load(path.read_text())
+    manifest["tables"]["orders_returned_at"]["fkeys"]["back_store"] = "stores"
+    path.write_text(yaml.safe_dump(manifest))
+    again = new_dataset("shop", str(tmp_path / "files"), tmp_path / "out", Wanted(again=True)).folder
+    late = open_dataset(str(again)).database["orders_returned_at"]
+    assert (late.parents("back_store") >= 0).all()
 
 
 def test_the_least_and_the_greatest_time_subtract_to_days(shop: Imported, frame: pd.DataFrame) -> None:

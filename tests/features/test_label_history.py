@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from relbench_harness.baselines.label_history import LabelHistory
 
+from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset, open_dataset, open_task
 from relbench_harness.features.label_history import ClosedLabels, closed_labels
+from relbench_harness.features.window_ends import ENOUGH, rows_expected_at_ends
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.stages import Stages
 
@@ -119,6 +123,33 @@ def all_known_labels(
         inside = [i + 1 for i, t in enumerate(times) if start < t <= start + pd.Timedelta(days=days)]
         assert found[start] == float(sum(inside)), start
     return found
+
+
+def test_whether_rows_are_expected_rests_on_older_rows(tmp_path: Path) -> None:
+    # from June 2020 on rows count that lie at the ends of windows of a day; nothing before tells so
+    rng = np.random.default_rng(0)
+    nothing = list(pd.date_range("2018-01-01", "2020-12-31", freq="D"))
+    league(tmp_path / "daily", {"seasons": nothing}, ("2021-09-01", "2021-10-01"), days=1)
+    dataset, task = open_task(f"{tmp_path / 'daily'}/seasons")
+    table = dataset.database["seasons"]
+    counted = replace(task, sql=(task.sql or "").replace("SUM(e.points)", "SUM(e.points) FILTER (e.points > 1e9)"))
+    starts = np.arange(700, 1000) * task.horizon.value + pd.Timestamp("2018-01-01").value
+
+    def expected(points: np.ndarray) -> np.ndarray:
+        column = pa.array(points)
+        rows = table.rows.set_column(table.rows.column_names.index("points"), "points", column)
+        database = Database([replace(t, rows=rows) if t.name == "seasons" else t for t in dataset.database.values()])
+        return rows_expected_at_ends(counted, database, starts[starts < table.times[-1]])
+
+    plain = table.rows["points"].to_numpy().copy()
+    changed = plain.copy()
+    late = table.times >= pd.Timestamp("2020-06-01").value
+    changed[late] += 1e10 * rng.integers(0, 2, int(late.sum()))
+    before = starts[starts < table.times[-1]] + task.horizon.value < pd.Timestamp("2020-06-01").value
+    one, other = expected(plain), expected(changed)
+    assert not one[before][ENOUGH:].any()
+    np.testing.assert_array_equal(one[before], other[before])
+    assert other[-1]
 
 
 def test_dates_among_continuous_times_are_expected_at_midnight(tmp_path: Path) -> None:
