@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -294,3 +298,44 @@ def test_bits_years_and_times_of_mariadb(mariadb_uri: str, tmp_path: Path) -> No
     assert [row["built"] for row in rows] == [2000 + i % 20 for i in range(1, 301)]
     assert {row["wide"] for row in rows} == {float(2**64 - 1)}
     assert {row["took"] for row in rows} == {"-838:59:58.500000", "26:00:01"}
+
+
+def test_an_entity_is_called_as_a_table_may_be(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "s", sales=pd.DataFrame({"id": range(200), "at": days(200), "shop": [i % 9 for i in range(200)]})
+    )
+    for name, said in (
+        ("a/b", "cannot be a file's"),
+        ("timestamps", "cannot be called 'timestamps'"),
+        ("Sales", "'Sales'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            new_dataset("x", source, tmp_path, Wanted(entities={name: ("sales.shop",)}))
+    with pytest.raises(InputError, match="--time sales=at:%Q: the format cannot be used"):
+        new_dataset("x", source, tmp_path, Wanted(times={"sales": "at:%Q"}))
+
+
+def test_an_import_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    count = 400_000
+    source = write(
+        tmp_path / "big", rows=pd.DataFrame({"id": range(count), "at": "2020-01-01", "text": "some text of a row"})
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "relbench_harness.cli",
+        "dataset",
+        "new",
+        "x",
+        "--from",
+        source,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("out/.x-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert list((tmp_path / "out").iterdir()) == []
