@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +131,8 @@ def _pairs(option: str, form: str, parts: list[str]) -> list[tuple[str, str]]:
 def _new_dataset(arguments: argparse.Namespace) -> int:
     from relbench_harness.authoring.new_dataset import new_dataset
 
+    # a server that ends the process leaves it time to remove what is half written
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     wanted = _wanted(arguments)
     out = arguments.out or datasets_folder()
     with work("rows") as rows:

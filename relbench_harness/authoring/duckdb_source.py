@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from relbench_harness.authoring.identifiers import quoted
-from relbench_harness.authoring.sources import Reading, Reference, SourceTable, names_across, wanted_schemas
+from relbench_harness.authoring.sources import Reading, Reference, SourceTable, check_kind, names_across, wanted_schemas
 from relbench_harness.errors import InputError
 
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON", "INTERVAL", "TIME", "UUID", "BIT", "VARIANT", "BIGNUM")
@@ -36,6 +36,7 @@ class DuckDBSource:
     def open(self) -> Iterator[Reading]:
         if not self.path.is_file():
             raise InputError(f"no DuckDB file {self.path}; a URI reads duckdb:///relative/path or duckdb:////absolute/path")
+        check_kind(self.path, "duckdb")
         try:
             connection = duckdb.connect(str(self.path), read_only=True)
         except duckdb.Error as error:

@@ -1,4 +1,4 @@
-"""Tables from a folder of CSV and Parquet files: one table per file, or per sub-folder of Parquet files."""
+"""Tables from a folder of CSV and Parquet files: one table per file, or per sub-folder of such files."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from relbench_harness.authoring.sources import Reading, SourceTable
 from relbench_harness.errors import InputError
 
 CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+PARQUET = ".parquet"
 
 
 @dataclass(frozen=True)
@@ -30,25 +31,44 @@ class FolderSource:
 
     @contextmanager
     def open(self) -> Iterator[Reading]:
-        yield _Files(self.folder, self._found())
+        found, others = self._found()
+        yield _Files(self.folder, found, [_left_out(others)] if others else [])
 
-    def _found(self) -> dict[str, list[Path]]:
+    def _found(self) -> tuple[dict[str, list[Path]], list[str]]:
+        """The files of each table, and the names of files that are of no kind that is read."""
         found: dict[str, list[Path]] = {}
+        others: list[str] = []
         for path in sorted(self.folder.iterdir()):
-            if path.is_dir():
-                parts = sorted(path.rglob("*.parquet")) or sorted(p for s in CSV for p in path.rglob(f"*{s}"))
-                name = path.name
-            else:
-                suffix = next((s for s in (*CSV, ".parquet") if path.name.lower().endswith(s)), None)
-                parts, name = ([path] if suffix else []), path.name[: -len(suffix or "")]
-            if not parts or name.startswith((".", "_")):
+            if path.name.startswith((".", "_")):
                 continue
+            files = [p for p in sorted(path.rglob("*")) if p.is_file()] if path.is_dir() else [path]
+            files = [p for p in files if not p.name.startswith((".", "_"))]
+            parquet = [p for p in files if _suffix(p) == PARQUET]
+            parts = parquet or [p for p in files if _suffix(p)]
+            others += [str(p.relative_to(self.folder)) for p in files if p not in parts]
+            if not parts:
+                continue
+            name = path.name if path.is_dir() else path.name[: -len(_suffix(path))]
             if name in found:
                 raise InputError(f"{self.folder} holds two tables called {name!r}: {found[name][0].name} and {path.name}")
             found[name] = parts
         if not found:
-            raise InputError(f"{self.folder} holds neither CSV nor Parquet files")
-        return found
+            holds = f"; it holds {_some(others)}" if others else "; it is empty"
+            raise InputError(f"{self.folder} holds neither CSV nor Parquet files{holds}")
+        return found, others
+
+
+def _suffix(path: Path) -> str:
+    """The end of a file's name, in lower case, that says how it is read; '' for one that is not."""
+    return next((s for s in (*CSV, PARQUET) if path.name.lower().endswith(s)), "")
+
+
+def _left_out(others: list[str]) -> str:
+    return f"{len(others)} file{'s' * (len(others) > 1)} of other kinds than CSV and Parquet left out: {_some(others)}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 @dataclass(frozen=True)
@@ -64,12 +84,12 @@ class _Files:
         paths = self.paths[table.name]
         yield from (
             parquet_batches(self.folder, table.name, paths)
-            if paths[0].suffix == ".parquet"
+            if _suffix(paths[0]) == PARQUET
             else csv_batches(paths, self.notes)
         )
 
 
 def _count(paths: list[Path]) -> int | None:
-    if paths[0].suffix != ".parquet":
+    if _suffix(paths[0]) != PARQUET:
         return None
     return sum(int(metadata(path).num_rows) for path in paths)

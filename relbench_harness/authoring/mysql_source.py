@@ -101,23 +101,41 @@ def _arrow(kind: Any, keyed: bool) -> pa.DataType:
         return pa.timestamp("us", tz="UTC")
     if isinstance(kind, sa.DateTime):
         return pa.timestamp("us")
-    if isinstance(kind, sa.types._Binary | mysql.BIT):
+    if isinstance(kind, mysql.BIT):
+        # one bit is how Java's tools write true and false
+        return pa.bool_() if (kind.length or 1) == 1 else pa.uint64() if kind.length == 64 else pa.int64()
+    if isinstance(kind, mysql.YEAR):
+        return pa.int64()
+    if isinstance(kind, sa.types._Binary):
         return pa.binary()
     return pa.string()
 
 
 def _reader(kind: pa.DataType) -> Callable[[Any], Any] | None:
     """How a value of the driver becomes one of Arrow's `kind`; None where it is one already."""
+    if pa.types.is_boolean(kind):
+        return lambda v: any(v) if isinstance(v, bytes) else v
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         cast = float if pa.types.is_floating(kind) else int
-        return lambda v: cast(v) if isinstance(v, decimal.Decimal) else v
+        return lambda v: (
+            int.from_bytes(v, "big") if isinstance(v, bytes) else cast(v) if isinstance(v, decimal.Decimal) else v
+        )
     if pa.types.is_decimal(kind):
         return None
     if pa.types.is_timestamp(kind):
         return _moment
     if pa.types.is_date(kind):
         return lambda v: v if isinstance(v, datetime.date) else None
-    return (lambda v: v if v is None or isinstance(v, str) else str(v)) if pa.types.is_string(kind) else None
+    return _text if pa.types.is_string(kind) else None
+
+
+def _text(value: Any) -> str | None:
+    """A text, or what has no type of its own as the server writes it: the driver gives a TIME as a length of time."""
+    if isinstance(value, datetime.timedelta):
+        seconds = abs(value) // datetime.timedelta(seconds=1)
+        fraction = f".{abs(value).microseconds:06}" if value.microseconds else ""
+        return f"{'-' * (value < datetime.timedelta(0))}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+    return value if value is None or isinstance(value, str) else str(value)
 
 
 def _moment(value: Any) -> datetime.datetime | None:

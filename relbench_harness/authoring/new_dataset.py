@@ -242,7 +242,7 @@ class _Import:
             self.known = {table.name for table in tables}
             chosen = chosen_tables(tables, wanted.tables, wanted.exclude, label, self.notes)
             chosen = self._declared(chosen, {found(name, tables, label) for name in self.told.tables})
-            _check_table_names(chosen)
+            _check_table_names([*chosen, *(n for n in wanted.entities if n not in chosen)])
             _check_times(self.told.times, [*chosen, *wanted.entities])
             staged = {
                 name: stage(

@@ -64,10 +64,15 @@ class Postgres(Reflected):
         if isinstance(kind, postgresql.MONEY):
             return f"CAST(CAST({quoted} AS numeric) AS double precision) AS {quoted}"
         item = kind.item_type if isinstance(kind, postgresql.ARRAY) else kind
+        several = "[]" if isinstance(kind, postgresql.ARRAY) else ""
+        if isinstance(item, sa.Numeric) and not isinstance(item, sa.Float):
+            return f"CAST({quoted} AS double precision[]) AS {quoted}"
+        if isinstance(item, postgresql.CITEXT):
+            return f"CAST({quoted} AS text{several}) AS {quoted}"
         plain = (sa.Integer, sa.Float, sa.Boolean, sa.Date, sa.DateTime, sa.LargeBinary, sa.Text)
         if isinstance(item, plain) or (isinstance(item, sa.String) and type(item) in (sa.String, sa.VARCHAR, sa.TEXT)):
             return quoted
-        return f"CAST({quoted} AS text) AS {quoted}"
+        return f"CAST({quoted} AS text{several}) AS {quoted}"
 
     def _exact(self, cursor: Any, table: SourceTable) -> dict[str, pa.DataType]:
         """Column → the type that keeps its numbers exactly: keys of any precision, and all whole numbers."""
@@ -91,13 +96,26 @@ class Postgres(Reflected):
                 found[name] = kept
         return found
 
+    def _spelled(self, table: SourceTable, texts: set[str]) -> dict[str, str]:
+        """Foreign keys whose type takes 'abc' for 'ABC' as their parents spell them: an expression for each such column."""
+        found: dict[str, str] = {}
+        declared = self.constraints(table.schema, table.bare)[1] if table.kind == "table" else []
+        for own, (schema, parent), theirs in declared:
+            pairs = list(zip(own, theirs, strict=True))
+            same = " AND ".join(f"p.{self.quote(other)} = r.{self.quote(mine)}" for mine, other in pairs)
+            for mine, other in pairs:
+                if mine in texts and mine not in found:
+                    named = f"SELECT p.{self.quote(other)} FROM {self.quote(schema)}.{self.quote(parent)} p WHERE {same}"
+                    found[mine] = f"CAST(coalesce(({named}), r.{self.quote(mine)}) AS text) AS {self.quote(mine)}"
+        return found
+
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         with self.connection.cursor() as cursor:
             exact = self._exact(cursor, table)
-            columns = ", ".join(
-                self._column(name, kind, exact.get(name)) for name, kind in self.kinds(table.schema, table.bare)
-            )
-            cursor.execute(f"SELECT {columns} FROM {self.named(table)}")
+            kinds = self.kinds(table.schema, table.bare)
+            spelled = self._spelled(table, {name for name, kind in kinds if isinstance(kind, postgresql.CITEXT)})
+            columns = ", ".join(spelled.get(name) or self._column(name, kind, exact.get(name)) for name, kind in kinds)
+            cursor.execute(f"SELECT {columns} FROM {self.named(table)} r")
             reader = cursor.fetch_record_batch()
             schema = pa.schema([f.with_type(exact.get(f.name, f.type)) for f in reader.schema])
             yield pa.RecordBatch.from_pylist([], schema=schema)

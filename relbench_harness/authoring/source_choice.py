@@ -16,6 +16,8 @@ SCHEMES = ("postgresql://", "mysql://", "mariadb://", "sqlite:///", "duckdb:///"
 
 def open_source(uri: str) -> Source:
     """The source that `uri` names. Raises `InputError` for a scheme that is not known or a folder that is not there."""
+    if not uri.strip():
+        raise InputError(f"the source has no name; known: {', '.join(SCHEMES)}")
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return _folder(Path(uri).expanduser())

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -102,3 +103,16 @@ def wanted_schemas(label: str, wanted: Sequence[str], known: Sequence[str]) -> l
         if schema not in known:
             raise InputError(f"{label} has no schema {schema!r}; it has {', '.join(sorted(known)) or 'none'}")
     return list(dict.fromkeys(wanted))
+
+
+_MARKS = {"sqlite": (0, b"SQLite format 3\x00"), "duckdb": (8, b"DUCK")}
+"""Where a database file says what it is."""
+
+
+def check_kind(path: Path, kind: str) -> None:
+    """Raise `InputError` where the file says that it is a database of another kind, naming the URI that reads it."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    for other, (start, mark) in _MARKS.items():
+        if other != kind and head[start:].startswith(mark):
+            raise InputError(f"{path} is a file of {other}, not of {kind}; name it as {other}:///{path}")

@@ -37,6 +37,10 @@ def sql_source(uri: str) -> SqlSource:
     """The database that `uri` names, if its drivers are installed. `?schema=a,b` chooses schemas (MySQL: databases)."""
     with cleansing(uri, "the URI of the source cannot be read"):
         url = sa.make_url(uri.replace("postgres://", "postgresql://", 1) if uri.startswith("postgres://") else uri)
+    if "@" in (url.host or ""):
+        raise InputError(
+            "the URI of the source holds several @; in a user's name or a password it is written %40, and / is %2F"
+        )
     name = url.get_backend_name()
     name = "mysql" if name == "mariadb" else name
     for package in _NEEDS[name][0]:

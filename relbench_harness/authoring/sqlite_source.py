@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from relbench_harness.authoring.reflection import Reflected
-from relbench_harness.authoring.sources import SourceTable
+from relbench_harness.authoring.sources import SourceTable, check_kind
 from relbench_harness.errors import InputError
 
 
@@ -23,6 +23,7 @@ class SQLite(Reflected):
         path = Path(self.source.url.database or "")
         if not path.is_file():
             raise InputError(f"no SQLite file {path}; a URI reads sqlite:///relative/path or sqlite:////absolute/path")
+        check_kind(path, "sqlite")
         return dbapi.connect(str(path))
 
     def schemas(self) -> list[str]:

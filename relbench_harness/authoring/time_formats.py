@@ -53,6 +53,11 @@ def check_format(option: str, form: str) -> None:
     """Raise `InputError` unless `form` is one."""
     if form not in EPOCHS and "%" not in form:
         raise InputError(f"{option}: no format {form!r}; {nearest(form, [*EPOCHS, DAY])}")
+    try:
+        if form not in EPOCHS:
+            duckdb.execute(f"SELECT try_strptime('', {text(form)})").fetchall()
+    except duckdb.Error as error:
+        raise InputError(f"{option}: the format cannot be used: {' '.join(str(error).split())[:200]}") from None
 
 
 def recognised(staged: Staged, bench: Workbench) -> list[Recognised]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 import numpy as np
@@ -190,3 +196,146 @@ def test_a_row_that_names_its_parent(tmp_path: Path) -> None:
     votes = pd.DataFrame({"Id": range(1, 801), "PostId": rng.integers(1, 501, 800), "CreationDate": days(800)})
     found = tables(new_dataset("x", write(tmp_path / "so", Posts=posts, Votes=votes), tmp_path, Wanted(take_all=True)))
     assert found["Posts"]["fkeys"] == {"ParentId": "Posts"} and found["Votes"]["fkeys"] == {"PostId": "Posts"}
+
+
+def test_files_of_a_folder(tmp_path: Path) -> None:
+    """Endings in any letter case, nested ones too; what is not read is named, and a link to nowhere is an error."""
+    folder = tmp_path / "files"
+    (folder / "parts" / "deep").mkdir(parents=True)
+    frame = pd.DataFrame({"id": range(200), "at": days(200)})
+    frame.to_csv(folder / "Größe & Co.v1.CSV", index=False, lineterminator="\r\n", encoding="utf-8-sig")
+    frame.to_csv(folder / "parts" / "deep" / "ONE.CSV", index=False)
+    frame.to_parquet(folder / "RAW.PARQUET")
+    (folder / "notes.xlsx").write_text("x")
+    imported = new_dataset("x", str(folder), tmp_path, Wanted())
+    assert {name: table.rows for name, table in imported.written.items()} == {
+        "Größe & Co.v1": 200,
+        "parts": 200,
+        "RAW": 200,
+    }
+    assert "1 file of other kinds than CSV and Parquet left out: notes.xlsx" in imported.notes
+    (folder / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(InputError, match=r"gone\.csv cannot be read"):
+        new_dataset("y", str(folder), tmp_path, Wanted())
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "book.xlsx").write_text("x")
+    with pytest.raises(InputError, match=r"holds neither CSV nor Parquet files; it holds book\.xlsx"):
+        new_dataset("y", str(tmp_path / "none"), tmp_path, Wanted())
+
+
+def test_sources_that_are_named_wrongly(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the source has no name"):
+        new_dataset("x", "", tmp_path, Wanted())
+    with pytest.raises(InputError, match="holds several @") as raised:
+        new_dataset("x", "postgresql://shop:s3cr3t p@ss@127.0.0.1:1/shop", tmp_path, Wanted())
+    assert "ss@" not in str(raised.value) and "s3cr3t" not in str(raised.value)
+    duck, lite = tmp_path / "a.db", tmp_path / "b.db"
+    with duckdb.connect(str(duck)) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER)")
+    with sqlite3.connect(lite) as other:
+        other.execute("CREATE TABLE t (id INTEGER)")
+    with pytest.raises(InputError, match=f"is a file of duckdb, not of sqlite; name it as duckdb:///{duck}"):
+        new_dataset("x", f"sqlite:///{duck}", tmp_path, Wanted())
+    with pytest.raises(InputError, match=f"is a file of sqlite, not of duckdb; name it as sqlite:///{lite}"):
+        new_dataset("x", f"duckdb:///{lite}", tmp_path, Wanted())
+
+
+def test_types_of_postgresql_in_a_rails_schema(postgresql_uri: str, tmp_path: Path) -> None:
+    import psycopg
+
+    with psycopg.connect(postgresql_uri, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS rails CASCADE; CREATE SCHEMA rails")
+        connection.execute("CREATE EXTENSION IF NOT EXISTS citext")
+        connection.execute("CREATE TYPE rails.state AS ENUM ('new', 'paid')")
+        connection.execute(
+            "CREATE TABLE rails.users (email citext PRIMARY KEY, created_at timestamp NOT NULL, prices numeric(10, 2)[], "
+            "states rails.state[], tags citext[])"
+        )
+        connection.execute(
+            "CREATE TABLE rails.visits (id serial PRIMARY KEY, email citext REFERENCES rails.users, created_at timestamp NOT NULL)"
+        )
+        connection.execute(
+            "INSERT INTO rails.users SELECT 'U' || i, timestamp '2020-01-01' + i * interval '8 hours', ARRAY[1.5, 2.25], "
+            "ARRAY['new']::rails.state[], ARRAY['X'] FROM generate_series(1, 40) i"
+        )
+        connection.execute(
+            "INSERT INTO rails.visits (email, created_at) SELECT 'u' || 1 + i % 40, timestamp '2020-02-01' + i * interval '1 hour' "
+            "FROM generate_series(1, 300) i"
+        )
+    imported = new_dataset("x", f"{postgresql_uri}?schema=rails", tmp_path, Wanted())
+    users = pq.read_table(imported.folder / "db" / "users.parquet")
+    assert {f.name: str(f.type) for f in users.schema}["prices"].startswith("list<element: double")
+    assert users.to_pylist()[0] == {
+        "email": 0, "created_at": pd.Timestamp("2020-01-01 08:00"), "prices": [1.5, 2.25], "states": ["new"], "tags": ["X"],
+    }  # fmt: skip
+    visits = pq.read_table(imported.folder / "db" / "visits.parquet")["email"].to_pylist()
+    assert visits == [i % 40 for i in range(1, 301)], "citext takes u1 for U1"
+
+
+def test_bits_years_and_times_of_mariadb(mariadb_uri: str, tmp_path: Path) -> None:
+    import pymysql
+
+    at = urlsplit(mariadb_uri)
+    with (
+        pymysql.connect(
+            host=at.hostname, port=at.port or 0, user=at.username, password=unquote(at.password or ""), autocommit=True
+        ) as connection,
+        connection.cursor() as cursor,
+    ):
+        for statement in (
+            "DROP DATABASE IF EXISTS hibernate",
+            "CREATE DATABASE hibernate",
+            "USE hibernate",
+            "CREATE TABLE cars (id INT PRIMARY KEY, active BIT(1), flags BIT(8), wide BIT(64), built YEAR, took TIME(1), at DATETIME)",
+            "INSERT INTO cars SELECT seq, b'0' + seq % 2, seq % 256, ~0, 2000 + seq % 20, IF(seq % 2, '-838:59:58.5', '26:00:01'), "
+            "DATE_ADD('2020-01-01', INTERVAL seq HOUR) FROM seq_1_to_300",
+        ):
+            cursor.execute(statement)
+    imported = new_dataset("x", mariadb_uri.rpartition("/")[0] + "/hibernate", tmp_path, Wanted())
+    rows = pq.read_table(imported.folder / "db" / "cars.parquet").to_pylist()
+    assert [row["active"] for row in rows] == [i % 2 == 1 for i in range(1, 301)]
+    assert [row["flags"] for row in rows] == [i % 256 for i in range(1, 301)]
+    assert [row["built"] for row in rows] == [2000 + i % 20 for i in range(1, 301)]
+    assert {row["wide"] for row in rows} == {float(2**64 - 1)}
+    assert {row["took"] for row in rows} == {"-838:59:58.500000", "26:00:01"}
+
+
+def test_an_entity_is_called_as_a_table_may_be(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "s", sales=pd.DataFrame({"id": range(200), "at": days(200), "shop": [i % 9 for i in range(200)]})
+    )
+    for name, said in (
+        ("a/b", "cannot be a file's"),
+        ("timestamps", "cannot be called 'timestamps'"),
+        ("Sales", "'Sales'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            new_dataset("x", source, tmp_path, Wanted(entities={name: ("sales.shop",)}))
+    with pytest.raises(InputError, match="--time sales=at:%Q: the format cannot be used"):
+        new_dataset("x", source, tmp_path, Wanted(times={"sales": "at:%Q"}))
+
+
+def test_an_import_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    count = 400_000
+    source = write(
+        tmp_path / "big", rows=pd.DataFrame({"id": range(count), "at": "2020-01-01", "text": "some text of a row"})
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "relbench_harness.cli",
+        "dataset",
+        "new",
+        "x",
+        "--from",
+        source,
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("out/.x-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert list((tmp_path / "out").iterdir()) == []
