@@ -19,10 +19,10 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from relbench_harness.data.writing import whole
 from relbench_harness.errors import InputError
 from relbench_harness.progress import work
 from relbench_harness.protocol.method import Budget
-from relbench_harness.writing import whole
 
 B = TypeVar("B")
 SMALLEST = 64

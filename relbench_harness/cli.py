@@ -198,7 +198,7 @@ def _rank(parsed: argparse.Namespace) -> int:
     from relbench_harness.board import render, store
     from relbench_harness.board.leaderboard import leaderboard
     from relbench_harness.data.names import truth_may_be_known
-    from relbench_harness.writing import write_whole
+    from relbench_harness.data.writing import write_whole
 
     broken: list[InputError] = []
     results = store.read_results(parsed.results, broken.append)

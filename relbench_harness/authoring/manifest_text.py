@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from relbench_harness.writing import write_whole
+from relbench_harness.data.writing import write_whole
 
 __all__ = ["dumped", "scalar", "write_whole"]
 

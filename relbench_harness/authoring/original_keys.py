@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.key_match import is_bytes
 from relbench_harness.data.task import Task
+from relbench_harness.data.writing import whole
 from relbench_harness.errors import InputError
-from relbench_harness.writing import whole
 
 
 def original_keys(dataset: Dataset, table: str) -> pa.Table:

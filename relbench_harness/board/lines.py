@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from relbench_harness.data.cache import cache_home
+from relbench_harness.data.writing import write_whole
 from relbench_harness.errors import InputError
 from relbench_harness.home import home
-from relbench_harness.writing import write_whole
 
 PACKAGE = "relbench_harness"
 LEXERS = {".sql": "postgresql", ".yaml": "yaml", ".yml": "yaml"}

@@ -20,7 +20,7 @@ from rich.text import Text
 from relbench_harness.board.causes import CHANCE, by_cause
 from relbench_harness.board.leaderboard import GROUP, UNKNOWN
 from relbench_harness.board.overall import overall
-from relbench_harness.writing import write_whole
+from relbench_harness.data.writing import write_whole
 
 SPARE = ("warm", "MB", "fitted on", "val", "tasks", "lines")
 """Columns that a narrow terminal goes without, first to go first; Markdown and CSV always have all."""

@@ -15,9 +15,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from relbench_harness.data.writing import PARTIAL, whole, write_whole
 from relbench_harness.errors import InputError, NotStoredError, sentence
 from relbench_harness.protocol.result import Outcome, Result
-from relbench_harness.writing import PARTIAL, whole, write_whole
 
 OWN = re.compile(r"(frozen|rolling)-seed-?\d+-\d{8}T\d{6}Z-[0-9a-f]+\.json")
 """Names of files that `write` makes: such a file must hold a result. Any other JSON file may be someone else's."""

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.data.writing import write_whole
 from relbench_harness.errors import InputError, sentence
 from relbench_harness.timing import restored
-from relbench_harness.writing import write_whole
 
 FORMAT = 2
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from relbench_harness.data.dataset import Dataset
+from relbench_harness.data.writing import whole, write_whole
 from relbench_harness.errors import InputError
-from relbench_harness.writing import whole, write_whole
 
 ROWS = 1 << 17
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from relbench_harness.data.cache import cache_home
-from relbench_harness.writing import write_whole
+from relbench_harness.data.writing import write_whole
 
 FORMAT = 1
 BLOCK = 1 << 24

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from relbench_harness.writing import whole, write_whole
+from relbench_harness.data.writing import whole, write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_longest_name_that_the_system_takes_can_be_written(tmp_path: Path) -
 def test_a_file_that_outgrows_its_limit_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "large"
     write_whole(path, "old")
-    script = f"from relbench_harness.writing import write_whole; write_whole(__import__('pathlib').Path({str(path)!r}), 'x' * 100_000)"
+    script = f"from relbench_harness.data.writing import write_whole; write_whole(__import__('pathlib').Path({str(path)!r}), 'x' * 100_000)"
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
