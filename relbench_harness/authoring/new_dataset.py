@@ -242,7 +242,9 @@ class _Import:
             self.known = {table.name for table in tables}
             chosen = chosen_tables(tables, wanted.tables, wanted.exclude, label, self.notes)
             chosen = self._declared(chosen, {found(name, tables, label) for name in self.told.tables})
-            _check_table_names([*chosen, *(n for n in wanted.entities if n not in chosen)])
+            _check_table_names(chosen)
+            for name in wanted.entities:
+                _check_file_name(name)
             _check_times(self.told.times, [*chosen, *wanted.entities])
             staged = {
                 name: stage(
@@ -390,7 +392,11 @@ def _check_table_names(tables: Iterable[str]) -> None:
                 "--exclude leaves one of them out"
             )
         seen[name.lower()] = name
-        if name.lower() == "timestamps":
-            raise InputError("a table cannot be called 'timestamps': a task's SQL has its question times under that name")
-        if "/" in name or "\\" in name or name.startswith("."):
-            raise InputError(f"table {name!r}: a name with '/' or a leading '.' cannot be a file's")
+        _check_file_name(name)
+
+
+def _check_file_name(table: str) -> None:
+    if table.lower() == "timestamps":
+        raise InputError("a table cannot be called 'timestamps': a task's SQL has its question times under that name")
+    if "/" in table or "\\" in table or table.startswith("."):
+        raise InputError(f"table {table!r}: a name with '/' or a leading '.' cannot be a file's")
