@@ -24,7 +24,6 @@ from relbench_harness.authoring.findings import Finding
 from relbench_harness.authoring.leakage import FEWEST, auroc
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table, nanoseconds
-from relbench_harness.features.encode import MISSING, instants
 
 TELLS = 0.9
 """AUROC for who has rows later, from which a column knows more than the past."""
@@ -70,8 +69,8 @@ def _numbers(table: Table, val: int) -> Iterator[_Reading]:
         if _is_number(kind) or pa.types.is_decimal(kind):
             yield _Reading(name, "it", _floats(values))
         elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-            at = instants(values)
-            yield _Reading(name, "it", np.where(at == MISSING, np.nan, np.maximum(at.astype(np.float64) - val, 0.0)))
+            at = values.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).cast(pa.int64())
+            yield _Reading(name, "it", np.maximum(1000 * _floats(at) - val, 0.0))
         elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
             yield _Reading(name, "it", _floats(pc.list_value_length(values)))
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):

@@ -145,7 +145,7 @@ class Compiler:
         # of columns that moved to several tables the first says over which rows
         first = next((name for name in names if name in self.moved.values()), None)
         names = {name: c for name, c in names.items() if name == first or not self._beside(name, first)}
-        names = {name: c for name, c in names.items() if not any(self._told_of_parent(name, other) for other in names)}
+        names = {name: c for name, c in names.items() if not any(self._moved_off_parent(name, other) for other in names)}
         if named[0].name is None and part.function != "COUNT":
             raise self.error(named[0].at, f"{part.function} needs a column, not *")
         lowest = [name for name in names if all(upward(self.tables, name, other) for other in names)]
@@ -230,7 +230,7 @@ class Compiler:
         """Whether `name` and `table` hold columns that an import moved off one table."""
         return table is not None and name in self.moved.values() and self._rows_of(name)[0] == self._rows_of(table)[0]
 
-    def _told_of_parent(self, name: str, table: str) -> bool:
+    def _moved_off_parent(self, name: str, table: str) -> bool:
         """Whether `name` holds columns that moved off a parent of `table`."""
         source = self._rows_of(name)[0]
         return name in self.moved.values() and table not in (name, source) and bool(upward(self.tables, table, source))
