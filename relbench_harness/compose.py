@@ -29,6 +29,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from relbench_harness.errors import InputError, ResultWarning, explained, nearest
 from relbench_harness.home import home
 from relbench_harness.presets import config_folders, method_config
+from relbench_harness.presets import method_names as method_names
 from relbench_harness.progress import Work, work
 
 if TYPE_CHECKING:

@@ -46,6 +46,12 @@ from relbench_harness.data.names import (
 from relbench_harness.data.names import (
     PATH_VARIABLE as PATH_VARIABLE,
 )
+from relbench_harness.data.names import (
+    dataset_names as dataset_names,
+)
+from relbench_harness.data.names import (
+    search_path as search_path,
+)
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Task, read_task
 from relbench_harness.data.truth import Truth

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from relbench_harness.data.names import HUB, Hosted
+from relbench_harness.data.names import hosted as hosted
 from relbench_harness.errors import InputError
 
 
