@@ -6,7 +6,7 @@ Invariant: a time is taken only along the key to the row that creates the rows, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -95,24 +95,28 @@ NAMING = 20
 """Fewer rows that name a table's rows than this decide nothing."""
 
 
+def _naming(name: str, decisions: Mapping[str, Decision], without: str) -> Iterator[tuple[str, str, Reference]]:
+    """(table, its time, reference) for each reference to `name` from a table with a time, other than itself and `without`."""
+    for child, decision in decisions.items():
+        if decision.time is not None and child not in (name, without):
+            yield from ((child, decision.time, r) for r in decision.references if r.parent == name)
+
+
 def written_later(
     name: str, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench
 ) -> str | None:
     """Evidence that the time of `name` is not when its rows came to be: most rows that name them are older."""
-    time, parent = decisions[name].time, staged[name]
+    time = decisions[name].time
     assert time is not None  # whoever calls has looked
     named = older = 0
     children = []
-    for child, decision in decisions.items():
-        for reference in decision.references if decision.time is not None and child != name else ():
-            if reference.parent == name:
-                counts = bench.row(
-                    f"SELECT count(*), count(*) FILTER (r.{quoted(decision.time or '')} < p.{quoted(time)}) "
-                    f"FROM {quoted(child)} r JOIN {quoted(parent.name)} p "
-                    f"ON {parent_join(staged, child, reference, 'r', 'p')}"
-                )
-                named, older = named + int(counts[0]), older + int(counts[1])  # type: ignore[call-overload]
-                children.append(child)
+    for child, at, reference in _naming(name, decisions, name):
+        counts = bench.row(
+            f"SELECT count(*), count(*) FILTER (r.{quoted(at)} < p.{quoted(time)}) "
+            f"FROM {quoted(child)} r JOIN {quoted(name)} p ON {parent_join(staged, child, reference, 'r', 'p')}"
+        )
+        named, older = named + int(counts[0]), older + int(counts[1])  # type: ignore[call-overload]
+        children.append(child)
     if named < NAMING or older < OLDER * named:
         return None
     return f"{older:,} of the {named:,} rows of {', '.join(dict.fromkeys(children))} that name its rows are older"
@@ -127,16 +131,15 @@ def _there_before(
 ) -> bool:
     """Whether rows of `name` were there before the rows that they name: orders of customers, before their region was."""
     time = decisions[reference.parent].time
+    assert time is not None  # whoever calls has looked
     named = older = 0
-    for child, decision in decisions.items():
-        for mine in decision.references if decision.time is not None and child not in (name, reference.parent) else ():
-            if mine.parent == name:
-                counts = bench.row(
-                    f"SELECT count(*), count(*) FILTER (c.{quoted(decision.time or '')} < p.{quoted(time or '')}) "
-                    f"FROM {quoted(child)} c JOIN {quoted(name)} r ON {parent_join(staged, child, mine, 'c', 'r')} "
-                    f"JOIN {quoted(reference.parent)} p ON {parent_join(staged, name, reference, 'r', 'p')}"
-                )
-                named, older = named + int(counts[0]), older + int(counts[1])  # type: ignore[call-overload]
+    for child, at, mine in _naming(name, decisions, reference.parent):
+        counts = bench.row(
+            f"SELECT count(*), count(*) FILTER (c.{quoted(at)} < p.{quoted(time)}) "
+            f"FROM {quoted(child)} c JOIN {quoted(name)} r ON {parent_join(staged, child, mine, 'c', 'r')} "
+            f"JOIN {quoted(reference.parent)} p ON {parent_join(staged, name, reference, 'r', 'p')}"
+        )
+        named, older = named + int(counts[0]), older + int(counts[1])  # type: ignore[call-overload]
     return named >= NAMING and older >= BEFORE * named
 
 
