@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.data.array_store import spacious
 from relbench_harness.data.database import Database
-from relbench_harness.graph.store import spacious
 from relbench_harness.graph.structure import Graph, grouped
 
 from .summaries import earlier

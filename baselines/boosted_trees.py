@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.features.block import Block, Features, FittedBlock, Together, compute_many, within
+from relbench_harness.features.block import Block, Features, FeatureUnion, FittedBlock, transform_many, within
 from relbench_harness.features.handwritten import SqlFeatures
 from relbench_harness.progress import track
 from relbench_harness.protocol.method import Budget, Examples, Predictor
@@ -119,10 +119,10 @@ class BoostedTrees(Growth):
         the columns and one over all questions for those alone.
         """
         with phase("features"):
-            fitted = Together(tuple(within(block, budget.memory_mb) for block in self.features)).fit(stages[0])
+            fitted = FeatureUnion(tuple(within(block, budget.memory_mb) for block in self.features)).fit(stages[0])
             one_pass = len(stages[0]) <= ONE_PASS
             looked = list(stages) if one_pass else [sampled(stage, ROWS, budget.seed) for stage in stages[:shows]]
-            parts = [compute_many(block, looked) for block in track(fitted.blocks, "feature blocks")]
+            parts = [transform_many(block, looked) for block in track(fitted.blocks, "feature blocks")]
         wide = [
             reduce(Features.concat, each, Features(len(asked), ())) for asked, *each in zip(looked, *parts, strict=True)
         ]
@@ -325,7 +325,7 @@ class FittedTrees:
 
     def _features(self, questions: Examples) -> Features:
         with phase("features"):
-            return self.block.compute(questions)
+            return self.block.transform(questions)
 
 
 def targets(method: BoostedTrees, examples: Examples) -> list[Target]:
@@ -387,5 +387,5 @@ def sampled_rows(rows: int, most: int, seed: int) -> NDArray[np.int64]:
 def matrices(block: FittedBlock, stages: Sequence[Examples]) -> list[Rows]:
     """Values and labels of several examples, their features computed in one pass where possible."""
     with phase("features"):
-        computed = compute_many(block, stages)
+        computed = transform_many(block, stages)
         return [Rows.of(features, examples) for features, examples in zip(computed, stages, strict=True)]

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from relbench_harness.data.array_store import spacious
+from relbench_harness.data.compiled import compiled
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Layout
-from relbench_harness.graph.compiled import compiled
 from relbench_harness.graph.encoders import CLIP
-from relbench_harness.graph.store import spacious
 
 from .rows import ForeignKey, Rows, covered, older_parents
 

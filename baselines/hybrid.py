@@ -39,7 +39,7 @@ class NetworkView:
         """The network is fitted already; it stays as it is."""
         return self
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         new = np.flatnonzero(examples.time >= self.since)
         values = np.full((len(examples), self.network.method.channels + self.network.answer.width), np.nan, np.float32)
         if len(new):

@@ -19,10 +19,10 @@ from torch_geometric.nn import GATv2Conv, HeteroConv, SAGEConv
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.structure import Step
 
+from ._rec import Recommending
 from .dropout import Dropout
 from .nodes import node_states
 from .reader import AGES, DAY, Batch, EdgeBatch, Reader, Reading
-from .recommendation import Recommending
 from .rows import module_name, silent
 
 Layer = Literal["sage", "gat"]

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from relbench_harness.graph.structure import Step
 
+from ._rec import Recommending
 from .nodes import node_states
 from .reader import AGES, Batch, EdgeBatch, Reader, Reading
-from .recommendation import Recommending
 from .rows import module_name
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from relbench_harness.data.array_store import spacious
+from relbench_harness.data.compiled import compiled
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Layout
-from relbench_harness.graph.compiled import compiled
-from relbench_harness.graph.store import spacious
 
 Rows = NDArray[np.int64]
 ForeignKey = tuple[str, str]

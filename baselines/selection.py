@@ -38,10 +38,10 @@ class Selected:
 
     parts: tuple[tuple[FittedBlock, tuple[str, ...]], ...]
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         found = Features(len(examples), ())
         for block, names in self.parts:
-            found = found.concat(block.compute(examples).select(names))
+            found = found.concat(block.transform(examples).select(names))
         return found
 
     @staticmethod
@@ -95,10 +95,10 @@ class _FittedRemembered:
     key: bytes
     known: dict[bytes, Features | FittedBlock] = field(compare=False, repr=False)
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         key = identity(examples, self.key)
         if key not in self.known:
-            self.known[key] = self.block.compute(examples)
+            self.known[key] = self.block.transform(examples)
         return self.known[key]  # type: ignore[return-value]
 
 

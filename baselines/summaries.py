@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.graph.compiled import compiled
-from relbench_harness.graph.store import spacious
+from relbench_harness.data.array_store import spacious
+from relbench_harness.data.compiled import compiled
 from relbench_harness.graph.structure import grouped
 
 Floats = NDArray[np.float64]

@@ -79,11 +79,11 @@ def equality(tasks: Sequence[str], depth: int) -> dict[str, object]:
     fitted = DeepFeatureSynthesis(depth).fit(splits[0])
     reference = replace(fitted, settings=replace(fitted.settings, engine="featuretools"))
     start = time.perf_counter()
-    ours = fitted.compute(every)
+    ours = fitted.transform(every)
     middle = time.perf_counter()
     (rows, times), place = distinct_seeds(every)
     distinct = replace(every, entity=rows, time=times, cutoff=times)
-    theirs = reference.compute(distinct).take(place)
+    theirs = reference.transform(distinct).take(place)
     return {
         "tasks": list(tasks),
         "depth": depth,

@@ -55,11 +55,11 @@ class Clock:
 
 def ours(fitted: FittedSynthesis, examples: Examples, times: int) -> tuple[float, float]:
     """Median wall and processor seconds of `times` runs after one to warm up."""
-    fitted.compute(examples)
+    fitted.transform(examples)
     read = []
     for _ in range(times):
         clock = Clock()
-        fitted.compute(examples)
+        fitted.transform(examples)
         read.append(clock.read())
     return statistics.median(wall for wall, _ in read), statistics.median(cpu for _, cpu in read)
 
@@ -67,7 +67,7 @@ def ours(fitted: FittedSynthesis, examples: Examples, times: int) -> tuple[float
 def featuretools(fitted: FittedSynthesis, examples: Examples) -> tuple[float, float, Features]:
     reference = replace(fitted, settings=replace(fitted.settings, engine="featuretools"))
     clock = Clock()
-    found = reference.compute(examples)
+    found = reference.transform(examples)
     return *clock.read(), found
 
 
@@ -112,7 +112,7 @@ def curve(fitted: FittedSynthesis, whole: Examples, most: int) -> dict[str, obje
     def seconds(count: int, cut_offs: int | None = None) -> list[float]:
         questions = asked(whole, count, cut_offs)
         clock = Clock()
-        fitted.compute(questions)
+        fitted.transform(questions)
         found = [round(part, 2) for part in clock.read()]
         print(count, "questions", cut_offs or count, "cut-offs", *found, file=sys.stderr)
         return found
@@ -128,7 +128,7 @@ def once(fitted: FittedSynthesis, whole: Examples, count: int) -> dict[str, obje
     """One cold run of `count` questions, each at a time of its own."""
     questions = asked(whole, count)
     before, clock = peak_mb(), Clock()
-    found = fitted.compute(questions)
+    found = fitted.transform(questions)
     seconds, cpu = clock.read()
     return {
         "asked": count,
@@ -185,7 +185,7 @@ def main() -> None:
             result |= {"ratio_featuretools": round(peer / seconds, 1), "ratio_featuretools_cpu": round(peer_cpu / cpu, 1)}
             result |= {
                 "cells": len(train) * len(fitted.features),
-                "different": compare(fitted.compute(train), theirs).different,
+                "different": compare(fitted.transform(train), theirs).different,
             }
         if "fastdfs" in given.peers:
             peer, features = fastdfs(train, given.environment)

@@ -18,9 +18,10 @@ BELOW: Mapping[str, set[str]] = {
     "protocol.method": {"data"},
     # what a method chooses on validation, it chooses by the task's own metric
     "protocol.metrics": {"data", "protocol.method"},
-    "features": {"data", "protocol.method"},
-    "graph": {"data", "protocol.method"},
-    "baselines": {"data", "features", "graph", "protocol.method", "protocol.metrics"},
+    "temporal": {"data", "protocol.method"},
+    "features": {"data", "temporal", "protocol.method"},
+    "graph": {"data", "temporal", "protocol.method"},
+    "baselines": {"data", "temporal", "features", "graph", "protocol.method", "protocol.metrics"},
     "protocol": {"data", "protocol.method", "protocol.metrics"},
     "board": {"data", "protocol", "protocol.method", "protocol.metrics"},
     "authoring": {"data", "protocol", "protocol.method", "protocol.metrics"},
@@ -126,8 +127,13 @@ def test_nobody_names_a_baseline() -> None:
     assert named_baselines(modules(ROOT)) == []
 
 
-def test_baselines_are_flat() -> None:
-    assert [p for p in (ROOT / "baselines").iterdir() if p.is_dir() and p.name != "__pycache__"] == []
+def test_model_families_are_packages() -> None:
+    folders = [p for p in (ROOT / "baselines").iterdir() if p.is_dir() and p.name != "__pycache__"]
+    assert sorted(p.name for p in folders) == ["gnn", "recommendation", "trees"]
+    assert all(
+        (p / "__init__.py").is_file() and not [q for q in p.iterdir() if q.is_dir() and q.name != "__pycache__"]
+        for p in folders
+    )
     for folder in ("datasets", "configs"):
         assert list((ROOT / folder).rglob("__init__.py")) == []
 

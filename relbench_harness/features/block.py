@@ -131,7 +131,7 @@ class Features:
 class FittedBlock(Protocol):
     """A block whose definitions and vocabularies are fixed."""
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         """The features of every question: the same names, kinds and order for any examples of this schema."""
         ...
 
@@ -158,33 +158,33 @@ def within(block: Block, memory_mb: int | None) -> Block:
 
 
 @dataclass(frozen=True)
-class Together:
+class FeatureUnion:
     """Several blocks side by side."""
 
     blocks: tuple[Block, ...]
 
-    def fit(self, train: Examples) -> FittedTogether:
-        return FittedTogether(tuple(block.fit(train) for block in track(self.blocks, "feature blocks, fitted")))
+    def fit(self, train: Examples) -> FittedFeatureUnion:
+        return FittedFeatureUnion(tuple(block.fit(train) for block in track(self.blocks, "feature blocks, fitted")))
 
 
 @dataclass(frozen=True)
-class FittedTogether:
+class FittedFeatureUnion:
     blocks: tuple[FittedBlock, ...]
 
-    def compute(self, examples: Examples) -> Features:
-        parts = [block.compute(examples) for block in track(self.blocks, "feature blocks")]
+    def transform(self, examples: Examples) -> Features:
+        parts = [block.transform(examples) for block in track(self.blocks, "feature blocks")]
         return reduce(Features.concat, parts, Features(len(examples), ()))
 
 
-def compute_many(block: FittedBlock, stages: Sequence[Examples]) -> list[Features]:
+def transform_many(block: FittedBlock, stages: Sequence[Examples]) -> list[Features]:
     """The features of several examples, in one pass where their databases are prefixes of the largest one.
 
     A pass over the largest database is right for all, since every question is judged by its own cut-off.
     """
     whole = united(stages)
     if whole is None:
-        return [block.compute(examples) for examples in stages]
-    features = block.compute(whole)
+        return [block.transform(examples) for examples in stages]
+    features = block.transform(whole)
     ends = np.cumsum([0, *(len(examples) for examples in stages)])
     return [features.take(np.arange(first, last)) for first, last in pairwise(ends)]
 

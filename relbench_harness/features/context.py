@@ -90,7 +90,7 @@ def parents(train: Examples, most: int) -> list[Parent]:
 class FittedParentContext:
     parents: tuple[tuple[Parent, tuple[Encoder, ...], FittedWindows], ...]
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         features = Features(len(examples), ())
         for parent, encoders, windows in self.parents:
             rows = parent.rows(examples)
@@ -103,5 +103,5 @@ class FittedParentContext:
                 for column in encoder.columns(table.rows.column(encoder.column), rows, examples.cutoff, prefix)
             ]
             features = features.concat(Features(len(examples), tuple(columns)))
-            features = features.concat(windows.compute_at(examples, rows, prefix))
+            features = features.concat(windows.transform_at(examples, rows, prefix))
         return features

@@ -39,7 +39,7 @@ class FittedEntityColumns:
     hops: int
     encoders: dict[str, tuple[Encoder, ...]]
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         columns: list[Column] = []
         self._add(columns, examples, examples.task.entity_table, examples.entity, "", self.hops)
         return Features(len(examples), tuple(columns))
@@ -117,7 +117,7 @@ class FittedCalendar:
 
     parts: tuple[str, ...]
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         found = _calendar_parts(examples.time)
         columns = [Column(f"question.{part}", found[part]) for part in self.parts]
         columns.append(Column("question.staleness", (examples.time - examples.cutoff) / DAY))

@@ -166,7 +166,7 @@ class FittedSqlFeatures:
     vocabularies: dict[str, tuple[str, ...]]
     names: tuple[str, ...]
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         """One row per question; a question that the query leaves out has no values."""
         answer = self.query.run(examples)
         place = np.full(len(examples), -1, dtype=np.int64)

@@ -35,7 +35,7 @@ class PastLabels:
     def fit(self, train: Examples) -> PastLabels:
         return self
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         task = examples.task
         if task.sql is None or task.remove_columns or task.type is TaskType.RECOMMENDATION:
             return Features(len(examples), ())

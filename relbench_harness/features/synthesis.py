@@ -94,7 +94,7 @@ class FittedSynthesis:
         wanted = set(names)
         return replace(self, features=tuple(f for f in self.features if f.get_name() in wanted))
 
-    def compute(self, examples: Examples) -> Features:
+    def transform(self, examples: Examples) -> Features:
         if not self.features or not len(examples):
             empty = np.zeros(len(examples))
             return Features(len(examples), tuple(self._column(f, empty, ()) for f in self.features))

@@ -77,10 +77,10 @@ class FittedWindows:
         rows, days = self.windows.rows, self.days
         return f"last {rows[len(rows) // 2]}", f"{days[len(days) // 2]:g}d"
 
-    def compute(self, examples: Examples) -> Features:
-        return self.compute_at(examples, examples.entity)
+    def transform(self, examples: Examples) -> Features:
+        return self.transform_at(examples, examples.entity)
 
-    def compute_at(self, examples: Examples, entity: NDArray[np.int64], prefix: str = "") -> Features:
+    def transform_at(self, examples: Examples, entity: NDArray[np.int64], prefix: str = "") -> Features:
         """Window features of the rows `entity` (−1: none) of the table this was fitted for, at the questions' cut-offs."""
         columns: list[Column] = []
         for path, series in self.paths:

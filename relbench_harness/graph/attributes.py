@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from relbench_harness.data.array_store import opened, spacious, writing
 from relbench_harness.data.database import Database
+from relbench_harness.data.stypes import stypes
 from relbench_harness.data.table import Instant, Table, nanoseconds
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.graph.columns import stypes
 from relbench_harness.graph.encoders import Calendar, Categories, Category, Encoder, Number, Part, fit_encoders
-from relbench_harness.graph.store import opened, spacious, writing
 from relbench_harness.graph.text import TextEncoder, text_encoder
 
 Packed = NDArray[np.int32]

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.data.compiled import compiled
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.graph.compiled import compiled
 from relbench_harness.graph.kernels import mix, stream
 from relbench_harness.graph.structure import Graph, Step
 

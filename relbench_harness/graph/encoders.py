@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from relbench_harness.graph.columns import Stype, plain, spread
+from relbench_harness.data.stypes import Stype, plain, spread
 from relbench_harness.graph.text import TextEncoder
 
 Part = Literal["numbers", "moments", "codes", "sets", "vectors"]

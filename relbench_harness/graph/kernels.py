@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.graph.compiled import compiled
+from relbench_harness.data.compiled import compiled
 
 Array = NDArray[Any]
 

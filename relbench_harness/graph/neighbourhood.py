@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.graph.compiled import compiled
+from relbench_harness.data.compiled import compiled
 from relbench_harness.graph.structure import Graph, Ids, Step
 
 Index = NDArray[np.int32]

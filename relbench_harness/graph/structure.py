@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from relbench_harness.data.array_store import opened, writing
+from relbench_harness.data.compiled import compiled
 from relbench_harness.data.database import Database
+from relbench_harness.data.stypes import spread
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.graph.columns import spread
-from relbench_harness.graph.compiled import compiled
-from relbench_harness.graph.store import opened, writing
 
 Ids = NDArray[Any]
 """Row numbers, int32 where they fit, else int64."""

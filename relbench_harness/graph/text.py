@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from relbench_harness.data.compiled import compiled
 from relbench_harness.errors import InputError
-from relbench_harness.graph.compiled import compiled
 
 Half = NDArray[np.float16]
 Array = NDArray[Any]

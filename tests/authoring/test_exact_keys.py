@@ -307,7 +307,7 @@ def test_dates_that_no_timestamp_holds_are_keys_all_the_same(kind: str, tmp_path
 
 
 def test_embeddings_stay_lists_of_floats(tmp_path: Path) -> None:
-    from relbench_harness.graph.columns import infer
+    from relbench_harness.data.stypes import infer
 
     where = tmp_path / "in"
     where.mkdir()

@@ -149,7 +149,7 @@ def features(database: Database, named: Mapping[str, str]) -> list[bytes]:
         [pd.Timestamp("2020-01-20").value, pd.Timestamp("2020-02-20").value, pd.Timestamp("2020-03-20").value], 20
     )
     asked = Examples(task, database, who, times, times.copy(), None, "rolling", int(times[-1]))
-    matrix = DeepFeatureSynthesis().fit(asked).compute(asked).to_matrix()
+    matrix = DeepFeatureSynthesis().fit(asked).transform(asked).to_matrix()
     return sorted(np.round(matrix[:, i], 4).tobytes() for i in range(matrix.shape[1]))
 
 

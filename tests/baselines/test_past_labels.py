@@ -21,7 +21,7 @@ SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM t
 def test_means_of_the_last_closed_windows(shop: Shop) -> None:
     asked = shop.examples(TaskType.REGRESSION, (100, 160), 200)
     asked = replace(asked, task=replace(asked.task, sql=SQL))
-    found = PastLabels(lasts=(1, 2)).fit(asked).compute(asked)
+    found = PastLabels(lasts=(1, 2)).fit(asked).transform(asked)
     table = shop.database["orders"]
     who, amount = table.parents("customer"), table.rows.column("amount").to_numpy()
     assert table.times is not None
@@ -40,10 +40,10 @@ def test_means_of_the_last_closed_windows(shop: Shop) -> None:
 def test_labels_of_the_future_do_not_show(shop: Shop) -> None:
     asked = shop.examples(TaskType.REGRESSION, (100,), 200)
     asked = replace(asked, task=replace(asked.task, sql=SQL))
-    one = PastLabels().compute(asked).to_matrix()
-    two = PastLabels().compute(replace(asked, database=shop.database.upto(100 * DAY))).to_matrix()
+    one = PastLabels().transform(asked).to_matrix()
+    two = PastLabels().transform(replace(asked, database=shop.database.upto(100 * DAY))).to_matrix()
     np.testing.assert_array_equal(one, two)
 
 
 def test_tasks_without_sql_have_none(shop: Shop) -> None:
-    assert PastLabels().compute(shop.examples(TaskType.BINARY, (100,), 200)).names == []
+    assert PastLabels().transform(shop.examples(TaskType.BINARY, (100,), 200)).names == []

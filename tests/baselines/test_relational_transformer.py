@@ -77,7 +77,7 @@ def test_questions_that_the_view_was_learned_from_have_none() -> None:
     assert first.time.max() < since == train.time[train.time > first.time.max()].min()
     network = RelationalGNN(channels=4, fans=(2,), epochs=1, steps=1).fit(first, valid, ONE)
     assert isinstance(network, Fitted)
-    view = NetworkView(network, since).compute(train).to_matrix()
+    view = NetworkView(network, since).transform(train).to_matrix()
     assert view.shape == (len(train), 5)
     assert np.array_equal(np.isnan(view), np.repeat(train.time[:, None] < since, 5, axis=1))
 

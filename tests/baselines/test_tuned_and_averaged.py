@@ -109,9 +109,9 @@ def test_tuned_trees_do_no_worse_and_compute_features_once(shop: Shop, monkeypat
     train, valid = world(shop)
     method = BoostedTrees(features=[Windows(days=(20, 90))], rounds=20, learning_rate=0.1, bags=1, min_rows=5)
     computed = []
-    original = type(Windows().fit(train)).compute
+    original = type(Windows().fit(train)).transform
     monkeypatch.setattr(
-        type(Windows().fit(train)), "compute", lambda self, e: (computed.append(len(e)), original(self, e))[1]
+        type(Windows().fit(train)), "transform", lambda self, e: (computed.append(len(e)), original(self, e))[1]
     )
     tuned = Tuned(method, {"leaves": [2, 4, 16], "l2": {"low": 0.01, "high": 10, "log": True}})
     found = tuned.fit(train, valid, Budget(trials=5, threads=1))

@@ -20,7 +20,7 @@ from relbench_harness.protocol.stages import Stages
 def test_twice_is_the_same(real_data: Path, block: Block) -> None:
     train = Stages(*open_task("retail-uk/customer-spend"), "rolling").examples("train")
     fitted = block.fit(train)
-    first, second = (fitted.compute(train) for _ in range(2))
+    first, second = (fitted.transform(train) for _ in range(2))
     assert first.names == second.names
     for one, other in zip(first.columns, second.columns, strict=True):
         assert np.array_equal(one.values, other.values, equal_nan=one.vocabulary is None), one.name

@@ -69,7 +69,7 @@ def written(folder: Path, sql: str) -> SqlFeatures:
 
 def test_columns_follow_the_seeds(tmp_path: Path, orders: Database) -> None:
     questions = ask(orders, [0, 1, 2, 0], [3, 3, 3, 9])
-    found = written(tmp_path, COUNT).fit(questions).compute(questions)
+    found = written(tmp_path, COUNT).fit(questions).transform(questions)
     assert found.names == ["orders", "paid", "kind"]
     np.testing.assert_array_equal(found["orders"].values, [2, 1, np.nan, 3])
     np.testing.assert_array_equal(found["paid"].values, [1, 5, np.nan, 4])
@@ -105,7 +105,7 @@ def test_a_query_that_looks_ahead_is_caught(tmp_path: Path, orders: Database, ah
 def test_what_is_no_feature_query_is_named(tmp_path: Path, orders: Database, sql: str, message: str) -> None:
     questions = ask(orders, [0, 1], [3, 4])
     with pytest.raises(InputError, match=message):
-        written(tmp_path, sql).fit(questions).compute(questions)
+        written(tmp_path, sql).fit(questions).transform(questions)
 
 
 def test_a_task_without_query_is_named(tmp_path: Path, orders: Database) -> None:

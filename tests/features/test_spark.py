@@ -46,7 +46,7 @@ def running() -> Iterator[Any]:
 def assert_equal(fitted: FittedSynthesis, asked: Examples) -> None:
     """Spark's features of the questions are DuckDB's."""
     spark = replace(fitted, settings=replace(fitted.settings, engine="spark"))
-    one, two = fitted.compute(asked), spark.compute(asked)
+    one, two = fitted.transform(asked), spark.transform(asked)
     assert one.names == two.names and one.names
     for ours, theirs in zip(one.columns, two.columns, strict=True):
         assert ours.vocabulary == theirs.vocabulary
@@ -101,4 +101,4 @@ def test_where_the_data_is_parquet_becomes_parquet(shop: Database, questions: As
 def test_what_spark_cannot_express_is_named(shop: Database, questions: Ask, running: Any) -> None:
     asked = questions(shop, "customers", [0], [9])
     with pytest.raises(InputError, match=r"MEDIAN\(orders\.paid\).*engine=duckdb"):
-        DeepFeatureSynthesis(primitives=("median",), engine="spark").fit(asked).compute(asked)
+        DeepFeatureSynthesis(primitives=("median",), engine="spark").fit(asked).transform(asked)

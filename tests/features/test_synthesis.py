@@ -37,8 +37,8 @@ def data_folder() -> Path:
 
 def differences(fitted: FittedSynthesis, examples: Examples, atol: float = 1e-9) -> dict[str, tuple[float, float]]:
     """Feature → the first pair (ours, featuretools') that differs by more than 1e-6 of its size."""
-    ours = fitted.compute(examples)
-    reference = replace(fitted, settings=replace(fitted.settings, engine="featuretools")).compute(examples)
+    ours = fitted.transform(examples)
+    reference = replace(fitted, settings=replace(fitted.settings, engine="featuretools")).transform(examples)
     assert ours.names == reference.names and ours.names
     found = {}
     for one, two in zip(ours.columns, reference.columns, strict=True):
@@ -60,7 +60,7 @@ def some(examples: Examples, cuts: int, most: int) -> Examples:
 
 def test_values_by_hand(shop: Any, questions: Ask) -> None:
     asked = questions(shop, "customers", [0, 0, 0, 1, 2], [1, 2, 2.5, 9, 9])
-    found = DeepFeatureSynthesis(depth=2).fit(asked).compute(asked)
+    found = DeepFeatureSynthesis(depth=2).fit(asked).transform(asked)
     assert found["COUNT(orders)"].values.tolist() == [0, 1, 3, 1, 0]
     np.testing.assert_array_equal(found["MEAN(orders.paid)"].values, [np.nan, 1, 2, 5, np.nan])
     # the second order's line comes a day after the order: the inner sum still changes
@@ -72,7 +72,7 @@ def test_values_by_hand(shop: Any, questions: Ask) -> None:
 def test_a_primitive_without_formula_names_the_feature(shop: Any, questions: Ask) -> None:
     asked = questions(shop, "customers", [0], [9])
     with pytest.raises(InputError, match=r"KURTOSIS\(orders\.paid\).*engine=featuretools"):
-        DeepFeatureSynthesis(primitives=("kurtosis",)).fit(asked).compute(asked)
+        DeepFeatureSynthesis(primitives=("kurtosis",)).fit(asked).transform(asked)
     with pytest.raises(InputError, match="did you mean 'median'"):
         DeepFeatureSynthesis(primitives=("medien",)).fit(asked)
     with pytest.raises(InputError, match="duckdb"):
@@ -83,7 +83,7 @@ def test_memory_that_is_too_small_names_the_feature(shop: Any, questions: Ask) -
     rows = np.arange(200_000)
     asked = questions(shop, "customers", rows % 3, rows / 1000)
     with pytest.raises(MemoryError, match=r"feature.*'.*\(.*\)'.* not fit into memory: Out of Memory"):
-        DeepFeatureSynthesis(memory_mb=1).fit(asked).compute(asked)
+        DeepFeatureSynthesis(memory_mb=1).fit(asked).transform(asked)
 
 
 def test_no_space_to_spill_names_the_feature(shop: Any, questions: Ask) -> None:
@@ -93,7 +93,7 @@ def test_no_space_to_spill_names_the_feature(shop: Any, questions: Ask) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
         with pytest.raises(MemoryError, match=r"feature.*'.*\(.*\)'.* not fit into memory: IO Error: Could not write"):
-            DeepFeatureSynthesis(memory_mb=20).fit(asked).compute(asked)
+            DeepFeatureSynthesis(memory_mb=20).fit(asked).transform(asked)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -131,7 +131,7 @@ def test_a_table_without_rows_has_features(shop: Any, questions: Ask) -> None:
         assert not differences(fitted, asked)
         if table == "lines":
             # without orders the lines would name rows that are not there
-            assert fitted.compute(replace(asked, database=known))["COUNT(lines)"].values.tolist() == [0, 0, 0]
+            assert fitted.transform(replace(asked, database=known))["COUNT(lines)"].values.tolist() == [0, 0, 0]
             assert not differences(fitted, replace(asked, database=known))
 
 
@@ -139,14 +139,14 @@ def test_empty_tables_give_the_same_names(shop: Any, questions: Ask) -> None:
     asked = questions(shop, "customers", [0, 1], [9, 9])
     fitted = DeepFeatureSynthesis().fit(asked)
     none = questions(shop.upto(0), "customers", [0, 1], [9, 9])
-    assert fitted.compute(none).names == fitted.compute(asked).names
-    assert fitted.compute(none)["COUNT(orders)"].values.tolist() == [0, 0]
+    assert fitted.transform(none).names == fitted.transform(asked).names
+    assert fitted.transform(none)["COUNT(orders)"].values.tolist() == [0, 0]
     assert not differences(fitted, none)
 
 
 def test_questions_may_repeat_and_come_in_any_order(shop: Any, questions: Ask) -> None:
     asked = questions(shop, "customers", [1, 0, 1, 0], [9, 9, 9, 2])
-    found = DeepFeatureSynthesis().fit(asked).compute(asked)
+    found = DeepFeatureSynthesis().fit(asked).transform(asked)
     assert found["COUNT(orders)"].values.tolist() == [1, 3, 1, 1]
 
 
@@ -154,7 +154,7 @@ def test_the_asked_row_sees_itself_but_not_its_neighbours(shop: Any, questions: 
     """The entity has a time: its own row is visible at its own time, other orders of the customer are not."""
     asked = questions(shop, "orders", [0, 1, 2, 3, 4], [1, 2, 2, 2, 4])
     fitted = DeepFeatureSynthesis(depth=2).fit(asked)
-    found = fitted.compute(asked)
+    found = fitted.transform(asked)
     np.testing.assert_array_equal(found["paid"].values, [1, np.nan, 5, 3, 9])
     # the customer's orders before each question's own time
     np.testing.assert_array_equal(found["customers.COUNT(orders)"].values, [0, 1, 0, 1, 0])

@@ -20,7 +20,7 @@ Ask = Callable[..., Any]
 
 def test_a_row_is_seen_strictly_before_the_cut_off(shop: Database, questions: Ask) -> None:
     asked = questions(shop, "customers", [0, 0, 0, 1, 2], [1, 2, 2.5, 9, 9])
-    found = Windows(rows=(1,), days=(1.0,), hops=1).fit(asked).compute(asked)
+    found = Windows(rows=(1,), days=(1.0,), hops=1).fit(asked).transform(asked)
     assert found["orders[customer] rows"].values.tolist() == [0, 1, 3, 1, 0]
     # the last row by (time, row number) is order 3, paid 3
     np.testing.assert_array_equal(found["orders[customer] paid mean last 1"].values, [np.nan, 1, 3, 5, np.nan])
@@ -30,7 +30,7 @@ def test_a_row_is_seen_strictly_before_the_cut_off(shop: Database, questions: As
 
 def test_two_hops_wait_for_the_order_in_between(shop: Database, questions: Ask) -> None:
     asked = questions(shop, "customers", [0, 0, 0], [2, 2.5, 9])
-    found = Windows(rows=(1,), days=(1.0,), hops=2).fit(asked).compute(asked)
+    found = Windows(rows=(1,), days=(1.0,), hops=2).fit(asked).transform(asked)
     # the line that is older than its order counts from the order's time on
     assert found["orders[customer]/lines[order] rows"].values.tolist() == [2, 3, 4]
 
@@ -39,8 +39,8 @@ def test_no_rows_at_all_give_features_of_the_same_names(shop: Database, question
     asked = questions(shop, "customers", [0], [9])
     fitted = Windows().fit(asked)
     none = shop.upto(0)
-    found = fitted.compute(questions(none, "customers", [0, 1], [9, 9]))
-    assert found.names == fitted.compute(asked).names
+    found = fitted.transform(questions(none, "customers", [0, 1], [9, 9]))
+    assert found.names == fitted.transform(asked).names
     assert np.isnan(found["orders[customer] paid mean"].values).all()
 
 

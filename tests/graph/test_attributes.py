@@ -17,10 +17,10 @@ import torch
 import yaml
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.stypes import Stype, infer, stypes
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError
 from relbench_harness.graph.attributes import Encoders
-from relbench_harness.graph.columns import Stype, infer, stypes
 from relbench_harness.graph.text import CharacterNgrams, text_encoder
 
 DAY = 86_400 * 10**9

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from relbench_harness.data import array_store as store
 from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError
-from relbench_harness.graph import store
 from relbench_harness.graph.sampler import Sampler
 from relbench_harness.graph.structure import Graph, grouped
 
