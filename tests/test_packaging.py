@@ -40,6 +40,8 @@ def test_every_folder_of_code_is_a_declared_package() -> None:
     found = {"relbench_harness.baselines", "relbench_harness.configs", "relbench_harness.datasets"}
     for path in (ROOT / "relbench_harness").rglob("*.py"):
         found.add(".".join(path.parent.relative_to(ROOT).parts))
+    for path in (ROOT / "baselines").rglob("*.py"):
+        found.add(".".join(["relbench_harness", *path.parent.relative_to(ROOT).parts]))
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
 
 
