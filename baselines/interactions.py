@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import Task
-from relbench_harness.features.label_history import ClosedLabels
+from relbench_harness.temporal.closed_labels import ClosedLabels
 from relbench_harness.protocol.method import Ragged
 
 Path = tuple[str, ...]

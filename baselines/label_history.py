@@ -1,6 +1,6 @@
 """The entity's own past labels: no training, and on many tasks hard to beat.
 
-Invariant: a past label counts only where its window had closed before the question (`features.label_history`); entities
+Invariant: a past label counts only where its window had closed before the question (`temporal.closed_labels`); entities
 without one get the answer of `constant`.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.features.label_history import ClosedLabels, closed_labels
+from relbench_harness.temporal.closed_labels import ClosedLabels, closed_labels
 from relbench_harness.protocol.method import Budget, Examples, Ragged
 from relbench_harness.timing import phase
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from relbench_harness.authoring.leakage import auroc, column_scores
 from relbench_harness.data.task import TaskType
-from relbench_harness.features.label_history import closed_labels
 from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.result import Result
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.temporal.closed_labels import closed_labels
 
 ALMOST_SURE = 0.98
 """AUROC on validation from which a score is looked at."""

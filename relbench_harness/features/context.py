@@ -1,4 +1,4 @@
-"""The company a question keeps: window features of its parents, as they stood at the question's cut-off.
+"""Window features of an example's parents, as they stood at the example's cut-off.
 
 A driver's form is also his team's form. The parents are those the own row names and, for an entity without foreign
 keys, those that its latest visible rows name.
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from relbench_harness.features.block import Features
 from relbench_harness.features.encode import Encoder, fit_encoders
-from relbench_harness.features.entity import gather, visible_parents
-from relbench_harness.features.history import ChildPath, History, child_paths
 from relbench_harness.features.windows import FittedWindows, Windows
 from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.history import History
+from relbench_harness.temporal.paths import ForeignKey, KeyPath, child_paths, foreign_keys
+from relbench_harness.temporal.visibility import own_parents, visible_parents
 
 LIGHT = Windows(rows=(1, 5, 20), hops=1, extremes=False, contrasts=False)
 """Windows for parents: fewer than an entity gets of its own."""
@@ -24,25 +25,25 @@ LIGHT = Windows(rows=(1, 5, 20), hops=1, extremes=False, contrasts=False)
 
 @dataclass(frozen=True)
 class Parent:
-    """How to reach one parent: by foreign key `key` of the own row, or of the latest row along `path`."""
+    """How to reach one parent: by `key` of the own row, or of the latest row along `path`."""
 
-    key: str
-    table: str
-    path: ChildPath | None = None
+    key: ForeignKey
+    path: KeyPath | None = None
+
+    @property
+    def table(self) -> str:
+        return self.key.parent
 
     @property
     def name(self) -> str:
-        return f"own {self.key}" if self.path is None else f"latest {self.path.name}.{self.key}"
+        return f"own {self.key.column}" if self.path is None else f"latest {self.path.name}.{self.key.column}"
 
     def rows(self, examples: Examples) -> NDArray[np.int64]:
         """(n,) row numbers of the parent in its table, −1 where none is visible."""
         if self.path is None:
-            table = examples.database[examples.task.entity_table]
-            return visible_parents(examples, table, self.key, examples.entity, shown=examples.task.own_row_visible)
-        history = History.along(examples.database, self.path)
-        first, last = history.seen(examples.entity, examples.cutoff)
-        latest = np.where(last > first, gather(history.rows, np.where(last > first, last - 1, -1), -1), -1)
-        return visible_parents(examples, examples.database[self.path.table], self.key, latest)
+            return own_parents(examples, self.key)
+        latest = History.along(examples.database, self.path).latest(examples.entity, examples.cutoff)
+        return visible_parents(examples, self.key, latest)
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,15 @@ class ParentContext:
 def parents(train: Examples, most: int) -> list[Parent]:
     """The parents of a task's questions: one per (foreign key's table) from own row and from latest rows."""
     database, entity = train.database, train.task.entity_table
-    found = [Parent(key, parent) for key, parent in database[entity].references.items()]
+    keys = foreign_keys(database)
+    found = [Parent(key) for key in keys if key.child == entity]
     tables = {parent.table for parent in found}
     paths = sorted(child_paths(database, entity, 1), key=lambda path: -len(train.known[path.table].rows))
     for path in sorted(paths, key=lambda path: -len(database[path.table].references)):
-        for key, parent in database[path.table].references.items():
-            if key != path.steps[-1].key and parent not in tables:
-                tables.add(parent)
-                found.append(Parent(key, parent, path))
+        for key in keys:
+            if key.child == path.table and key not in path.keys and key.parent not in tables:
+                tables.add(key.parent)
+                found.append(Parent(key, path))
     return found[:most]
 
 

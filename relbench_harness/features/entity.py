@@ -11,6 +11,8 @@ from relbench_harness.data.table import Table
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import DAY, HOUR, Encoder, date_parts, fit_encoders
 from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.paths import ForeignKey
+from relbench_harness.temporal.visibility import gather, own_parents, visible_parents
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,10 @@ class FittedEntityColumns:
         table = examples.database[name]
         columns.extend(self._row(table, self.encoders[name], rows, examples, prefix))
         if hops:
-            shown = examples.task.own_row_visible and not prefix
-            for key, parent in table.references.items():
-                named = visible_parents(examples, table, key, rows, shown=shown)
-                self._add(columns, examples, parent, named, f"{prefix}{key}.", hops - 1)
+            for column, parent in table.references.items():
+                key = ForeignKey(name, column, parent)
+                named = visible_parents(examples, key, rows) if prefix else own_parents(examples, key)
+                self._add(columns, examples, parent, named, f"{prefix}{column}.", hops - 1)
 
     @staticmethod
     def _row(
@@ -67,28 +69,6 @@ class FittedEntityColumns:
             if encoder.column in table.rows.column_names:
                 columns.extend(encoder.columns(table.rows.column(encoder.column), rows, examples.cutoff, prefix))
         return columns
-
-
-def gather(values: NDArray[np.int64], rows: NDArray[np.int64], none: int = 0) -> NDArray[np.int64]:
-    """`values[rows]`, `none` where a row is −1."""
-    if not len(values):
-        return np.full(len(rows), none, dtype=np.int64)
-    return np.where(rows >= 0, values[rows], none)
-
-
-def visible_parents(
-    examples: Examples, table: Table, key: str, rows: NDArray[np.int64], shown: bool = False
-) -> NDArray[np.int64]:
-    """(n,) the parents that foreign key `key` of `rows` names, −1 where none is visible at the question's cut-off.
-
-    Args:
-        shown: Whether the parents belong to the questions themselves, whatever their time.
-    """
-    parents = gather(table.parents(key), rows, -1)
-    times = examples.database[table.references[key]].times
-    if shown or times is None:
-        return parents
-    return np.where(gather(times, parents) < examples.cutoff, parents, -1)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from relbench_harness.data.task import TaskType
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import DAY
-from relbench_harness.features.label_history import ClosedLabels, Span, closed_labels
-from relbench_harness.features.windows import Stretches
 from relbench_harness.protocol.method import Examples, Ragged
+from relbench_harness.temporal.children import Stretch
+from relbench_harness.temporal.closed_labels import ClosedLabels, closed_labels
+from relbench_harness.temporal.running_totals import Series
 
 MOST_CLASSES = 20
 
@@ -40,24 +41,24 @@ class PastLabels:
         if task.sql is None or task.remove_columns or task.type is TaskType.RECOMMENDATION:
             return Features(len(examples), ())
         labels = closed_labels(examples, self.windows)
-        span = labels.known(examples)
-        return Features(len(examples), tuple(self._columns(examples, labels, span)))
+        return Features(len(examples), tuple(self._columns(examples, labels)))
 
-    def _columns(self, examples: Examples, labels: ClosedLabels, span: Span) -> Iterator[Column]:
-        first, last = span
+    def _columns(self, examples: Examples, labels: ClosedLabels) -> Iterator[Column]:
+        known = labels.known(examples)
+        first, last = known
         yield Column("past labels", (last - first).astype(np.float64))
         some = last > first
         place = np.where(some, last - 1, 0)
-        known = labels.known_from[place] if len(labels) else np.zeros(len(examples), np.int64)
-        yield Column("past labels' age", np.where(some, (examples.cutoff - known) / DAY, np.nan))
-        starts = np.append(np.unique(labels.entity, return_index=True)[1], len(labels))
+        since = labels.known_from[place] if len(labels) else np.zeros(len(examples), np.int64)
+        yield Column("past labels' age", np.where(some, (examples.cutoff - since) / DAY, np.nan))
+        starts = np.searchsorted(labels.entity, np.arange(len(examples.database[examples.task.entity_table]) + 1))
         for name, values in label_numbers(examples, labels):
-            stretches = Stretches(values, starts)
+            series = Series(values, starts)
             for most in self.lasts:
-                begin = np.maximum(last - most, first)
-                yield Column(f"past {name} mean last {most}", stretches.mean(begin, last))
-            yield Column(f"past {name} mean", stretches.mean(first, last))
-            yield Column(f"past {name} std", stretches.std(first, last))
+                recent = Stretch(np.maximum(last - most, first), last)
+                yield Column(f"past {name} mean last {most}", series.mean(examples.entity, recent))
+            yield Column(f"past {name} mean", series.mean(examples.entity, known))
+            yield Column(f"past {name} std", series.std(examples.entity, known))
 
 
 def label_numbers(examples: Examples, labels: ClosedLabels) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.features.encode import ColumnKind, frequent, kind_of, numbers, physical
-from relbench_harness.features.history import ALWAYS
+from relbench_harness.temporal.visibility import there_by
 
 
 @dataclass(frozen=True)
-class Series:
+class TableSeries:
     """One number per row of a table.
 
     Attributes:
@@ -51,11 +51,8 @@ class Series:
         parents = table.parents(self.key)
         if not len(values):
             return np.full(len(parents), np.nan)
-        visible = parents >= 0
-        if source.times is not None:
-            # a row seen before its parent must not tell about the parent; at equal times both are seen together
-            visible &= source.times[parents] <= np.where(at == ALWAYS, np.iinfo(np.int64).min, at)
-        return np.where(visible, values[parents], np.nan)
+        # a row that can be seen before its parent must not show the parent; at equal times both are seen together
+        return np.where(there_by(source, parents, at), values[parents], np.nan)
 
     def _of(self, values: pa.ChunkedArray) -> NDArray[np.float64]:
         if self.null:
@@ -80,7 +77,7 @@ class SeriesChoice:
     few: int = 200
     parents: bool = False
 
-    def of(self, known: Database, name: str, without: frozenset[str]) -> tuple[Series, ...]:
+    def of(self, known: Database, name: str, without: frozenset[str]) -> tuple[TableSeries, ...]:
         """The series of table `name`, chosen on known rows; `without` are foreign keys that lead back to the entity."""
         table = known[name]
         chosen = [s for column in table.attributes for s in self._column(table, column, None)]
@@ -90,20 +87,20 @@ class SeriesChoice:
                     chosen += [s for c in known[parent].attributes for s in self._column(known[parent], c, key)]
         return tuple(chosen)
 
-    def _column(self, table: Table, column: str, key: str | None) -> list[Series]:
+    def _column(self, table: Table, column: str, key: str | None) -> list[TableSeries]:
         values = table.rows.column(column)
         if not len(values):
             return []
         kind = kind_of(values)
         if kind is ColumnKind.CATEGORY:
-            return [Series(column, key, value) for value in frequent(values, self.shares)]
+            return [TableSeries(column, key, value) for value in frequent(values, self.shares)]
         if kind is not ColumnKind.NUMBER:
             return []
-        found = [Series(column, key)]
+        found = [TableSeries(column, key)]
         if values.null_count and key is None:
-            found.append(Series(column, key, null=True))
+            found.append(TableSeries(column, key, null=True))
         if pa.types.is_integer(physical(values).type) and key is None:
             different = len(pc.unique(values.drop_null()))
             if 2 < different <= min(self.few, len(values) // 20):
-                found += [Series(column, key, value) for value in frequent(values, self.shares)]
+                found += [TableSeries(column, key, value) for value in frequent(values, self.shares)]
         return found

@@ -1,23 +1,26 @@
 """What happened lately: aggregates of an entity's last rows and last days, recency, and recent against long-run.
 
-Every window is a stretch of the entity's history, so sums are differences of running sums: the cost is rows + seeds,
+Every window is a stretch of the entity's history, so sums are differences of running sums: the cost is rows + examples,
 whatever the length of the history. On rel-f1 these features carry most of what boosted trees reach.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import DAY
-from relbench_harness.features.history import ALWAYS, ChildPath, History, child_paths
-from relbench_harness.features.series import Series, SeriesChoice
+from relbench_harness.features.series import SeriesChoice, TableSeries
 from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.children import Stretch
+from relbench_harness.temporal.history import History
+from relbench_harness.temporal.paths import KeyPath, child_paths
+from relbench_harness.temporal.running_totals import Series
+from relbench_harness.temporal.visibility import ALWAYS, follow
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Windows:
         known = train.known
         paths = []
         for path in child_paths(train.database, entity, self.hops):
-            back = frozenset({path.steps[-1].key})
+            back = frozenset({path.columns[0]})
             paths.append((path, self.choice.of(known, path.table, back)))
         return FittedWindows(self, tuple(paths), self.days or self._days(train))
 
@@ -68,7 +71,7 @@ class Windows:
 @dataclass(frozen=True)
 class FittedWindows:
     windows: Windows
-    paths: tuple[tuple[ChildPath, tuple[Series, ...]], ...]
+    paths: tuple[tuple[KeyPath, tuple[TableSeries, ...]], ...]
     days: tuple[float, ...]
 
     @property
@@ -81,75 +84,71 @@ class FittedWindows:
         return self.transform_at(examples, examples.entity)
 
     def transform_at(self, examples: Examples, entity: NDArray[np.int64], prefix: str = "") -> Features:
-        """Window features of the rows `entity` (−1: none) of the table this was fitted for, at the questions' cut-offs."""
+        """Window features of the rows `entity` (−1: none) of the table this was fitted for, at the examples' cut-offs."""
         columns: list[Column] = []
         for path, series in self.paths:
-            columns.extend(self._path(examples, entity, path, series, f"{prefix}{path.name}"))
+            view = _PathView(examples, entity, path, f"{prefix}{path.name}")
+            columns.extend(self._path(view, series))
         return Features(len(examples), tuple(columns))
 
-    def _path(
-        self,
-        examples: Examples,
-        entity: NDArray[np.int64],
-        path: ChildPath,
-        series: tuple[Series, ...],
-        name: str,
-    ) -> Iterator[Column]:
-        history = History.along(examples.database, path)
-        first, last = history.seen(entity, examples.cutoff)
+    def _path(self, view: _PathView, series: tuple[TableSeries, ...]) -> Iterator[Column]:
+        """The features of the rows along one path."""
+        history, (first, last), name = view.history, view.seen, view.name
         yield Column(f"{name} rows", (last - first).astype(np.float32))
-        spans = {f"last {k}": np.maximum(last - k, first) for k in self.windows.rows}
-        timed = bool(len(history.times)) and history.times[-1] != ALWAYS
+        begins = {f"last {k}": np.maximum(last - k, first) for k in self.windows.rows}
         for days in self.days:
-            begin = history.seen(entity, examples.cutoff - round(days * DAY))[1]
-            spans[f"{days:g}d"] = begin
-            yield Column(f"{name} rows {days:g}d", _where(timed, last - begin))
-        yield from _recency(history, first, last, examples.cutoff, name)
-        table = examples.database[path.table]
-        own_time = np.full(len(table), ALWAYS, np.int64)
-        own_time[history.rows] = history.times
+            begin = history.seen(view.owner, view.cutoff - round(days * DAY)).last
+            begins[f"{days:g}d"] = begin
+            yield Column(f"{name} rows {days:g}d", _where(history.is_timed, last - begin))
+        yield from _recency(view)
         for one in series:
-            values = one.read(examples.database, table, own_time)[history.rows]
-            yield from self._series(Stretches(values, history.starts), one, first, last, spans, f"{name} {one.name}")
+            values = one.read(view.database, view.database[view.path.table], view.available)
+            yield from self._series(view, history.series(values), begins, one)
 
     def _series(
-        self,
-        stretches: Stretches,
-        series: Series,
-        first: NDArray[np.int64],
-        last: NDArray[np.int64],
-        spans: dict[str, NDArray[np.int64]],
-        name: str,
+        self, view: _PathView, series: Series, begins: Mapping[str, NDArray[np.int64]], read: TableSeries
     ) -> Iterator[Column]:
-        overall = stretches.mean(first, last)
+        """The features of one series over the windows that begin at `begins`."""
+        owner, seen, name = view.owner.clip(0), view.seen, f"{view.name} {read.name}"
+        overall = series.mean(owner, seen)
         yield Column(f"{name} mean", overall.astype(np.float32))
-        if not series.is_share:
-            yield Column(f"{name} std", stretches.std(first, last).astype(np.float32))
-        for label, begin in spans.items():
-            recent = stretches.mean(begin, last)
+        if not read.is_share:
+            yield Column(f"{name} std", series.std(owner, seen).astype(np.float32))
+        for label, begin in begins.items():
+            recent = series.mean(owner, Stretch(begin, seen.last))
             yield Column(f"{name} mean {label}", recent.astype(np.float32))
             if self.windows.contrasts and label in self._contrasted:
                 yield Column(f"{name} mean {label} - mean", (recent - overall).astype(np.float32))
-        if self.windows.extremes and not series.is_share:
+        if self.windows.extremes and not read.is_share:
             for count in self.windows.rows[-3::2]:
-                low, high = stretches.extremes(first, last, count)
+                low, high = series.extremes(seen, count)
                 yield Column(f"{name} min last {count}", low.astype(np.float32))
                 yield Column(f"{name} max last {count}", high.astype(np.float32))
+
+
+class _PathView:
+    """What examples see along one path: of each row `owner` (−1: none) of its top, at the examples' cut-offs."""
+
+    def __init__(self, examples: Examples, owner: NDArray[np.int64], path: KeyPath, name: str) -> None:
+        self.database, self.cutoff = examples.database, examples.cutoff
+        self.owner, self.path, self.name = owner, path, name
+        self.available = follow(examples.database, path).available
+        self.history = History.along(examples.database, path)
+        self.seen = self.history.seen(owner, examples.cutoff)
 
 
 def _where(timed: bool, values: NDArray[np.int64]) -> NDArray[np.float32]:
     return values.astype(np.float32) if timed else np.full(len(values), np.nan, np.float32)
 
 
-def _recency(
-    history: History, first: NDArray[np.int64], last: NDArray[np.int64], cutoff: NDArray[np.int64], name: str
-) -> Iterator[Column]:
+def _recency(view: _PathView) -> Iterator[Column]:
     """Days since the last and the first row, and the mean days between rows."""
+    (first, last), name = view.seen, view.name
     some = last > first
-    times = history.times.astype(np.float64) / DAY
-    times[history.times == ALWAYS] = np.nan
+    times = view.history.available.astype(np.float64) / DAY
+    times[view.history.available == ALWAYS] = np.nan
     times = times if len(times) else np.full(1, np.nan)
-    now = cutoff / DAY
+    now = view.cutoff / DAY
     newest = np.where(some, times[np.where(some, last - 1, 0)], np.nan)
     oldest = np.where(some, times[np.where(some, first, 0)], np.nan)
     since = now - newest
@@ -159,59 +158,3 @@ def _recency(
     yield Column(f"{name} days between", gap.astype(np.float32))
     with np.errstate(divide="ignore", invalid="ignore"):
         yield Column(f"{name} days since last / between", np.where(gap > 0, since / gap, np.nan).astype(np.float32))
-
-
-class Stretches:
-    """Aggregates of `values[begin:end]` for many stretches, missing values left out.
-
-    Running sums start anew with every entity and are taken of values centred on the entity's first one, so that no digit
-    of a stretch rests on another entity, or on a row that comes after it.
-    """
-
-    def __init__(self, values: NDArray[np.float64], starts: NDArray[np.int64]) -> None:
-        owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-        series = pd.Series(values)
-        centre = np.asarray(series.groupby(owner).transform("first"), dtype=np.float64)
-        here = ~np.isnan(values)
-        centred = pd.Series(np.where(here, values - centre, 0.0))
-        self._values = values
-        self._centre = np.append(centre, np.nan)
-        self._count = np.concatenate([[0], np.cumsum(here)])
-        self._sum = np.append(np.asarray(centred.groupby(owner).cumsum()), 0.0)
-        self._square = np.append(np.asarray((centred**2).groupby(owner).cumsum()), 0.0)
-        self._opens = np.zeros(len(values) + 1, dtype=bool)
-        self._opens[starts] = True
-
-    def _between(
-        self, running: NDArray[np.float64], begin: NDArray[np.int64], end: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        before = np.where(self._opens[begin], 0.0, running[begin - 1])
-        return np.where(end > begin, running[end - 1] - before, 0.0)
-
-    def mean(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n,) means, NaN where a stretch holds no value."""
-        count = self._count[end] - self._count[begin]
-        total = self._between(self._sum, begin, end)
-        return np.where(count > 0, total / np.maximum(count, 1) + self._centre[begin], np.nan)
-
-    def std(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n,) standard deviations (ddof 1), NaN below two values."""
-        count = self._count[end] - self._count[begin]
-        total = self._between(self._sum, begin, end)
-        square = self._between(self._square, begin, end)
-        spread = np.maximum(square - total**2 / np.maximum(count, 1), 0.0)
-        return np.where(count > 1, np.sqrt(spread / np.maximum(count - 1, 1)), np.nan)
-
-    def extremes(
-        self, begin: NDArray[np.int64], end: NDArray[np.int64], count: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(n,) minima and maxima of the last `count` values of each stretch."""
-        low, high = np.full(len(begin), np.inf), np.full(len(begin), -np.inf)
-        for back in range(1, count + 1):
-            inside = end - back >= begin
-            if not inside.any():
-                break
-            value = np.where(inside, self._values[np.where(inside, end - back, 0)], np.nan)
-            low, high = np.fmin(low, value), np.fmax(high, value)
-        none = np.isinf(low)
-        return np.where(none, np.nan, low), np.where(none, np.nan, high)

@@ -1,8 +1,8 @@
-"""What could be recommended, and what to tell it apart from: past items, popular items, negatives. All by a question's time.
+"""Items for a recommender: past items, popular items and negatives, all as of an example's cut-off.
 
-Canonical order makes each of them a slice. What an entity met is a walk along foreign keys; the interactions of a period are
-a run of rows; a random visible interaction is a random number below the count of visible rows, so drawing items in
-proportion to their popularity at any time needs no table of weights.
+They are read off the interactions of `temporal.interactions`, which ascend in time. So the interactions before a cut-off are a
+prefix, and a random one of them is a random number below their count: items are drawn in proportion to their popularity at any
+time without a table of weights.
 """
 
 from __future__ import annotations
@@ -14,133 +14,98 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.compiled import compiled
+from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.graph.kernels import mix, stream
-from relbench_harness.graph.structure import Graph, Step
+from relbench_harness.temporal.interactions import InteractionIndex, InteractionPath, Interactions, interactions
+from relbench_harness.temporal.visibility import visible
 
-Array = NDArray[Any]
 Long = NDArray[np.int64]
 Weighting = Literal["uniform", "popular"]
 NONE = -1
+TRIES = 32
+"""How often an item is drawn by popularity before one is drawn uniformly."""
 
 
-class Met(NamedTuple):
-    """Which items questions met along a walk: question i has `item[ends[i]:ends[i + 1]]`, the latest first.
+class PastItems(NamedTuple):
+    """The items that examples interacted with: example i has `item[ends[i]:ends[i + 1]]`, the latest first.
 
     Attributes:
-        meetings: How often each item was met.
-        rank: How many meetings of the question came after the last with this item.
+        times: How often, for each item.
+        rank: How many interactions of the example came after the last with this item.
     """
 
     ends: Long
     item: Long
-    meetings: Long
+    times: Long
     rank: Long
 
 
-def walks(graph: Graph, source: str, target: str, longest: int = 3) -> list[tuple[Step, ...]]:
-    """The ways from `source` to `target` in at most `longest` steps that begin with a step to children, shortest first.
+class Candidates:
+    """The interactions along one path of a database, and the items at its end.
 
-    No step undoes the one before, and none passes through `target` or back through `source`.
+    Raises:
+        InputError: `path` leads to other tables than the database has.
     """
-    graph.size(source), graph.size(target)
-    found: list[tuple[Step, ...]] = []
-    open_walks: list[tuple[Step, ...]] = [(s,) for s in graph.steps if s.source == source and not s.up]
-    for _ in range(longest):
-        found += [walk for walk in open_walks if walk[-1].target == target]
-        open_walks = [
-            (*walk, step)
-            for walk in open_walks
-            if walk[-1].target not in (target, source)
-            for step in graph.steps
-            if step.source == walk[-1].target and not _undoes(step, walk[-1])
-        ]
-    return found
+
+    def __init__(self, database: Database, path: InteractionPath) -> None:
+        for key in (*path.to_entity.keys, *path.to_item.keys):
+            if key.child not in database or key.parent not in database:
+                gone = key.parent if key.child in database else key.child
+                raise InputError(f"no table {gone!r} in the database; {nearest(gone, database)}")
+        self.path = path
+        self.items = database[path.to_item.top]
+        self.all: Interactions = interactions(database, path)
+        self._by_entity = InteractionIndex(self.all, len(database[path.to_entity.top]))
+
+    def past(self, entity: Long, cutoff: Long, most: int = 256) -> PastItems:
+        """The visible items among the latest `most` interactions of each example before its cut-off."""
+        found = self._by_entity.past(entity, cutoff, most)
+        there = np.flatnonzero(visible(self.items, found.item, cutoff[found.example]))
+        return _tally(found.example[there], found.item[there], len(entity), len(self.items))
+
+    def popular(self, cutoff: int, days: float | None, most: int) -> tuple[Long, Long]:
+        """The visible items of most interactions before `cutoff`, and how many; ties to the smaller row number.
+
+        Args:
+            days: Only interactions of the last so many days; None for all.
+        """
+        before = self.all.before(cutoff)
+        named = (before if days is None else before.since(cutoff - int(days * 86_400e9))).item
+        there = int(self.items.visible(np.array([cutoff]))[0])
+        counts = np.bincount(named[named < there], minlength=there)
+        order = np.argsort(-counts, kind="stable")[:most]
+        order = order[counts[order] > 0]
+        return order.astype(np.int64), counts[order].astype(np.int64)
 
 
-def _undoes(step: Step, last: Step) -> bool:
-    return (step.child, step.column) == (last.child, last.column) and step.up != last.up
-
-
-def met(graph: Graph, walk: tuple[Step, ...], rows: Array, cutoffs: Long, most: int = 256) -> Met:
-    """The items that each question about `rows` met along `walk` before its cut-off.
-
-    Args:
-        most: Latest children taken at each step to children.
-    """
-    owner, at = np.arange(len(rows)), np.asarray(rows, np.int64)
-    for step in walk:
-        bound = graph.visible(step.target, cutoffs)
-        if step.up:
-            named = graph.parent_of(step.child, step.column)[at].astype(np.int64)
-            seen = (named >= 0) & (named < bound[owner])
-            owner, at = owner[seen], named[seen]
-            continue
-        starts, children = graph.children_of(step.child, step.column)
-        counts, last = _visible_children(starts, children, at, bound[owner], most)
-        place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        at = children[np.repeat(last, counts) - 1 - place].astype(np.int64)
-        owner = np.repeat(owner, counts)
-    return _tally(owner, at, len(rows), graph.size(walk[-1].target))
-
-
-@compiled
-def _visible_children(starts: Array, children: Array, at: Long, bound: Long, most: int) -> tuple[Long, Long]:
-    """How many children each row shows, at most `most`, and where its visible ones end."""
-    counts, last = np.empty(len(at), np.int64), np.empty(len(at), np.int64)
-    for i in range(len(at)):
-        low, high = int(starts[at[i]]), int(starts[at[i] + 1])
-        first = low
-        while low < high:
-            middle = (low + high) >> 1
-            if children[middle] < bound[i]:
-                low = middle + 1
-            else:
-                high = middle
-        counts[i] = min(low - first, most)
-        last[i] = low
-    return counts, last
-
-
-def _tally(owner: Long, item: Long, questions: int, items: int) -> Met:
-    """Distinct (owner, item) pairs in order of first occurrence, each owner's meetings being listed latest first."""
-    _, first, count = np.unique(owner * items + item, return_index=True, return_counts=True)
+def _tally(example: Long, item: Long, examples: int, items: int) -> PastItems:
+    """Distinct (example, item) pairs in order of first occurrence, each example's interactions being listed latest first."""
+    _, first, count = np.unique(example * items + item, return_index=True, return_counts=True)
     order = np.argsort(first, kind="stable")
     first, count = first[order], count[order]
-    begins = np.searchsorted(owner, np.arange(questions))
-    ends = np.searchsorted(owner[first], np.arange(questions + 1))
-    return Met(ends.astype(np.int64), item[first], count, first - begins[owner[first]])
+    begins = np.searchsorted(example, np.arange(examples))
+    ends = np.searchsorted(example[first], np.arange(examples + 1))
+    return PastItems(ends.astype(np.int64), item[first], count, first - begins[example[first]])
 
 
-def popular(graph: Graph, step: Step, cutoff: int, days: float | None, most: int) -> tuple[Long, Long]:
-    """The items that most rows of `step.child` named before `cutoff`, and how many did; ties to the smaller row number.
+class Positives(NamedTuple):
+    """Example i named `item[ends[i]:ends[i + 1]]`."""
 
-    Args:
-        step: From interactions up to items.
-        days: Only interactions of the last so many days; None for all.
-    """
-    at = np.array([cutoff if days is None else cutoff - int(days * 86_400e9), cutoff])
-    first, last = graph.visible(step.child, at)
-    named = graph.parent_of(step.child, step.column)[0 if days is None else first : last]
-    visible = int(graph.visible(step.target, at[1:])[0])
-    counts = np.bincount(named[(named >= 0) & (named < visible)], minlength=visible)
-    order = np.argsort(-counts, kind="stable")[:most]
-    order = order[counts[order] > 0]
-    return order.astype(np.int64), counts[order].astype(np.int64)
+    ends: Long
+    item: Long
 
 
 @dataclass(frozen=True)
 class Negatives:
-    """Draws items that a question did not name.
+    """Draws items that an example did not name.
 
     Attributes:
-        step: From interactions up to items.
-        weighting: `uniform` over the visible items, or `popular`: in proportion to the visible interactions.
+        weighting: `uniform` over the visible items, or `popular`: in proportion to the interactions before the cut-off.
         seed: With the entity and the cut-off, fixes every draw.
     """
 
-    graph: Graph
-    step: Step
+    candidates: Candidates
     weighting: Weighting = "uniform"
     seed: int = 0
 
@@ -149,60 +114,50 @@ class Negatives:
             raise InputError(
                 f"no weighting {self.weighting!r} of negatives; {nearest(self.weighting, get_args(Weighting))}"
             )
-        if not self.step.up:
-            raise InputError(f"negatives need a step from interactions up to items, got {self.step}")
 
-    def draw(
-        self, entity: Array, cutoff: Long, positive_ends: Long, positives: Array, count: int, seed: int | None = None
-    ) -> Long:
-        """(questions, count) visible items that are not positive; −1 where a question has none.
-
-        Args:
-            positive_ends, positives: Question i named `positives[positive_ends[i]:positive_ends[i + 1]]`.
-        """
-        named = self.graph.parent_of(self.step.child, self.step.column)
-        return _negatives(
-            np.uint64((self.seed if seed is None else seed) % 2**64),
+    def draw(self, entity: Long, cutoff: Long, positives: Positives, count: int, seed: int | None = None) -> Long:
+        """(examples, count) visible items that are not positive; −1 where an example has none."""
+        found = self.candidates
+        interactions_before = np.searchsorted(found.all.time, cutoff, side="left")
+        if self.weighting == "uniform":
+            interactions_before = np.zeros(len(cutoff), np.int64)
+        chances = _Chances(
             np.asarray(entity, np.int64),
             np.asarray(cutoff, np.int64),
-            self.graph.visible(self.step.target, cutoff),
-            self.graph.visible(self.step.child, cutoff) if self.weighting == "popular" else np.zeros(len(cutoff), np.int64),
-            named,
-            np.asarray(positive_ends, np.int64),
-            np.asarray(positives, np.int64),
-            count,
+            found.items.visible(cutoff),
+            interactions_before.astype(np.int64),
+            np.asarray(positives.ends, np.int64),
         )
+        key = np.uint64((self.seed if seed is None else seed) % 2**64)
+        return _negatives(key, chances, found.all.item, np.asarray(positives.item, np.int64), count)
 
 
-_TRIES = 32
+class _Chances(NamedTuple):
+    """(n,) per example, but (n + 1,) `ends`."""
+
+    entity: Long
+    cutoff: Long
+    items: Long
+    interactions: Long
+    ends: Long
 
 
 @compiled
-def _negatives(
-    seed: np.uint64,
-    entity: Long,
-    cutoff: Long,
-    items: Long,
-    interactions: Long,
-    named: Array,
-    ends: Long,
-    positives: Long,
-    count: int,
-) -> Long:
-    out = np.full((len(entity), count), NONE, np.int64)
+def _negatives(seed: np.uint64, of: _Chances, named: NDArray[Any], positives: Long, count: int) -> Long:
+    out = np.full((len(of.entity), count), NONE, np.int64)
     golden, shift, unit = np.uint64(0x9E3779B97F4A7C15), np.uint64(11), 2.0**-53
-    for i in range(len(entity)):
-        known = np.unique(positives[ends[i] : ends[i + 1]])
-        known = known[known < items[i]]
-        if items[i] <= len(known):
+    for i in range(len(of.entity)):
+        known = np.unique(positives[of.ends[i] : of.ends[i + 1]])
+        known = known[known < of.items[i]]
+        if of.items[i] <= len(known):
             continue
-        key = stream(seed, cutoff[i], np.int64(-1), entity[i])
+        key = stream(seed, of.cutoff[i], np.int64(-1), of.entity[i])
         for j in range(count):
             found = np.int64(NONE)
-            for _ in range(_TRIES if interactions[i] > 0 else 0):
+            for _ in range(TRIES if of.interactions[i] > 0 else 0):
                 key += golden
-                drawn = named[np.int64(np.float64(mix(key) >> shift) * unit * interactions[i])]
-                if drawn >= 0 and drawn < items[i]:
+                drawn = named[np.int64(np.float64(mix(key) >> shift) * unit * of.interactions[i])]
+                if drawn < of.items[i]:
                     at = np.searchsorted(known, drawn)
                     if at == len(known) or known[at] != drawn:
                         found = np.int64(drawn)
@@ -210,7 +165,7 @@ def _negatives(
             if found == NONE:
                 # the n-th visible item that is not positive
                 key += golden
-                found = np.int64(np.float64(mix(key) >> shift) * unit * (items[i] - len(known)))
+                found = np.int64(np.float64(mix(key) >> shift) * unit * (of.items[i] - len(known)))
                 for item in known:
                     if item <= found:
                         found += 1

@@ -6,7 +6,6 @@ clipped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from relbench_harness.data.cycles import CYCLES, waves
 from relbench_harness.data.stypes import Stype, plain, spread
 from relbench_harness.graph.text import TextEncoder
 
@@ -25,7 +25,6 @@ CLIP = 10.0
 SMALL = 32
 """An integer column with no more distinct values is encoded both as a number and as a category."""
 DAY = 86_400e9
-CYCLES = {"year": 365.2425 * DAY, "week": 7 * DAY, "day": DAY}
 
 
 class Encoder(Protocol):
@@ -182,15 +181,6 @@ class Calendar:
 
     def encode(self, values: pa.Array) -> NDArray[np.float32]:
         return waves(_instants(values), [CYCLES[c] for c in self.cycles]).astype(np.float32)
-
-
-def waves(instants: NDArray[np.float64] | NDArray[np.int64], lengths: Sequence[float]) -> NDArray[np.float64]:
-    """(n, 2 · cycles) sine and cosine of where `instants` lie in cycles of the given lengths, all in nanoseconds."""
-    out = np.empty((len(instants), 2 * len(lengths)))
-    for place, length in enumerate(lengths):
-        phase = 2 * np.pi * (instants % length) / length
-        out[:, 2 * place], out[:, 2 * place + 1] = np.sin(phase), np.cos(phase)
-    return out
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.compiled import compiled
-from relbench_harness.graph.structure import Graph, Ids, Step
+from relbench_harness.graph.structure import Graph, Step
+from relbench_harness.temporal.children import Ids
 
 Index = NDArray[np.int32]
 
@@ -123,6 +124,20 @@ class Neighbourhood:
             return None
         nodes = self.nodes[table]
         return ((self.cutoffs[nodes.cut] - times[nodes.row]) / 86_400e9).astype(np.float32)
+
+    def not_older(self) -> dict[str, NDArray[np.bool_]]:
+        """Table → (nodes,) whether the row is no older than its cut-off; only tables that have such a node.
+
+        They are the examples' own rows and, in autocomplete tasks, the parents that they name.
+        """
+        found = {}
+        for name, nodes in self.nodes.items():
+            times = self.graph.table_times(name)
+            if times is not None and len(nodes):
+                late = times[nodes.row] >= self.cutoffs[nodes.cut]
+                if late.any():
+                    found[name] = late
+        return found
 
 
 @compiled

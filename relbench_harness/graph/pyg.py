@@ -34,20 +34,14 @@ from relbench_harness.graph.attributes import Attributes
 from relbench_harness.graph.encoders import Calendar, Encoder, Number
 from relbench_harness.graph.neighbourhood import Neighbourhood
 from relbench_harness.graph.sampler import Fan, Sampler, Strategy
-from relbench_harness.graph.structure import Graph, Step
+from relbench_harness.graph.structure import EdgeType, Graph
 
 if TYPE_CHECKING:
     from relbench_harness.graph.frames import Frames
 
-EdgeType = tuple[str, str, str]
 Long = NDArray[np.int64]
 SECOND = 10**9
 END_OF_TIME = np.iinfo(np.int64).max
-
-
-def message_type(step: Step) -> EdgeType:
-    """The edge type along which what `step` finds sends its messages: against the step's direction."""
-    return step.target, f"rev_f2p_{step.column}" if step.up else f"f2p_{step.column}", step.source
 
 
 def hetero_data(graph: Graph, attributes: Attributes | None = None) -> HeteroData:
@@ -73,7 +67,7 @@ def hetero_data(graph: Graph, attributes: Attributes | None = None) -> HeteroDat
         if times is not None:
             data[table].time = torch.from_numpy(times // SECOND)
     for step in graph.steps:
-        data[message_type(step)].edge_index = torch.empty((2, 0), dtype=torch.long)
+        data[step.message_type].edge_index = torch.empty((2, 0), dtype=torch.long)
     return data
 
 
@@ -169,7 +163,7 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
 def _fans(graph: Graph, chosen: Sequence[int] | Mapping[EdgeType, Sequence[int]]) -> list[Fan]:
     if not isinstance(chosen, Mapping):
         return list(chosen)
-    known = {message_type(step): step for step in graph.steps}
+    known = {step.message_type: step for step in graph.steps}
     for key in chosen:
         if key not in known:
             raise InputError(f"no edge type {key} in the graph")
@@ -204,8 +198,8 @@ def _output(around: Neighbourhood) -> HeteroSamplerOutput:
             batch[name] = np.concatenate([np.arange(asked), batch[name][merged:]])
             counts[name][0] = asked
         node[name] = torch.from_numpy(row)
-    rows: dict[EdgeType, list[Long]] = {message_type(s): [] for s in around.graph.steps}
-    cols: dict[EdgeType, list[Long]] = {message_type(s): [] for s in around.graph.steps}
+    rows: dict[EdgeType, list[Long]] = {s.message_type: [] for s in around.graph.steps}
+    cols: dict[EdgeType, list[Long]] = {s.message_type: [] for s in around.graph.steps}
     for edges in around.edges:
         found, to = edges.target, number[edges.step.source][edges.source]
         if edges.hop == 1 and edges.step.source == table:
@@ -213,8 +207,8 @@ def _output(around: Neighbourhood) -> HeteroSamplerOutput:
             inner = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
             found = edges.target[np.repeat(edges.ends[:-1][seeds], taken) + inner]
             to = np.repeat(np.arange(asked), taken)
-        rows[message_type(edges.step)].append(number[edges.step.target][found])
-        cols[message_type(edges.step)].append(to)
+        rows[edges.step.message_type].append(number[edges.step.target][found])
+        cols[edges.step.message_type].append(to)
     return HeteroSamplerOutput(
         node=node,
         row={key: torch.from_numpy(np.concatenate(parts)) for key, parts in rows.items()},

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,17 +20,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from relbench_harness.data.array_store import opened, writing
-from relbench_harness.data.compiled import compiled
 from relbench_harness.data.database import Database
 from relbench_harness.data.stypes import spread
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
+from relbench_harness.temporal.children import Children, Ids, Times, count_children, place_children
+from relbench_harness.temporal.paths import ForeignKey, foreign_keys
 
-Ids = NDArray[Any]
-"""Row numbers, int32 where they fit, else int64."""
-Times = NDArray[np.int64]
 PIECE = 1 << 22
 """Rows of a column that are converted at a time, so that building needs little more memory than what it builds."""
+
+
+EdgeType = tuple[str, str, str]
+"""(source table, relation, target table), as PyG names edges."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,14 @@ class Step:
     up: bool
 
     @property
-    def type(self) -> tuple[str, str, str]:
+    def type(self) -> EdgeType:
         """The edge type as RelBench and PyG name it: (source, relation, target)."""
         return self.source, f"f2p_{self.column}" if self.up else f"rev_f2p_{self.column}", self.target
+
+    @property
+    def message_type(self) -> EdgeType:
+        """The edge type of messages, which go from the row that was sampled to the row that sampled it."""
+        return Step(self.target, self.source, self.column, not self.up).type
 
     @property
     def child(self) -> str:
@@ -103,8 +109,8 @@ class Graph:
             named = parents[at : at + sizes[child]]
             _read_parents(database[child], column, named)
             start = starts[start_at : start_at + sizes[parent] + 1]
-            _count(named, start)
-            _place(named, start, children[child_at : child_at + int(start[-1])])
+            count_children(named, start)
+            place_children(named, start, children[child_at : child_at + int(start[-1])])
             at, start_at, child_at = at + len(named), start_at + len(start), child_at + int(start[-1])
         timed = tuple(name for name, table in database.items() if table.time is not None)
         times = np.empty(sum(sizes[name] for name in timed), np.int64)
@@ -141,12 +147,12 @@ class Graph:
         return MappingProxyType({name: index for index, name in enumerate(self.sizes)})
 
     @cached_property
-    def foreign_keys(self) -> tuple[tuple[str, str, str], ...]:
-        """(child, column, parent) in the order of the flat arrays."""
+    def foreign_keys(self) -> tuple[ForeignKey, ...]:
+        """The foreign keys in the order of the flat arrays."""
         known = {(s.child, s.column): s.parent for s in self.steps}
         order = {name: index for index, name in enumerate(self.sizes)}
         keys = sorted(known, key=lambda key: (order[key[0]], key[1]))
-        return tuple((child, column, known[child, column]) for child, column in keys)
+        return tuple(ForeignKey(child, column, known[child, column]) for child, column in keys)
 
     @cached_property
     def offsets(self) -> Mapping[tuple[str, str], tuple[int, int, int]]:
@@ -182,12 +188,12 @@ class Graph:
         first = self.offsets[child, column][0]
         return self.parents[first : first + self.sizes[child]]
 
-    def children_of(self, child: str, column: str) -> tuple[Ids, Ids]:
-        """((rows of the parent + 1,) starts, child rows): row p has the children `rows[starts[p]:starts[p + 1]]`."""
+    def children_of(self, child: str, column: str) -> Children:
+        """The rows of `child` by the parent that `column` names."""
         _, start_at, child_at = self.offsets[child, column]
         parent = next(p for c, k, p in self.foreign_keys if (c, k) == (child, column))
         starts = self.starts[start_at : start_at + self.sizes[parent] + 1]
-        return starts, self.children[child_at : child_at + int(starts[-1])]
+        return Children(starts, self.children[child_at : child_at + int(starts[-1])])
 
     def visible(self, table: str, cutoff: Times) -> NDArray[np.int64]:
         """(n,) how many leading rows of `table` are older than each cut-off; all rows of a static table."""
@@ -208,19 +214,6 @@ class Graph:
 _ARRAYS = ("parents", "starts", "children", "times")
 
 
-def grouped(named: Ids, parents: int) -> tuple[NDArray[np.int64], Ids]:
-    """(parents + 1,) where each parent's rows begin in the second array: the rows that name a parent, in row order.
-
-    Args:
-        named: (rows,) parents, −1 for none.
-    """
-    start = np.empty(parents + 1, np.int64)
-    _count(named, start)
-    rows = np.empty(int(start[-1]), np.int32 if len(named) < 2**31 else np.int64)
-    _place(named, start, rows)
-    return start, rows
-
-
 def _identity(database: Database) -> str:
     """Tells databases apart by their sizes, their schema and a sample of their keys and times."""
     state = hashlib.blake2b(digest_size=16)
@@ -232,11 +225,13 @@ def _identity(database: Database) -> str:
     return state.hexdigest()
 
 
-def _foreign_keys(database: Database) -> list[tuple[str, str, str]]:
-    return [(name, column, t.references[column]) for name, t in database.items() for column in sorted(t.references)]
+def _foreign_keys(database: Database) -> list[ForeignKey]:
+    """The foreign keys, those of a table by column."""
+    order = {name: number for number, name in enumerate(database)}
+    return sorted(foreign_keys(database), key=lambda key: (order[key.child], key.column))
 
 
-def _steps(sizes: Mapping[str, int], keys: list[tuple[str, str, str]]) -> tuple[Step, ...]:
+def _steps(sizes: Mapping[str, int], keys: list[ForeignKey]) -> tuple[Step, ...]:
     both = [Step(child, parent, column, True) for child, column, parent in keys]
     both += [Step(parent, child, column, False) for child, column, parent in keys]
     number = {name: index for index, name in enumerate(sizes)}
@@ -255,25 +250,3 @@ def _read_times(table: Table, out: Times) -> int:
     for first in range(0, len(values), PIECE):
         out[first : first + PIECE] = values.slice(first, PIECE).cast(pa.int64()).to_numpy()
     return len(values)
-
-
-@compiled
-def _count(named: Ids, start: Ids) -> None:
-    """start[p] = how many rows name a parent before p."""
-    start[:] = 0
-    for parent in named:
-        if parent >= 0:
-            start[parent + 1] += 1
-    for p in range(1, len(start)):
-        start[p] += start[p - 1]
-
-
-@compiled
-def _place(named: Ids, start: Ids, out: Ids) -> None:
-    """Rows of each parent, in row order."""
-    free = start[:-1].copy()
-    for row in range(len(named)):
-        parent = named[row]
-        if parent >= 0:
-            out[free[parent]] = row
-            free[parent] += 1

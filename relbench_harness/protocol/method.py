@@ -103,7 +103,7 @@ class Examples:
         classes: The class names of a multiclass task.
         width: How many labels a multilabel task has, else 0.
         training: The labels that training holds, those of windows that are still open at a cut-off included;
-            `features.label_history` says which of them an example may use. None where examples are made by hand.
+            `temporal.closed_labels` says which of them an example may use. None where examples are made by hand.
     """
 
     task: Task

@@ -15,7 +15,7 @@ from relbench_harness.baselines.level import Levels
 from relbench_harness.baselines.summaries import LAST
 
 from relbench_harness.data.task import TaskType
-from relbench_harness.features.label_history import ClosedLabels
+from relbench_harness.temporal.closed_labels import ClosedLabels
 
 if TYPE_CHECKING:
     from .conftest import Shop

@@ -13,7 +13,7 @@ from relbench_harness.baselines.label_history import LabelHistory
 from relbench_harness.data.dataset import open_task
 from relbench_harness.data.labels import sql_labels
 from relbench_harness.errors import InputError
-from relbench_harness.features.label_history import closed_labels
+from relbench_harness.temporal.closed_labels import closed_labels
 from relbench_harness.protocol.method import Budget, Method, Refittable, Regime
 from relbench_harness.protocol.stages import Stages
 

@@ -17,7 +17,7 @@ from torch_geometric.sampler import NegativeSampling
 from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError
 from relbench_harness.graph.attributes import Encoders
-from relbench_harness.graph.pyg import RelationalSampler, WithAttributes, hetero_data, message_type
+from relbench_harness.graph.pyg import RelationalSampler, WithAttributes, hetero_data
 from relbench_harness.graph.sampler import Sampler
 from relbench_harness.graph.structure import Graph
 
@@ -58,7 +58,7 @@ def test_nodes_and_edges_are_those_sampled(database: Database, seed: int) -> Non
                 a, b = nodes[step.source], nodes[step.target]
                 for s, t in zip(edges.source, edges.target, strict=True):
                     expected.add((int(b.row[t]), int(a.row[s]), int(around.cutoffs[a.cut[s]])))
-        store = data[message_type(step)]
+        store = data[step.message_type]
         row, col = store.edge_index.numpy()
         sent, received = data[step.target], data[step.source]
         seed_time = data[table].seed_time.numpy()
@@ -83,13 +83,13 @@ def test_a_pyg_model_learns_from_its_batches() -> None:
     attributes = Encoders.fit(database, 12 * DAY).encode(database)
     loader = NodeLoader(
         hetero_data(graph),
-        RelationalSampler(graph, {message_type(s): [4, 4] for s in graph.steps}, "recent"),
+        RelationalSampler(graph, {s.message_type: [4, 4] for s in graph.steps}, "recent"),
         input_nodes=("users", torch.arange(20)),
         input_time=torch.full((20,), 9 * SECONDS),
         transform=WithAttributes(graph, attributes),
         batch_size=8,
     )
-    convolution = HeteroConv({message_type(s): SAGEConv((-1, -1), 4) for s in graph.steps})
+    convolution = HeteroConv({s.message_type: SAGEConv((-1, -1), 4) for s in graph.steps})
     seen = 0
     for data in loader:
         inputs = {}
@@ -109,7 +109,7 @@ def test_a_pyg_model_learns_from_its_batches() -> None:
 @pytest.mark.parametrize(("source", "target"), [("users", "items"), ("notes", "notes")])
 def test_links(negatives: NegativeSampling | None, source: str, target: str) -> None:
     graph = Graph.from_database(_database())
-    kind = next(message_type(s) for s in graph.steps) if source == "users" else ("notes", "f2p_reply to", "notes")
+    kind = next(s.message_type for s in graph.steps) if source == "users" else ("notes", "f2p_reply to", "notes")
     data = hetero_data(graph)
     kind = (source, "asks", target) if source == "users" else kind
     data[kind].edge_index = torch.empty((2, 0), dtype=torch.long)

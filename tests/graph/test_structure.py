@@ -15,7 +15,8 @@ from relbench_harness.data import array_store as store
 from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError
 from relbench_harness.graph.sampler import Sampler
-from relbench_harness.graph.structure import Graph, grouped
+from relbench_harness.graph.structure import Graph
+from relbench_harness.temporal.children import by_parent
 
 sys.path.insert(0, str(Path(__file__).parent))
 from random_databases import DAY, databases, random_database
@@ -107,9 +108,9 @@ def test_large_arrays_lie_in_nameless_files(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_rows_are_grouped_by_the_parent_they_name() -> None:
-    start, rows = grouped(np.array([2, -1, 0, 2, 2, -1]), 4)
+    start, rows = by_parent(np.array([2, -1, 0, 2, 2, -1]), 4)
     assert start.tolist() == [0, 1, 1, 4, 4] and rows.tolist() == [2, 0, 3, 4]
-    assert grouped(np.empty(0, np.int64), 1)[0].tolist() == [0, 0]
+    assert by_parent(np.empty(0, np.int64), 1)[0].tolist() == [0, 0]
 
 
 def test_empty_arrays_are_kept(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from relbench_harness.data.labels import SPLITS, Cuts, Split
 from relbench_harness.data.table import Table
 from relbench_harness.data.task import Kind, Task, TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.features.label_history import closed_labels
+from relbench_harness.temporal.closed_labels import closed_labels
 from relbench_harness.protocol.method import REGIMES, Examples, Regime
 from relbench_harness.protocol.stages import Stages
 

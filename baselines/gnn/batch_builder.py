@@ -1,0 +1,100 @@
+"""Makes batches of examples about one database: sampled rows, their attributes, and statistics of each entity's history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from relbench_harness.data.database import Database
+from relbench_harness.features.entity_summary import Standardisation, SummaryReader
+from relbench_harness.features.own_labels import OwnLabels
+from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.neighbourhood import Neighbourhood
+from relbench_harness.graph.row_batch import EdgeBatch
+from relbench_harness.graph.row_reader import RowReader
+from relbench_harness.graph.sampler import Sampler
+from relbench_harness.protocol.method import Examples
+
+from .batch import Batch
+from .temporal_encoder import age_features
+
+
+@dataclass(frozen=True)
+class HistoryReader:
+    """Statistics of examples' histories.
+
+    Attributes:
+        summary: None where the summary is left out.
+        own_labels: None for recommendations, and where past labels are left out.
+    """
+
+    summary: SummaryReader | None
+    standardisation: Standardisation | None
+    own_labels: OwnLabels | None
+
+    def read(self, examples: Examples) -> Tensor:
+        """(examples, columns) float32."""
+        if self.summary is None or self.standardisation is None:
+            return torch.zeros(len(examples), 0)
+        return torch.from_numpy(self.standardisation.apply(self.summary.raw(examples)))
+
+    def own(self, examples: Examples) -> NDArray[np.float64]:
+        """(examples, means + 2) see `OwnLabels.means`."""
+        return np.zeros((len(examples), 0)) if self.own_labels is None else self.own_labels.means(examples)
+
+
+@dataclass(frozen=True)
+class BatchBuilder:
+    """Everything a batch is read from.
+
+    Attributes:
+        database: What the examples are about.
+        span: Nanoseconds that training covers, the largest scale of ages.
+    """
+
+    database: Database
+    table: str
+    sampler: Sampler
+    rows: RowReader
+    history: HistoryReader
+    span: float
+
+    def batch(self, examples: Examples, seed: int = 0) -> Batch:
+        """The batch of `examples`, which are about this database."""
+        around = self.sampler.sample(self.table, examples.entity, examples.cutoff, seed)
+        distinct = {name: n.distinct for name, n in around.nodes.items() if len(n)}
+        return Batch(
+            table=around.table,
+            rows=self.rows.read({name: rows for name, (rows, _) in distinct.items()}),
+            row={name: torch.from_numpy(place) for name, (_, place) in distinct.items()},
+            age=self._ages(around),
+            parents_hidden={name: torch.from_numpy(late)[:, None] for name, late in around.not_older().items()},
+            edges=[
+                EdgeBatch(e.step, e.hop, e.first, torch.from_numpy(e.ends), torch.from_numpy(e.target.astype(np.int64)))
+                for e in around.edges
+            ],
+            seeds=torch.from_numpy(around.seeds.astype(np.int64)),
+            summary=self.history.read(examples),
+            own_labels=torch.from_numpy(self.history.own(examples).astype(np.float32)),
+            labels=_labels(examples),
+        )
+
+    def loader(self, examples: Examples, parts: Sequence[NDArray[np.int64]], device: torch.device) -> Loader[Batch]:
+        """The batches of `examples` that `parts` name."""
+        return Loader(lambda part: self.batch(examples.take(part)), parts, device=device)
+
+    def _ages(self, around: Neighbourhood) -> dict[str, Tensor]:
+        ages = {name: around.age(name) for name, nodes in around.nodes.items() if len(nodes)}
+        return {name: torch.from_numpy(age_features(days, self.span)) for name, days in ages.items() if days is not None}
+
+
+def _labels(examples: Examples) -> Tensor | None:
+    labels = examples.labels
+    if not isinstance(labels, np.ndarray):
+        return None
+    return torch.from_numpy(labels.astype(np.float32 if labels.dtype == np.float64 else np.int64))

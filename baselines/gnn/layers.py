@@ -1,0 +1,85 @@
+"""Small layers that the networks share: each is PyTorch's own or one published idea."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+PARTS = 256
+"""The probability of dropout is rounded to whole parts of this."""
+SCALE_STEP = 10.0
+"""How many times as far as a weight an optimiser moves a scale, whose steps do not depend on the size of gradients."""
+
+
+class Dropout(nn.Dropout):
+    """PyTorch's dropout (Srivastava et al., 2014); on a CPU it draws eight numbers from each random word, which is faster."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        dropped = round(PARTS * self.p)
+        if not self.training or x.device.type != "cpu" or dropped in (0, PARTS):
+            return super().forward(x)
+        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
+        return x * kept.to(x.dtype).mul_(PARTS / (PARTS - dropped))
+
+
+class ScalingLayer(nn.Module):
+    """Multiplies each of (…, inputs) by a learned scale, 1 at first (RealMLP, Holzmüller et al., 2024).
+
+    Scales learn faster than weights, so that a few informative inputs soon count more than many others.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(inputs))
+
+    @property
+    def scale(self) -> Tensor:
+        """(inputs,)."""
+        return 1 + SCALE_STEP * self.shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+class PiecewiseLinearEncoding(nn.Module):
+    """How much of each quantile bin lies below a number, −½ to ½ (Gorishniy et al., 2022).
+
+    Bins without width are left out, and with them columns that never vary. What lies outside of training counts as its edge.
+
+    Args:
+        edges: (bins + 1, columns), ascending.
+    """
+
+    def __init__(self, edges: NDArray[np.float64]) -> None:
+        super().__init__()
+        low, size = edges[:-1].T, np.diff(edges, axis=0).T
+        kept = np.flatnonzero(size.ravel() > 1e-6)
+        self.column: Tensor
+        self.low: Tensor
+        self.size: Tensor
+        self.register_buffer("column", torch.from_numpy(kept // len(edges[:-1])), persistent=False)
+        self.register_buffer("low", torch.from_numpy(low.ravel()[kept].astype(np.float32)), persistent=False)
+        self.register_buffer("size", torch.from_numpy(size.ravel()[kept].astype(np.float32)), persistent=False)
+        self.width = len(kept)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """(n, width) from (n, columns)."""
+        return ((numbers.index_select(1, self.column) - self.low) / self.size).clamp(0.0, 1.0) - 0.5
+
+
+def zero_initialised(inputs: int, outputs: int) -> nn.Linear:
+    """A linear map without bias that starts at zero.
+
+    A branch that starts so leaves the network as it is without it until it helps (Bachlechner et al., 2021).
+    """
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
+def module_name(*parts: str) -> str:
+    """A name for a module of a `ModuleDict`: no dot in it, and none that a module has already."""
+    return "of " + "/".join(part.replace("%", "%25").replace("/", "%2F").replace(".", "%2E") for part in parts)

@@ -1,0 +1,33 @@
+"""The parts of the network beside encoder, temporal encoder, backbone and head; each can be left out by name.
+
+`docs/ablations/` says what each is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal, get_args
+
+from relbench_harness.errors import InputError, nearest
+
+Mechanism = Literal[
+    "as_of_links",
+    "parent_residuals",
+    "multi_aggregation",
+    "entity_summary",
+    "own_labels",
+    "label_skip",
+    "recent_label_mean",
+    "scaling_layer",
+    "piecewise_encoding",
+    "simulated_staleness",
+    "stationarity_filter",
+]
+MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
+
+
+def check_mechanisms(names: Collection[str]) -> None:
+    """Raises `InputError` for a name that no mechanism has."""
+    for name in names:
+        if name not in MECHANISMS:
+            raise InputError(f"no mechanism {name!r} to leave out; {nearest(name, MECHANISMS)}")

@@ -1,0 +1,240 @@
+"""What is fitted on the training examples before a network learns: encoders, vocabularies, which history is summarised.
+
+Invariant: everything is fitted on rows visible at the end of training. `bind` joins it with a database that may hold more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from relbench_harness.data.cycles import CYCLES
+from relbench_harness.data.database import Database
+from relbench_harness.data.task import TaskType
+from relbench_harness.features.entity_summary import (
+    SAMPLE,
+    Standardisation,
+    SummaryPlan,
+    SummaryReader,
+    sample_of,
+    windows_of,
+)
+from relbench_harness.features.own_labels import OwnLabels
+from relbench_harness.graph.ancestors import AncestorIndex
+from relbench_harness.graph.attributes import Encoders
+from relbench_harness.graph.encoders import Calendar
+from relbench_harness.graph.parent_residuals import BoundResiduals, ParentResiduals
+from relbench_harness.graph.row_batch import Key
+from relbench_harness.graph.row_reader import RowReader
+from relbench_harness.graph.sampler import Fan, Sampler, Strategy
+from relbench_harness.graph.structure import Graph, Step
+from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.as_of import AsOfIndex, AsOfKey, as_of_keys
+from relbench_harness.temporal.stationarity import is_stationary
+from relbench_harness.temporal.visibility import span_of
+from relbench_harness.timing import phase
+
+from .batch_builder import BatchBuilder, HistoryReader
+from .mechanisms import Mechanism
+from .row_encoder import RowSchema
+from .temporal_encoder import DAY
+
+CYCLES_SEEN = 2
+"""How often a cycle of the calendar must have come round in training to be read: a season that was met once does not return."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a neighbourhood is read.
+
+    Attributes:
+        num_neighbors: Visible children of a row that are read, for each hop.
+        ancestor_depth: How many keys up a row is read with its ancestors.
+        strategy: Which children are taken: `recent`, `uniform` or `decayed`.
+    """
+
+    num_neighbors: tuple[int, ...]
+    ancestor_depth: int
+    strategy: Strategy
+
+
+class Bound(NamedTuple):
+    """The parts of a builder that are costly to make and that fitting needs already."""
+
+    graph: Graph
+    residuals: BoundResiduals
+    summary: SummaryReader | None
+    own_labels: OwnLabels | None
+
+
+class Prepared(NamedTuple):
+    """A preprocessor and its training database, bound."""
+
+    preprocessor: Preprocessor
+    builder: BatchBuilder
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """What was fitted on the training examples.
+
+    Attributes:
+        train: The training examples.
+        without: Mechanisms that are left out.
+        schema: What a row encoder is made for.
+        late: Keys that name a parent younger than its child somewhere.
+        span: Nanoseconds that the training database covers, the largest scale of ages.
+        plan: None where the entity's summary is left out, and so is `standardisation`.
+    """
+
+    train: Examples
+    sampling: Sampling
+    without: frozenset[Mechanism]
+    encoders: Encoders
+    schema: RowSchema
+    as_of: tuple[AsOfKey, ...]
+    late: frozenset[Key]
+    span: float
+    residuals: ParentResiduals
+    plan: SummaryPlan | None
+    standardisation: Standardisation | None
+
+    @classmethod
+    def fit(cls, train: Examples, shown: Examples, sampling: Sampling, without: Collection[Mechanism]) -> Prepared:
+        """Fit on `train`.
+
+        Args:
+            shown: The training examples with the cut-offs that training shows them.
+        """
+        with phase("graph"):
+            return _fit(train, shown, sampling, frozenset(without))
+
+    def bind(self, examples: Examples) -> BatchBuilder:
+        """The database of `examples`, for them or any at no later cut-offs."""
+        with phase("graph"):
+            residuals = self.residuals.bind(examples.database)
+            own_labels = _own_labels(examples, self.train, self.without)
+            summary = None if self.plan is None else _reader(self.plan, examples, residuals, own_labels, self.without)
+            return self.builder(examples, Bound(Graph.from_database(examples.database), residuals, summary, own_labels))
+
+    def builder(self, examples: Examples, bound: Bound) -> BatchBuilder:
+        """The builder of the database of `examples` from parts that are made already."""
+        database, graph = examples.database, bound.graph
+        fans = cast(list[Fan], self.steps(graph))
+        own_parents = self.train.task.own_row_visible
+        sampler = Sampler(graph, fans, strategy=self.sampling.strategy, own_parents=own_parents, threads=1)
+        joins = [AsOfIndex(graph, key) for key in self.as_of]
+        ancestors = AncestorIndex(database)
+        depth = self.sampling.ancestor_depth
+        rows = RowReader(self.encoders.encode(database), ancestors, joins, bound.residuals, depth)
+        history = HistoryReader(bound.summary, self.standardisation, bound.own_labels)
+        return BatchBuilder(database, self.train.task.entity_table, sampler, rows, history, self.span)
+
+    def steps(self, graph: Graph) -> list[dict[Step, int]]:
+        """Per hop, the steps that are sampled and how many neighbours each gives.
+
+        From the entity: every parent and the latest children. Further out: the latest children, and parents where the row
+        encoder does not show them: those of the entity's parents, and those that may be younger than their child.
+        """
+        entity = self.train.task.entity_table
+        above = {s.target for s in graph.steps if s.up and s.source == entity}
+        hops, reached = [], {entity}
+        for hop, count in enumerate(self.sampling.num_neighbors):
+            taken = {}
+            for step in graph.steps:
+                parents_too = hop == 0 or step.source in above or (step.child, step.column) in self.late
+                if step.source in reached and (parents_too or not step.up):
+                    taken[step] = 1 if step.up else count
+            hops.append(taken)
+            reached = {step.target for step in taken}
+        return hops
+
+
+def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozenset[Mechanism]) -> Prepared:
+    known, task = train.known, train.task
+    encoders = Encoders.fit(known, train.fit_end)
+    seen = 0 if "stationarity_filter" in without else _cycles_seen(task.type)
+    residuals = ParentResiduals.none() if "parent_residuals" in without else ParentResiduals.fit(known, encoders.layouts)
+    graph = Graph.from_database(train.database)
+    bound_residuals = residuals.bind(train.database)
+    own_labels = _own_labels(train, train, without)
+    plan, reader, standardisation = None, None, None
+    if "entity_summary" not in without:
+        cycles = tuple(length for length in CYCLES.values() if np.ptp(train.time) >= seen * length)
+        plan = SummaryPlan.of(train, cycles)
+        reader = _reader(plan, train, bound_residuals, own_labels, without)
+        sample = sample_of(shown)
+        stationary_only = "stationarity_filter" not in without
+        standardisation = Standardisation.fit(reader.raw(sample), sample.cutoff, stationary_only)
+    keys = () if "as_of_links" in without else as_of_keys(known, task.entity_table, task.own_row_visible)
+    keys = tuple(key for key in keys if AsOfIndex(graph, key).is_informative())
+    ancestors = AncestorIndex(known)
+    schema = RowSchema(
+        layouts=encoders.layouts,
+        used={name: _used_numbers(encoders, known, name, seen, without) for name in known},
+        parents=ancestors.parent,
+        as_of={key.name: key.right.child for key in keys},
+        residuals=residuals.widths,
+    )
+    preprocessor = Preprocessor(
+        train=train,
+        sampling=sampling,
+        without=without,
+        encoders=encoders,
+        schema=schema,
+        as_of=keys,
+        late=frozenset(ancestors.late(known)),
+        span=float(max(span_of(known), DAY)),
+        residuals=residuals,
+        plan=plan,
+        standardisation=standardisation,
+    )
+    return Prepared(preprocessor, preprocessor.builder(train, Bound(graph, bound_residuals, reader, own_labels)))
+
+
+def _own_labels(examples: Examples, train: Examples, without: Collection[Mechanism]) -> OwnLabels | None:
+    if {"own_labels", "label_skip"} <= set(without):
+        return None
+    return OwnLabels.of(examples, train, windows_of(train)[-1])
+
+
+def _reader(
+    plan: SummaryPlan,
+    examples: Examples,
+    residuals: BoundResiduals,
+    own_labels: OwnLabels | None,
+    without: Collection[Mechanism],
+) -> SummaryReader:
+    return SummaryReader(plan, examples, residuals, None if "own_labels" in without else own_labels)
+
+
+def _cycles_seen(kind: TaskType) -> int:
+    """How often a cycle of the calendar must have come round in training to be read for labels of this type.
+
+    Probabilities are judged among entities at the same time. There a season could only show how causes differ by it, which one
+    season cannot tell from how causes changed. Amounts, and which items sell, go up and down with it.
+    """
+    return 0 if kind in (TaskType.REGRESSION, TaskType.RECOMMENDATION) else CYCLES_SEEN
+
+
+def _used_numbers(
+    encoders: Encoders, known: Database, table: str, cycles_seen: int, without: Collection[Mechanism]
+) -> NDArray[np.bool_]:
+    """(numbers,) which numbers of a table's rows are stationary and of cycles seen often enough, judged by some of its rows."""
+    times, found = known[table].times, encoders.layouts[table].part("numbers")
+    if not found or not len(known[table]) or "stationarity_filter" in without:
+        return np.ones(sum(len(e.names) for e in found), np.bool_)
+    rows = np.unique(np.linspace(0, len(known[table]) - 1, min(len(known[table]), SAMPLE)).astype(np.int64))
+    some = known[table].rows.take(pa.array(rows))
+    numbers = [(e, some.column(e.column).combine_chunks()) for e in found]
+    used = np.concatenate(
+        [e.returns(v, cycles_seen) if isinstance(e, Calendar) else np.ones(len(e.names), np.bool_) for e, v in numbers]
+    )
+    if times is None:
+        return used
+    return used & is_stationary(np.concatenate([e.encode(v) for e, v in numbers], axis=1), times[rows])

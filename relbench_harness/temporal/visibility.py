@@ -1,0 +1,116 @@
+"""Which rows, and which rows along foreign keys, can be seen at a time: `row.time < t`, and static tables always.
+
+Invariant: a row that is reached over a path can be seen once it and every row on the way can.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.array_store import spacious
+from relbench_harness.data.database import Database
+from relbench_harness.data.table import Table
+from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.paths import ForeignKey, KeyPath
+
+Rows = NDArray[np.int64]
+"""Row numbers; −1 is no row."""
+Times = NDArray[np.int64]
+ALWAYS = -(2**62)
+"""The time of rows that can always be seen: before all others, and no difference with a time overflows."""
+
+
+def times_of(table: Table) -> Times:
+    """(rows,) from when each row can be seen; `ALWAYS` in a static table."""
+    return table.times if table.times is not None else np.full(len(table), ALWAYS, np.int64)
+
+
+def gather(values: NDArray[np.int64], rows: Rows, none: int = 0) -> NDArray[np.int64]:
+    """`values[rows]`, and `none` where there is no row."""
+    if not len(values):
+        return np.full(len(rows), none, dtype=np.int64)
+    return np.where(rows >= 0, values[rows], none)
+
+
+class Followed(NamedTuple):
+    """Where a path leads from each row of its table.
+
+    Attributes:
+        row: (rows,) the row at the top, −1 where the path breaks.
+        available: (rows,) the latest of the row's own time and those on the way; that of the top does not count, as an
+            example about it presupposes it.
+    """
+
+    row: Rows
+    available: Times
+
+
+def follow(database: Database, path: KeyPath) -> Followed:
+    """The row at the end of `path` for every row of its table, and when the whole path can be seen."""
+    at = np.arange(len(database[path.table]), dtype=np.int64)
+    available = times_of(database[path.table])
+    for number, key in enumerate(path.keys):
+        if number:
+            between = database[key.child].times
+            if between is not None and len(between):
+                available = np.maximum(available, np.where(at >= 0, between[at], available))
+        at = gather(database[key.child].parents(key.column), at, -1)
+    return Followed(at, available)
+
+
+def visible(table: Table, rows: Rows, cutoff: Times | int) -> NDArray[np.bool_]:
+    """(n,) whether each of `rows` is there and older than its cut-off."""
+    if table.times is None:
+        return rows >= 0
+    return (rows >= 0) & (gather(table.times, rows) < cutoff)
+
+
+def visible_parents(examples: Examples, key: ForeignKey, rows: Rows) -> Rows:
+    """(n,) the parents that `key` of each example's row names, −1 where none is visible at its cut-off."""
+    named = gather(examples.database[key.child].parents(key.column), rows, -1)
+    return np.where(visible(examples.database[key.parent], named, examples.cutoff), named, -1)
+
+
+def own_parents(examples: Examples, key: ForeignKey) -> Rows:
+    """(n,) the parents that `key` of the examples' own rows names, −1 where none is visible.
+
+    In autocomplete tasks they are visible whatever their time.
+    """
+    if examples.task.own_row_visible:
+        return gather(examples.database[key.child].parents(key.column), examples.entity, -1)
+    return visible_parents(examples, key, examples.entity)
+
+
+def older_parents(database: Database, key: ForeignKey) -> NDArray[np.integer]:
+    """(rows of the child,) the parent that `key` names where it is static or no younger than the row, else −1.
+
+    Such a parent is visible wherever the row is.
+    """
+    table, parent = database[key.child], database[key.parent]
+    named = table.parents(key.column)
+    older = spacious(named.shape, np.int32 if len(parent) < 2**31 else np.int64)
+    older[...] = named
+    if parent.times is not None and (table.times is None or len(parent) == 0):
+        older[...] = -1
+    elif parent.times is not None and table.times is not None:
+        older[parent.times[named.clip(0)] > table.times] = -1
+    return older
+
+
+def there_by(table: Table, rows: Rows, at: Times) -> NDArray[np.bool_]:
+    """(n,) whether each of `rows` is there by the time `at`, that instant included.
+
+    For rows that are read together with another that can be seen from `at` on: what is as old as it is seen with it.
+    """
+    if table.times is None:
+        return rows >= 0
+    return (rows >= 0) & (gather(table.times, rows) <= at)
+
+
+def span_of(database: Database) -> int:
+    """Nanoseconds from the first to the last row of the table that covers most time; 0 where no table has rows in time."""
+    timed = [t.times for t in database.values() if t.times is not None and len(t)]
+    return max((int(t[-1] - t[0]) for t in timed), default=0)
