@@ -1,6 +1,6 @@
 """One training epoch of the relational GNN on rel-f1/driver-dnf: seconds, and how much of it the network waited for data.
 
-    python benchmarks/epoch.py [--task rel-f1/driver-dnf] [--epochs 5] [--threads 2] [--device cpu] [--compiled]
+    python benchmarks/epoch.py [--task rel-f1/driver-dnf] [--epochs 5] [--threads 2] [--device cpu] [--compile]
 
 Prints JSON: `seconds_per_epoch` (median), `loader_wait` (share of the epochs' seconds), `seeds`, `seeds_per_second`.
 The reference implementation of RelBench's examples takes 64 s for this epoch on the same size of machine.
@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 
 import numpy as np
 import torch
-import yaml
-from hydra.utils import instantiate
+from relbench_harness.baselines.gnn.method import FittedGNN
 
+from relbench_harness.compose import make_method
 from relbench_harness.data.dataset import open_task
-from relbench_harness.home import home
 from relbench_harness.protocol.method import Budget
 from relbench_harness.protocol.stages import Stages
 
@@ -28,19 +26,20 @@ REFERENCE = 64.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="rel-f1/driver-dnf")
-    parser.add_argument("--method", default="gnn", help="a config of configs/method whose network is relational")
+    parser.add_argument("--method", default="gnn", help="a config of configs/method of a relational network")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--compiled", action="store_true", help="through torch.compile")
+    parser.add_argument("--compile", action="store_true", help="through torch.compile")
     asked = parser.parse_args()
-    method = instantiate(yaml.safe_load((home("configs") / "method" / f"{asked.method}.yaml").read_text()))
-    # one network, every question of every epoch, and no stopping
-    method = replace(method, networks=1, epochs=asked.epochs + 1, steps=10**9, patience=10**9, compiled=asked.compiled)
+    # every example of every epoch, and no stopping
+    long = {"epochs": asked.epochs + 1, "steps_per_epoch": 10**9, "patience": 10**9}
+    method, _ = make_method(asked.method, compile=asked.compile, **long)
     stages = Stages(*open_task(asked.task), "rolling")
     train = stages.examples("train")
-    history = method.fit(train, stages.examples("val"), Budget(threads=asked.threads, device=asked.device)).history
-    seconds, waited = history.seconds[1:], history.waited[1:]  # the first compiles kernels and fills memory
+    fitted = method.fit(train, stages.examples("val"), Budget(threads=asked.threads, device=asked.device))
+    assert isinstance(fitted, FittedGNN)
+    seconds, waited = fitted.log.seconds[1:], fitted.log.waited[1:]  # the first compiles kernels and fills memory
     median = float(np.median(seconds))
     report = {
         "task": asked.task,

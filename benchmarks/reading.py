@@ -20,16 +20,17 @@ import os
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from relbench_harness.baselines.answers import answer_for
-from relbench_harness.baselines.reader import Batch
-from relbench_harness.baselines.relational import Headed, Relational, known_labels, prepare
-from relbench_harness.baselines.training import draw, learn
+from relbench_harness.baselines.gnn.batch import Batch
+from relbench_harness.baselines.gnn.method import RelationalGNN
+from relbench_harness.baselines.gnn.preprocessor import Prepared, Preprocessor
+from relbench_harness.baselines.gnn.train import TrainingSet, epoch_batches, train
 
 from relbench_harness.compose import make_method
 from relbench_harness.data.dataset import open_task
@@ -65,17 +66,18 @@ class Opened:
         self.train = Stages(dataset, task, "rolling").examples("train")
         # drawn as if all were asked at one time: old and young ones alike, at every scale
         self.alike = np.zeros(len(self.train), np.int64)
-        method, _ = make_method("gnn", steps=chosen.steps, epochs=1)
-        assert isinstance(method, Relational)
+        method, _ = make_method("gnn", steps_per_epoch=chosen.steps, epochs=1)
+        assert isinstance(method, RelationalGNN)
         begun, busy = time.perf_counter(), time.process_time()
-        setting = prepare(method, self.train, self.train, Budget(threads=chosen.threads, device="cpu"))
-        reader, self.reading = setting.reader, setting.reading
+        budget = Budget(threads=chosen.threads, device="cpu")
+        torch.set_num_threads(budget.threads)
+        preprocessor, self.builder = Preprocessor.fit(self.train, self.train, method.sampling, method.without)
         if chosen.cold:
-            self.reading.attributes = reader.encoders.encode(self.train.database, folder / f"attributes {scale:g}")
+            attributes = preprocessor.encoders.encode(self.train.database, folder / f"attributes {scale:g}")
+            self.builder = replace(self.builder, rows=replace(self.builder.rows, attributes=attributes))
         self.opened, self.opened_busy = time.perf_counter() - begun, time.process_time() - busy
-        self.method, self.device, self.answer = method, setting.device, answer_for(self.train)
-        trunk = method.trunk(reader, self.reading)
-        self.network = Headed(trunk, method.channels, reader.histories, self.answer, method.dropout)
+        self.method = method
+        self.network = method.network(Prepared(preprocessor, self.builder), self.train, None, budget)
         self.seconds: list[float] = []
         self.waited: list[float] = []
         self.work: list[float] = []
@@ -83,28 +85,25 @@ class Opened:
     def learn(self, epoch: int) -> None:
         """One epoch over a part of the training questions of its own."""
         if self.cold:
-            evict(self.reading.attributes)
+            evict(self.builder.rows.attributes)
         begun = time.process_time()
 
         def read(part: NDArray[np.int64]) -> Batch:
-            return self.reading.batch(self.train.take(part), epoch)
+            return self.builder.batch(self.train.take(part), epoch)
 
-        history = learn(
-            self.network,
-            lambda _: Loader(read, draw(self.alike, self.method.schedule, 0, epoch), device=self.device),
-            lambda model, batch: self.answer.loss(model(batch), known_labels(batch)),
-            None,
-            self.method.schedule,
-            self.method.steps,
-            self.device,
+        data = TrainingSet(
+            lambda _: Loader(read, epoch_batches(self.alike, self.method.config, 0, epoch)),
+            len(self.train),
+            lambda model, batch: self.network.head.loss(model(batch), batch),
         )
+        log = train(self.network, data, None, self.method.config)
         self.work.append(time.process_time() - begun)
-        self.seconds += history.seconds
-        self.waited += history.waited
+        self.seconds += log.seconds
+        self.waited += log.waited
 
     def report(self) -> dict[str, object]:
         """The median epoch but for the first, which compiles and warms up."""
-        questions = sum(len(part) for part in draw(self.alike, self.method.schedule, 0, 0))
+        questions = sum(len(part) for part in epoch_batches(self.alike, self.method.config, 0, 0))
         seconds = statistics.median(self.seconds[1:])
         return {
             "benchmark": "reading",
@@ -119,8 +118,8 @@ class Opened:
             "loader_wait": round(sum(self.waited[1:]) / sum(self.seconds[1:]), 3),
             "opening_seconds": round(self.opened, 1),
             "opening_processor_seconds": round(self.opened_busy, 1),
-            "structure_mb": self.reading.graph.nbytes >> 20,
-            "attributes_mb": self.reading.attributes.nbytes >> 20,
+            "structure_mb": self.builder.sampler.graph.nbytes >> 20,
+            "attributes_mb": self.builder.rows.attributes.nbytes >> 20,
             "own_memory_mb": memory("RssAnon"),
             "mapped_memory_mb": memory("RssFile"),
             "peak_memory_mb": memory("VmHWM"),

@@ -22,7 +22,7 @@ from relbench_harness.features.entity_summary import sample_of, windows_of
 from relbench_harness.graph.device import autocast, device_of, seeded
 from relbench_harness.graph.loader import Loader, batches
 from relbench_harness.graph.sampler import Strategy
-from relbench_harness.protocol.method import Budget, Examples, Predictor
+from relbench_harness.protocol.method import Budget, Examples
 
 from ..quality import quality
 from ..recommendation.item_batches import ItemReader
@@ -81,7 +81,7 @@ class RelationalGNN:
     item_scores: ItemScores = "both"
     without: Sequence[Mechanism] = ()
     epochs: int = 12
-    steps_per_epoch: int = 200
+    steps_per_epoch: int = 400
     batch_size: int = 512
     lr: float = 0.002
     weight_decay: float = 0.01
@@ -113,7 +113,7 @@ class RelationalGNN:
             checkpoint=self.checkpoint,
         )
 
-    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedGNN:
         """Train on `train`; stop where `valid` says."""
         return self.fit_as_stale(train, valid, valid.time - valid.cutoff, budget)
 
@@ -134,7 +134,7 @@ class RelationalGNN:
             prepared = Preprocessor.fit(
                 examples, simulate_staleness(examples, drawn, [budget.seed]), self.sampling, self.without
             )
-            network = self._network(prepared, examples, drawn, budget).to(device)
+            network = self.network(prepared, examples, drawn, budget).to(device)
             fitted = FittedGNN(self, prepared.preprocessor, network, budget, staleness, TrainLog())
             reader = fitted.reader(prepared.builder)
 
@@ -147,12 +147,18 @@ class RelationalGNN:
                 return Loader(read, epoch_batches(examples.time, config, budget.seed, number), device=device)
 
             validate = None if valid is None else fitted.validation(valid, examples)
-            fitted.log = train(network, TrainingSet(epoch, len(examples)), validate, config, deadline)
+            data = TrainingSet(epoch, len(examples), lambda model, batch: network.head.loss(model(batch), batch))
+            fitted.log = train(network, data, validate, config, deadline)
         return fitted
 
-    def _network(
+    def network(
         self, prepared: Prepared, examples: Examples, staleness: NDArray[np.int64] | None, budget: Budget
     ) -> RelationalPredictor:
+        """The network for `examples`, untrained.
+
+        Args:
+            staleness: As `simulate_staleness` takes it.
+        """
         preprocessor, builder = prepared
         schema = preprocessor.schema
         encoder = RowEncoder(schema, self.channels)
@@ -249,12 +255,20 @@ class FittedGNN:
         again = method.fit_as_stale(examples, None, self.staleness, self.budget)
         return replace(again, method=self.method)
 
+    @property
+    def width(self) -> int:
+        """How many numbers `embed` gives for an example."""
+        return self.method.channels + len(self._value_head.objective.start)
+
+    @property
+    def _value_head(self) -> ValueHead:
+        if not isinstance(self.network.head, ValueHead):
+            raise TypeError("only the states of tasks with values are embedded")
+        return self.network.head
+
     def embed(self, examples: Examples) -> NDArray[np.float32]:
         """(n, channels + outputs) the state of each example before the head, and the head's outputs without past labels."""
-        head = self.network.head
-        if not isinstance(head, ValueHead):
-            raise TypeError("only the states of tasks with values are embedded")
-        found = []
+        head, found = self._value_head, []
         self.network.eval()
         with torch.no_grad(), autocast(next(self.network.parameters()).device):
             for batch in self.batches(examples):

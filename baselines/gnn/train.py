@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -23,9 +23,7 @@ from relbench_harness.errors import InputError
 from relbench_harness.graph.device import autocast
 from relbench_harness.progress import work
 
-from .batch import Batch
-from .predictor import RelationalPredictor
-
+B = TypeVar("B")
 SMALLEST_BATCH = 64
 """Examples of a batch where there are few in all."""
 STEPS_OF_FEW = 20
@@ -55,7 +53,7 @@ class TrainConfig:
     """
 
     epochs: int = 12
-    steps_per_epoch: int = 200
+    steps_per_epoch: int = 400
     batch_size: int = 512
     lr: float = 0.002
     weight_decay: float = 0.01
@@ -113,21 +111,23 @@ def _steps(count: int, config: TrainConfig) -> int:
 
 
 @dataclass(frozen=True)
-class TrainingSet:
+class TrainingSet(Generic[B]):
     """The examples that a network learns from.
 
     Attributes:
         batches: Epoch → its batches; time spent in its iterator is counted as waiting.
         examples: How many there are.
+        loss: Of a network on a batch.
     """
 
-    batches: Callable[[int], Iterable[Batch]]
+    batches: Callable[[int], Iterable[B]]
     examples: int
+    loss: Callable[[nn.Module, B], Tensor]
 
 
 def train(
-    network: RelationalPredictor,
-    data: TrainingSet,
+    network: nn.Module,
+    data: TrainingSet[B],
     validate: Callable[[], float] | None,
     config: TrainConfig,
     deadline: float | None = None,
@@ -154,7 +154,7 @@ def train(
                 break
             network.train()
             begin = time.perf_counter()
-            log.waited.append(_epoch(runner, data.batches(epoch), state, config))
+            log.waited.append(_epoch(runner, data, epoch, state))
             log.seconds.append(time.perf_counter() - begin)
             log.scores.append(_validated(network, state.ema, validate) if validate else float(epoch))
             if log.scores[-1] >= max(log.scores):
@@ -165,11 +165,10 @@ def train(
     return log
 
 
-def _epoch(runner: nn.Module, batches: Iterable[Batch], state: _State, config: TrainConfig) -> float:
-    """One pass over `batches`; the seconds that were spent waiting for them."""
-    network, waited = state.network, 0.0
-    device = next(network.parameters()).device
-    source = iter(batches)
+def _epoch(runner: nn.Module, data: TrainingSet[B], epoch: int, state: _State) -> float:
+    """One pass over the batches of `epoch`; the seconds that were spent waiting for them."""
+    device, waited = next(runner.parameters()).device, 0.0
+    source = iter(data.batches(epoch))
     while True:
         begin = time.perf_counter()
         batch = next(source, None)
@@ -178,11 +177,11 @@ def _epoch(runner: nn.Module, batches: Iterable[Batch], state: _State, config: T
             return waited
         state.optimiser.zero_grad(set_to_none=True)
         with autocast(device):
-            loss = network.head.loss(runner(batch), batch)
+            loss = data.loss(runner, batch)
         if not torch.isfinite(loss):
-            raise DivergedError(f"the training loss became {loss.item()}")
+            raise DivergedError(f"the training loss became {loss.item()} in epoch {epoch + 1}")
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+        nn.utils.clip_grad_norm_(runner.parameters(), state.clip)
         state.optimiser.step()
         state.schedule.step()
         state.ema.update()
@@ -242,13 +241,14 @@ def _validated(network: nn.Module, ema: EMA, validate: Callable[[], float]) -> f
 class _State:
     """All that a checkpoint holds."""
 
-    network: RelationalPredictor
+    network: nn.Module
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     ema: EMA
+    clip: float
 
     @classmethod
-    def of(cls, network: RelationalPredictor, config: TrainConfig, steps: int) -> _State:
+    def of(cls, network: nn.Module, config: TrainConfig, steps: int) -> _State:
         optimiser = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
         ramp = max(1, int(config.warmup * steps))
 
@@ -257,7 +257,7 @@ class _State:
             return min(1.0, (step + 1) / ramp) * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * done))))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-        return cls(network, optimiser, schedule, EMA(network, config.ema_decay))
+        return cls(network, optimiser, schedule, EMA(network, config.ema_decay), config.clip)
 
     def save(self, config: TrainConfig, log: TrainLog, best: dict[str, Any]) -> None:
         if config.checkpoint is None or (dist.is_initialized() and dist.get_rank()):

@@ -118,14 +118,13 @@ class Negatives:
     def draw(self, entity: Long, cutoff: Long, positives: Positives, count: int, seed: int | None = None) -> Long:
         """(examples, count) visible items that are not positive; −1 where an example has none."""
         found = self.candidates
-        interactions_before = np.searchsorted(found.all.time, cutoff, side="left")
-        if self.weighting == "uniform":
-            interactions_before = np.zeros(len(cutoff), np.int64)
+        by_popularity = self.weighting == "popular"
+        before = found.all.count_before(cutoff) if by_popularity else np.zeros(len(cutoff), np.int64)
         chances = _Chances(
             np.asarray(entity, np.int64),
             np.asarray(cutoff, np.int64),
             found.items.visible(cutoff),
-            interactions_before.astype(np.int64),
+            before,
             np.asarray(positives.ends, np.int64),
         )
         key = np.uint64((self.seed if seed is None else seed) % 2**64)

@@ -86,9 +86,8 @@ class Frames:
             yield stype.embedding, values, [e.column for e in vectors]
 
     def _statistics(self, table: str) -> Statistics:
-        times = self.graph.table_times(table)
         end = self.attributes.encoders.fit_end
-        known = np.arange(self.graph.size(table) if times is None else np.searchsorted(times, end))
+        known = np.arange(int(self.graph.visible(table, np.array([end]))[0]))
         layout = self.attributes.layout(table)
         found: dict[str, Mapping[Any, Any]] = {}
         for kind, values, names in self._parts(table, known):

@@ -70,9 +70,13 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.time)
 
+    def count_before(self, cutoff: Times) -> NDArray[np.int64]:
+        """(n,) how many interactions are older than each cut-off."""
+        return np.searchsorted(self.time, cutoff, side="left").astype(np.int64)
+
     def before(self, cutoff: int) -> Interactions:
         """Interactions older than `cutoff`."""
-        return self._slice(0, int(np.searchsorted(self.time, cutoff, side="left")))
+        return self._slice(0, int(self.count_before(np.array([cutoff]))[0]))
 
     def since(self, time: int) -> Interactions:
         """Interactions at `time` or later."""

@@ -13,9 +13,9 @@ from relbench_harness.baselines.label_history import LabelHistory
 from relbench_harness.data.dataset import open_task
 from relbench_harness.data.labels import sql_labels
 from relbench_harness.errors import InputError
-from relbench_harness.temporal.closed_labels import closed_labels
 from relbench_harness.protocol.method import Budget, Method, Refittable, Regime
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.temporal.closed_labels import closed_labels
 
 
 def both_scores(stages: Stages, method: Method, metric: str) -> tuple[float, float]:

@@ -19,9 +19,9 @@ from relbench_harness.data.labels import SPLITS, Cuts, Split
 from relbench_harness.data.table import Table
 from relbench_harness.data.task import Kind, Task, TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.temporal.closed_labels import closed_labels
 from relbench_harness.protocol.method import REGIMES, Examples, Regime
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.temporal.closed_labels import closed_labels
 
 DAY = 86_400 * 10**9
 VAL, TEST = 20, 28

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from relbench_harness.baselines.dropout import Dropout
+from relbench_harness.baselines.gnn.layers import Dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5])

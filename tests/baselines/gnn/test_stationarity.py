@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from relbench_harness.baselines.drift import steady
-from relbench_harness.baselines.reader import Reader
+from relbench_harness.baselines.gnn.preprocessor import Preprocessor, Sampling
+from small_shop import DAY, asked, shop
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.graph.encoders import Calendar
-
-from .small_shop import DAY, asked, shop
+from relbench_harness.temporal.stationarity import is_stationary
 
 
 def test_clocks_and_newcomers_drift_and_noise_does_not() -> None:
@@ -29,29 +28,30 @@ def test_clocks_and_newcomers_drift_and_noise_does_not() -> None:
         ],
         axis=1,
     )
-    assert steady(values, times).tolist() == [False, True, False, True, True, True]
+    assert is_stationary(values, times).tolist() == [False, True, False, True, True, True]
 
 
 def test_few_rows_say_nothing() -> None:
-    assert steady(np.arange(20.0)[:, None], np.arange(20)).tolist() == [True]
-    assert steady(np.zeros((0, 2)), np.zeros(0, np.int64)).tolist() == [True, True]
+    assert is_stationary(np.arange(20.0)[:, None], np.arange(20)).tolist() == [True]
+    assert is_stationary(np.zeros((0, 2)), np.zeros(0, np.int64)).tolist() == [True, True]
 
 
 @pytest.mark.parametrize("kind", TaskType)
 def test_a_season_that_did_not_return_is_read_for_amounts_and_items_alone(kind: TaskType) -> None:
     asks = asked(shop(), kind, range(60, 180, 10))
-    reader = Reader(asks, asks, (4, 2), 2, "recent")
+    fitted, _ = Preprocessor.fit(asks, asks, Sampling((4, 2), 2, "recent"), ())
     read = {
         name
-        for table, layout in reader.encoders.layouts.items()
-        for name, kept in zip(layout.names("numbers"), reader.steady[table], strict=True)
+        for table, layout in fitted.encoders.layouts.items()
+        for name, kept in zip(layout.names("numbers"), fitted.schema.used[table], strict=True)
         if kept
     }
     # orders span 200 days, questions 110, birthdays 25 years
     assert {"at.week.sin", "born on.year.sin"} <= read
     seasonal = kind in (TaskType.REGRESSION, TaskType.RECOMMENDATION)
     assert ("at.year.sin" in read) is seasonal
-    assert len(reader.histories.turns) == 2 + seasonal
+    assert fitted.plan is not None
+    assert len(fitted.plan.cycles) == 2 + seasonal
 
 
 def test_a_time_of_day_always_returns_and_a_date_after_so_many_rounds() -> None:

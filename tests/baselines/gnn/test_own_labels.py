@@ -9,27 +9,35 @@ import numpy as np
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
-from relbench_harness.baselines.comparisons import Comparisons
-from relbench_harness.baselines.histories import Histories
-from relbench_harness.baselines.level import Levels
-from relbench_harness.baselines.summaries import LAST
+from relbench_harness.baselines.gnn.preprocessor import Preprocessor, Sampling
 
 from relbench_harness.data.task import TaskType
+from relbench_harness.features.entity_summary import windows_of
+from relbench_harness.features.history_summary import LAST
+from relbench_harness.features.own_labels import OwnLabels
+from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.closed_labels import ClosedLabels
+from relbench_harness.temporal.recent_label_mean import RecentLabelMean
 
 if TYPE_CHECKING:
-    from .conftest import Shop
+    from ..conftest import Shop
 
 DAY = 86_400_000_000_000
-NOTHING = Comparisons({}, {}, 0)
 SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM timestamps s
          JOIN orders o ON o.at > s.timestamp AND o.at <= s.timestamp + INTERVAL '{timedelta}' GROUP BY 1, 2"""
+
+
+def own(train: Examples, later: Examples) -> np.ndarray:
+    """What networks that learn from `train` read of the labels known to `later`."""
+    found = OwnLabels.of(later, train, windows_of(train)[-1])
+    assert found is not None
+    return found.means(later)
 
 
 def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
     asked = shop.examples(TaskType.REGRESSION, (60, 100, 160), 200)
     asked = replace(asked, task=replace(asked.task, sql=SQL))
-    found = Histories(asked, asked, NOTHING).open(asked).own(asked)
+    found = own(asked, asked)
     table = shop.database["orders"]
     who, amount = table.parents("customer"), table.rows.column("amount").to_numpy()
     assert table.times is not None
@@ -45,23 +53,29 @@ def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
 def test_without_sql_the_training_labels_themselves_are_remembered_once_they_were_known(shop: Shop) -> None:
     train = shop.examples(TaskType.REGRESSION, (60, 90, 120), 200)
     later = shop.examples(TaskType.REGRESSION, (100, 139, 141), 200)
-    found = Histories(train, train, NOTHING).open(later).own(later)
+    found = own(train, later)
     given = train.values.reshape(3, -1)
     for time, known in ((100, given[:1]), (139, given[:2]), (141, given[:3])):
         np.testing.assert_allclose(found[later.time == time * DAY][:, 1], known.mean(0))
 
 
-def test_levels_are_those_of_the_latest_labels_known_at_the_cut_off(shop: Shop) -> None:
+def test_recent_means_are_of_the_latest_labels_known_at_the_cut_off(shop: Shop) -> None:
     train = shop.examples(TaskType.REGRESSION, (60, 90, 120, 600), 200)
     later = shop.examples(TaskType.REGRESSION, (50, 100, 139, 619, 621), 200)
-    found = Histories(train, train, NOTHING).open(later).own(later)[:, -2:]
+    found = own(train, later)[:, -2:]
     given = train.values.reshape(4, -1)
     # a label is known 20 days after its question, and the last of 600 lies more than twelve horizons after the others
-    everyone = {50: given.mean(), 100: given[0].mean(), 139: given[:2].mean(), 619: given[:3].mean(), 621: given[3].mean()}
-    newcomers = {50: given.mean(), 100: given[0].mean(), 139: given[0].mean(), 619: given[0].mean(), 621: given[3].mean()}
-    for time, level in everyone.items():
+    all_entities = {
+        50: given.mean(),
+        100: given[0].mean(),
+        139: given[:2].mean(),
+        619: given[:3].mean(),
+        621: given[3].mean(),
+    }
+    cold_start = {50: given.mean(), 100: given[0].mean(), 139: given[0].mean(), 619: given[0].mean(), 621: given[3].mean()}
+    for time, mean in all_entities.items():
         np.testing.assert_allclose(
-            found[later.time == time * DAY], [[level, newcomers[time]]] * (later.time == time * DAY).sum()
+            found[later.time == time * DAY], [[mean, cold_start[time]]] * (later.time == time * DAY).sum()
         )
 
 
@@ -72,24 +86,24 @@ def test_levels_are_those_of_the_latest_labels_known_at_the_cut_off(shop: Shop) 
     st.integers(1, 20),
     st.integers(-5, 50),
 )
-def test_levels_equal_a_loop(labels: list[tuple[int, int, float]], span: int, cutoff: int) -> None:
+def test_recent_means_equal_a_loop(labels: list[tuple[int, int, float]], span: int, cutoff: int) -> None:
     labels = sorted(labels)
     entity, known_from, values = (np.array([one[i] for one in labels]) for i in range(3))
     past = ClosedLabels(entity.astype(np.int64), known_from.astype(np.int64), values)
-    found = Levels.of(past, values.astype(np.float64), span, 7.0).read(np.array([cutoff]))[0]
+    found = RecentLabelMean.of(past, values.astype(np.float64), span, 7.0).read(np.array([cutoff]))[0]
     new = [one for one in labels if not any(e == one[0] and 0 < one[1] - t <= span for e, t, _ in labels)]
-    for level, kept in zip(found, (labels, new), strict=True):
+    for mean, kept in zip(found, (labels, new), strict=True):
         last = max((t for _, t, _ in kept if t <= cutoff), default=0)
         counted = [v for _, t, v in kept if last - span < t <= cutoff]
-        np.testing.assert_allclose(level, np.mean(counted) if counted else 7.0, atol=1e-9)
+        np.testing.assert_allclose(mean, np.mean(counted) if counted else 7.0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.MULTICLASS, TaskType.MULTILABEL])
 def test_other_kinds_of_labels_are_read_as_statistics(shop: Shop, kind: TaskType) -> None:
     train = shop.examples(kind, (60, 90, 120), 200)
-    histories = Histories(train, train, NOTHING)
-    without = replace(train, task=replace(train.task, type=TaskType.RECOMMENDATION), labels=None)
-    assert (
-        histories.open(train).raw(train).shape[1] > Histories(without, without, NOTHING).open(without).raw(without).shape[1]
-    )
-    assert histories.own.shape[1] == 0
+    columns = {}
+    for without in ((), ("own_labels",)):
+        _, builder = Preprocessor.fit(train, train, Sampling((4,), 1, "recent"), without)  # type: ignore[arg-type]
+        columns[without] = builder.history.read(train).shape[1]
+        assert builder.history.own(train).shape[1] == 0
+    assert columns[()] > columns["own_labels",]

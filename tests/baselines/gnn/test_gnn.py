@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from relbench_harness.baselines.relational_gnn import RelationalGNN
+from relbench_harness.baselines.gnn.method import RelationalGNN
 from sklearn.metrics import roc_auc_score
+from small_shop import DAY, ITEMS, USERS, asked, scrambled, shop
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget
 
-sys.path.insert(0, str(Path(__file__).parent))
-from small_shop import DAY, ITEMS, USERS, asked, scrambled, shop
-
-TINY = RelationalGNN(channels=8, fans=(4, 2), epochs=2, steps=3, batch=64)
+TINY = RelationalGNN(channels=8, num_neighbors=(4, 2), epochs=2, steps_per_epoch=3, batch_size=64)
 ONE = Budget(threads=1, device="cpu")
 TRAIN, VALID, LATER = range(40, 150, 10), range(160, 171, 10), range(160, 191, 10)
 
 
-@pytest.mark.parametrize(("kind", "layer"), [*((kind, "sage") for kind in TaskType), (TaskType.BINARY, "gat")])
-def test_every_kind_of_question_is_answered_and_equal_seeds_answer_equally(kind: TaskType, layer: str) -> None:
+@pytest.mark.parametrize(("kind", "backbone"), [*((kind, "sage") for kind in TaskType), (TaskType.BINARY, "gat")])
+def test_every_kind_of_question_is_answered_and_equal_seeds_answer_equally(kind: TaskType, backbone: str) -> None:
     database = shop()
     train, valid = asked(database, kind, TRAIN), asked(database, kind, VALID)
-    method = replace(TINY, layer=layer)
+    method = replace(TINY, backbone=backbone)
     first, second = (method.fit(train, valid, ONE).predict(valid) for _ in range(2))
     assert np.array_equal(first, second)
     assert np.isfinite(first).all()
@@ -52,9 +48,9 @@ def test_scrambling_the_future_changes_nothing(kind: TaskType) -> None:
 def test_it_learns_the_cause() -> None:
     database = shop()
     train, valid, later = (asked(database, TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
-    method = RelationalGNN(channels=16, fans=(4, 2), epochs=12, steps=12, batch=64, rate=0.01)
-    told = method.fit(train, valid, ONE).predict(replace(later, labels=None))
-    assert roc_auc_score(later.values, told) > 0.9
+    method = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=12, steps_per_epoch=12, batch_size=64, lr=0.01)
+    predicted = method.fit(train, valid, ONE).predict(replace(later, labels=None))
+    assert roc_auc_score(later.values, predicted) > 0.9
 
 
 def test_users_without_a_history_are_answered() -> None:
@@ -65,10 +61,10 @@ def test_users_without_a_history_are_answered() -> None:
 
 
 def test_unknown_layers_and_parts_are_refused() -> None:
-    with pytest.raises(InputError, match="no layer 'sge'; did you mean 'sage'"):
-        RelationalGNN(layer="sge")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="no parts"):
-        RelationalGNN(parts="both")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no backbone 'sge'; did you mean 'sage'"):
+        RelationalGNN(backbone="sge")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no item_scores"):
+        RelationalGNN(item_scores="all")  # type: ignore[arg-type]
 
 
 def test_items_that_are_not_there_yet_are_not_recommended() -> None:
@@ -85,5 +81,5 @@ def test_items_that_are_not_there_yet_are_not_recommended() -> None:
     assert (known_since[answers.clip(0)] < early.cutoff[:, None])[named].all()
     assert named.all()
     first = asked(timed, TaskType.RECOMMENDATION, range(0, 171, 170))
-    told = fitted.predict(replace(first, labels=None)).astype(np.int64)
-    assert (told[first.time == 0] == -1).all()
+    predicted = fitted.predict(replace(first, labels=None)).astype(np.int64)
+    assert (predicted[first.time == 0] == -1).all()

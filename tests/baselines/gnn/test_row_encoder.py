@@ -1,4 +1,4 @@
-"""Rows and their ancestors: each place names the parent that the row's own key names, and each row hears of its own alone."""
+"""Rows and their ancestors: each place names the parent that the row's own key names, and messages come from those alone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relbench_harness.baselines.rows import GAPS, Ancestry, Content, Link, RowEncoder, TableEncoder, module_name
+from relbench_harness.baselines.gnn.layers import module_name
+from relbench_harness.baselines.gnn.row_encoder import GAPS, RowEncoder, RowSchema, TableEncoder
 from torch import Tensor
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.graph.ancestors import AncestorIndex, Found, schedule
 from relbench_harness.graph.attributes import Encoders
+from relbench_harness.graph.row_batch import RowBatch
 
 ROWS, PARENTS = 8, 3
 FRIEND = ("people", "as of")
@@ -37,17 +40,17 @@ def named(below: int) -> st.SearchStrategy[list[int | None]]:
 @settings(deadline=None)  # the first example compiles
 @given(named(ROWS), named(PARENTS), st.sets(st.integers(0, ROWS - 1), min_size=1), st.integers(1, 3))
 def test_every_place_names_the_parent_that_the_key_names(
-    leader: list[int | None], group: list[int | None], asked: set[int], generations: int
+    leader: list[int | None], group: list[int | None], asked: set[int], depth: int
 ) -> None:
     first = np.array(sorted(asked))
-    rows, reach, places = Ancestry(family(leader, group)).close({"people": first}, generations, {})
+    rows, per_depth, places = AncestorIndex(family(leader, group)).expand({"people": first}, depth, {})
 
     def named_by(people: set[int], key: list[int | None]) -> set[int]:
         return {up for person in people if (up := key[person]) is not None}
 
     near = set(asked)  # all whose parents are read
-    for generation in range(generations - 1):
-        assert set(rows["people"][: reach[generation]["people"]].tolist()) == near
+    for level in range(depth - 1):
+        assert set(rows["people"][: per_depth[level]["people"]].tolist()) == near
         near |= named_by(near, leader)
     assert rows["people"][: len(first)].tolist() == first.tolist()
     assert set(rows["people"].tolist()) == near | named_by(near, leader)
@@ -61,40 +64,41 @@ def test_every_place_names_the_parent_that_the_key_names(
 
 @settings(deadline=None, max_examples=50)
 @given(named(ROWS), named(PARENTS), named(ROWS), st.sets(st.integers(0, ROWS - 1), min_size=1), st.integers(1, 3))
-def test_every_row_hears_of_its_ancestors_whoever_else_is_read(
-    leader: list[int | None], group: list[int | None], friend: list[int | None], asked: set[int], generations: int
+def test_every_row_gets_messages_from_its_ancestors_whatever_else_is_read(
+    leader: list[int | None], group: list[int | None], friend: list[int | None], asked: set[int], depth: int
 ) -> None:
     """And sampled rows of what an as-of key finds, with its ancestors."""
     database = family(leader, group)
-    encoders, ancestry = Encoders.fit(database, 0), Ancestry(database)
+    encoders, index = Encoders.fit(database, 0), AncestorIndex(database)
     attributes = encoders.encode(database)
-    steady = {name: np.ones(len(layout.names("numbers")), np.bool_) for name, layout in encoders.layouts.items()}
+    used = {name: np.ones(len(layout.names("numbers")), np.bool_) for name, layout in encoders.layouts.items()}
     torch.manual_seed(0)
-    encoder = RowEncoder(encoders.layouts, steady, ancestry.parent, {FRIEND: "people"}, {}, 4, generations)
+    encoder = RowEncoder(RowSchema(encoders.layouts, used, index.parent, {FRIEND: "people"}, {}), 4)
     torch.nn.init.normal_(encoder.weights[module_name(*FRIEND)].weight)  # type: ignore[arg-type]
     first = np.array(sorted(asked))
     found = np.array([-1 if friend[person] is None else friend[person] for person in first], np.int64)
-    rows, reach, places = ancestry.close({"people": first}, generations, {FRIEND: ("people", found)})
-    links = {key: Link.of(place, [count.get(key[0], 0) for count in reach]) for key, place in places.items()}
-    records = {name: attributes.take(name, found) for name, found in rows.items()}
+    ancestry = index.expand({"people": first}, depth, {FRIEND: Found("people", found)})
+    links = ancestry.links()
+    records = {name: attributes.take(name, found) for name, found in ancestry.rows.items()}
     gaps = torch.zeros(len(links[FRIEND].child), GAPS)
-    folds = {key: link for key, link in links.items() if key != FRIEND}
-    own, told = encoder(Content(records, reach, folds, {FRIEND: links[FRIEND]}, {FRIEND: gaps}))
+    found_in = {**index.parent, FRIEND: "people"}
+    rounds = schedule(ancestry.rows_per_depth, links, found_in, {FRIEND})
+    own, full = encoder(RowBatch(records, links, {FRIEND: gaps}, *rounds))
 
-    def by_hand(table: str, row: int, generation: int) -> Tensor:
+    def by_hand(table: str, row: int, level: int) -> Tensor:
         encode = encoder.tables[module_name(table)]
         state: Tensor = encode.out(encode(attributes.take(table, np.array([row]))))  # type: ignore[operator]
-        if table == "groups" or generation == 0:
+        if table == "groups" or level == 0:
             return state
         named = [("leader", "people", leader), ("group", "groups", group)]
-        for column, other, names in [*named, (FRIEND[1], "people", friend)][: 3 if generation == generations else 2]:
+        for column, other, names in [*named, (FRIEND[1], "people", friend)][: 3 if level == depth else 2]:
             up = names[row]
             if up is not None:
-                state = state + encoder.weights[module_name("people", column)](by_hand(other, up, generation - 1))
+                state = state + encoder.weights[module_name("people", column)](by_hand(other, up, level - 1))
         return torch.relu(state)
 
-    for got, generation in ((own, 0), (told, generations)):
-        expected = torch.cat([by_hand("people", int(row), generation) for row in first])
+    for got, level in ((own, 0), (full, depth)):
+        expected = torch.cat([by_hand("people", int(row), level) for row in first])
         assert torch.allclose(got["people"][: len(first)], expected, atol=1e-5)
 
 

@@ -1,0 +1,163 @@
+"""The training loop: it stops where validation says, resumes where it was broken off, and says what went wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_shop
+import torch
+from relbench_harness.baselines.gnn.method import RelationalGNN
+from relbench_harness.baselines.gnn.train import EMA, DivergedError, TrainConfig, TrainingSet, epoch_batches, train
+from small_shop import asked, shop
+from torch import Tensor, nn
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.graph.device import device_of
+from relbench_harness.protocol.method import Budget
+
+DATA = torch.randn(256, 3, generator=torch.Generator().manual_seed(0))
+
+
+def loss(model: nn.Module, rows: Tensor) -> Tensor:
+    error: Tensor = (model(rows)[:, 0] - rows @ torch.tensor([1.0, -2.0, 0.5])).square().mean()
+    return error
+
+
+def run(network: nn.Module, config: TrainConfig, broken: int | None = None) -> list[float]:
+    def batches(epoch: int) -> list[Tensor]:
+        if epoch == broken:
+            raise KeyboardInterrupt
+        return [DATA[part] for part in epoch_batches(np.zeros(len(DATA), np.int64), config, 3, epoch)]
+
+    return train(network, TrainingSet(batches, len(DATA), loss), lambda: -float(loss(network, DATA)), config).scores
+
+
+def seeded() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Linear(3, 1)
+
+
+def test_a_broken_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    config = TrainConfig(epochs=6, batch_size=64, checkpoint=str(tmp_path / "state.pt"))
+    whole = seeded()
+    scores = run(whole, replace(config, checkpoint=None))
+    with pytest.raises(KeyboardInterrupt):
+        run(seeded(), config, broken=3)
+    resumed = seeded()
+    assert run(resumed, config) == scores
+    assert torch.equal(whole.weight, resumed.weight)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    config = TrainConfig(epochs=1, checkpoint=str(tmp_path / "state.pt"))
+    run(seeded(), config)
+    with pytest.raises(InputError, match=r"state\.pt does not fit this model"):
+        run(nn.Linear(3, 2), config)
+
+
+def test_learning_stops_when_validation_tires_and_keeps_the_best() -> None:
+    network, scores = seeded(), iter([0.1, 0.5, 0.4, 0.3, 0.2])
+    kept: list[Tensor] = []
+
+    def validate() -> float:
+        kept.append(network.weight.detach().clone())
+        return next(scores)
+
+    config = TrainConfig(epochs=9, batch_size=64, patience=2)
+    log = train(network, TrainingSet(lambda epoch: [DATA], len(DATA), loss), validate, config)
+    assert (log.best, len(log.scores)) == (2, 4)
+    assert torch.equal(network.weight, kept[1])
+
+
+def test_a_loss_that_is_no_number_is_a_clear_failure() -> None:
+    with pytest.raises(DivergedError, match="loss became nan in epoch 1"):
+        train(seeded(), TrainingSet(lambda epoch: [DATA * float("nan")], len(DATA), loss), None, TrainConfig())
+
+
+def test_the_running_mean_follows_the_weights() -> None:
+    network = seeded()
+    ema = EMA(network, 0.5)
+    with torch.no_grad():
+        network.weight.fill_(4.0)
+    for _ in range(60):
+        ema.update()
+    assert torch.allclose(ema.state_dict()["weight"], network.weight)
+
+
+def test_an_epoch_sees_every_question_once_and_ranks_share_it() -> None:
+    times = np.arange(1000)
+    parts = epoch_batches(times, TrainConfig(batch_size=64, steps_per_epoch=10**6), 0, 0)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(1000))
+    assert not np.array_equal(parts[0], epoch_batches(times, TrainConfig(batch_size=64, steps_per_epoch=10**6), 0, 1)[0])
+
+
+def test_an_epoch_that_cannot_see_all_questions_sees_later_ones_more_often() -> None:
+    times = np.repeat(np.arange(5), 2000)
+    seen = np.zeros(len(times))
+    for epoch in range(200):
+        part = np.concatenate(epoch_batches(times, TrainConfig(batch_size=100, steps_per_epoch=2), 0, epoch))
+        assert len(np.unique(part)) == 200
+        seen[part] += 1
+    often = seen.reshape(5, -1).sum(1)
+    # four quarters of the span apart: halves with each
+    np.testing.assert_allclose(often / often[-1], [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1], rtol=0.1)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    assert device_of(Budget(device="cpu")).type == "cpu"
+    with pytest.raises(InputError, match="unknown device 'gpu'"):
+        device_of(Budget(device="gpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no usable GPU"):
+            device_of(Budget(device="cuda"))
+
+
+DISTRIBUTED = """
+import sys
+import numpy as np
+import torch.distributed as dist
+from relbench_harness.baselines.gnn.method import RelationalGNN
+from relbench_harness.data.task import TaskType
+from relbench_harness.protocol.method import Budget
+sys.path.insert(0, sys.argv[1])
+from small_shop import asked, shop
+
+dist.init_process_group("gloo")
+database = shop()
+learn, valid = (asked(database, TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))
+method = RelationalGNN(channels=8, num_neighbors=(4, 2), epochs=3, batch_size=64)
+answers = method.fit(learn, valid, Budget(threads=1, device="cpu")).predict(valid)
+np.save(f"{sys.argv[2]}/{dist.get_rank()}.npy", answers)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_one_network(tmp_path: Path) -> None:
+    script = tmp_path / "learn.py"
+    script.write_text(DISTRIBUTED)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617", str(script)]
+    done = subprocess.run(
+        [*command, str(Path(small_shop.__file__).parent), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (np.load(tmp_path / f"{rank}.npy") for rank in (0, 1))
+    assert np.array_equal(first, second)
+    # and not the network that one process alone learns from the whole of each batch
+    database = shop()
+    learn, valid = (asked(database, TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))
+    method = RelationalGNN(channels=8, num_neighbors=(4, 2), epochs=3, batch_size=64)
+    alone = method.fit(learn, valid, Budget(threads=1, device="cpu")).predict(valid)
+    assert first.shape == alone.shape
+    assert np.corrcoef(first, alone)[0, 1] > 0.5

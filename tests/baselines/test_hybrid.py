@@ -1,0 +1,69 @@
+"""The hybrid: trees learn from an earlier network's states, and both predict together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from relbench_harness.baselines.averaged import FittedAverage, fused
+from relbench_harness.baselines.boosted_trees import BoostedTrees
+from relbench_harness.baselines.gnn.method import RelationalGNN
+from relbench_harness.baselines.hybrid import Hybrid, NetworkStates
+from sklearn.metrics import roc_auc_score
+from small_shop import asked, shop
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.features.entity import EntityColumns
+from relbench_harness.protocol.method import Budget
+from relbench_harness.temporal.example_split import earlier_part
+
+ONE = Budget(threads=1, device="cpu")
+TRAIN, VALID, LATER = range(40, 150, 10), range(160, 171, 10), range(160, 191, 10)
+
+
+def test_trees_learn_what_the_network_sees() -> None:
+    """The entity's own columns say nothing about its orders; the network's view of them does."""
+    database = shop()
+    train, valid, later = (asked(database, TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
+    unknown = replace(later, labels=None)
+    trees = BoostedTrees(library="lightgbm", rounds=40, bags=1, features=(EntityColumns(),))
+    network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=10, steps_per_epoch=12, batch_size=64, lr=0.01)
+    fitted = Hybrid(network, trees, reader=network).fit(train, valid, ONE)
+    assert isinstance(fitted, FittedAverage)
+    predicted = [np.asarray(member.predict(unknown), np.float64) for member in fitted.members]
+    alone = trees.fit(train, valid, ONE).predict(unknown)
+    assert roc_auc_score(later.values, predicted[1]) > max(0.8, roc_auc_score(later.values, alone) + 0.1)
+    assert np.array_equal(fitted.predict(unknown), (predicted[0] + predicted[1]) / 2)
+
+
+def test_examples_that_the_reader_learned_from_have_no_states() -> None:
+    train, valid = (asked(shop(), TaskType.BINARY, days) for days in (TRAIN, VALID))
+    earlier, since = earlier_part(train, 0.6)
+    assert earlier.time.max() < since == train.time[train.time > earlier.time.max()].min()
+    network = RelationalGNN(channels=4, num_neighbors=(2,), epochs=1, steps_per_epoch=1).fit(earlier, valid, ONE)
+    view = NetworkStates(network, since).transform(train).to_matrix()
+    assert view.shape == (len(train), 5)
+    assert np.array_equal(np.isnan(view), np.repeat(train.time[:, None] < since, 5, axis=1))
+
+
+def test_examples_of_one_time_are_all_learned_from() -> None:
+    train = asked(shop(), TaskType.BINARY, TRAIN)
+    one_time = train.take(np.flatnonzero(train.time == train.time[0]))
+    earlier, since = earlier_part(one_time, 0.6)
+    assert len(earlier) == len(one_time) and since == one_time.time[0]
+    with pytest.raises(InputError, match="between 0 and 1"):
+        Hybrid(RelationalGNN(), BoostedTrees(library="lightgbm"), RelationalGNN(), earlier=1.0)
+
+
+def test_a_hybrid_recommends_by_the_ranks_of_both() -> None:
+    database = shop()
+    train, valid, later = (asked(database, TaskType.RECOMMENDATION, days) for days in (TRAIN, VALID, LATER))
+    unknown = replace(later, labels=None)
+    network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=2, steps_per_epoch=12, batch_size=64, lr=0.01)
+    trees = BoostedTrees(library="lightgbm", rounds=20, bags=1, features=(EntityColumns(),))
+    fitted = Hybrid(network, trees, reader=network).fit(train, valid, ONE)
+    assert isinstance(fitted, FittedAverage)
+    ranked = [np.asarray(member.predict(unknown), np.int64) for member in fitted.members]
+    assert np.array_equal(fitted.predict(unknown), fused(ranked))
