@@ -19,8 +19,8 @@ from scipy import sparse
 from relbench_harness.errors import InputError
 from relbench_harness.features.block import Features
 from relbench_harness.features.encode import Encoder, fit_encoders
-from relbench_harness.temporal.closed_labels import closed_labels
 from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.closed_labels import closed_labels
 
 from .interactions import ALWAYS, Events, Trail, answers, events, trails
 

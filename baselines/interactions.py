@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import Task
-from relbench_harness.temporal.closed_labels import ClosedLabels
 from relbench_harness.protocol.method import Ragged
+from relbench_harness.temporal.closed_labels import ClosedLabels
 
 Path = tuple[str, ...]
 ALWAYS = -(2**62)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.temporal.closed_labels import ClosedLabels, closed_labels
 from relbench_harness.protocol.method import Budget, Examples, Ragged
+from relbench_harness.temporal.closed_labels import ClosedLabels, closed_labels
 from relbench_harness.timing import phase
 
 from .constant import constant_answer, most_popular, repeated

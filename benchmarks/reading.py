@@ -30,12 +30,12 @@ from numpy.typing import NDArray
 from relbench_harness.baselines.gnn.batch import Batch
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.baselines.gnn.preprocessor import Prepared, Preprocessor
-from relbench_harness.baselines.gnn.train import TrainingSet, epoch_batches, train
 
 from relbench_harness.compose import make_method
 from relbench_harness.data.dataset import open_task
 from relbench_harness.graph.attributes import Attributes
 from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.training import TrainingSet, epoch_batches, train
 from relbench_harness.protocol.method import Budget
 from relbench_harness.protocol.stages import Stages
 

@@ -22,6 +22,7 @@ from relbench_harness.features.entity_summary import sample_of, windows_of
 from relbench_harness.graph.device import autocast, device_of, seeded
 from relbench_harness.graph.loader import Loader, batches
 from relbench_harness.graph.sampler import Strategy
+from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
 from relbench_harness.protocol.method import Budget, Examples
 
 from ..quality import quality
@@ -39,7 +40,6 @@ from .predictor import Backbone, RelationalPredictor, SummaryFusion
 from .preprocessor import Prepared, Preprocessor, Sampling
 from .row_encoder import RowEncoder
 from .temporal_encoder import TemporalEncoder
-from .train import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
 from .transformer import Transformer, TransformerConfig
 
 BackboneName = Literal["sage", "gat", "transformer"]

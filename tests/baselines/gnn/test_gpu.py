@@ -11,13 +11,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from relbench_harness.baselines.gnn.method import RelationalGNN
-from relbench_harness.baselines.gnn.train import TrainConfig, TrainingSet, epoch_batches, train
 from sklearn.metrics import roc_auc_score
 from small_shop import ITEMS, asked, shop
 from torch import nn
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.training import TrainConfig, TrainingSet, epoch_batches, train
 from relbench_harness.protocol.method import Budget
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

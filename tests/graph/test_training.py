@@ -13,13 +13,13 @@ import pytest
 import small_shop
 import torch
 from relbench_harness.baselines.gnn.method import RelationalGNN
-from relbench_harness.baselines.gnn.train import EMA, DivergedError, TrainConfig, TrainingSet, epoch_batches, train
 from small_shop import asked, shop
 from torch import Tensor, nn
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.graph.device import device_of
+from relbench_harness.graph.training import EMA, DivergedError, TrainConfig, TrainingSet, epoch_batches, train
 from relbench_harness.protocol.method import Budget
 
 DATA = torch.randn(256, 3, generator=torch.Generator().manual_seed(0))
