@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
+from relbench_harness.data.backtest import PARAMETER, backtest_of, known_to, moved_back, without_backtest
 from relbench_harness.data.cache import Built, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
@@ -65,12 +66,15 @@ SCRATCH = "scratch"
 
 
 def open_dataset(address: str) -> Dataset:
-    """The dataset called `address`; `@key=value,…` sets build parameters.
+    """The dataset called `address`; `@key=value,…` sets build parameters, `@backtest=1` moves its cut points back.
 
     An address is a name on the search path, the name of a dataset that RelBench hosts, a folder, or
     `hub:organisation/repository/dataset` (`@revision=…` pins it).
     """
     name, parameters = parse_address(address)
+    if PARAMETER in parameters:
+        base = open_dataset(without_backtest(address))
+        return replace(base, address=address, backtest=backtest_of(parameters[PARAMETER]))
     folder = dataset_folder(name)
     if folder is not None:
         return Dataset(address, folder, MappingProxyType(parameters))
@@ -107,11 +111,13 @@ class Dataset:
         address: How it was asked for; part of every task's id.
         folder: Where its manifest lies.
         parameters: Passed to its `build.py`, over the manifest's `parameters`.
+        backtest: How often its cut points are moved back; see `data.backtest`.
     """
 
     address: str
     folder: Path
     parameters: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
+    backtest: int = 0
 
     @property
     def name(self) -> str:
@@ -151,7 +157,7 @@ class Dataset:
             instants.append(instant if instant.tz is None else instant.tz_convert("UTC").tz_localize(None))
         if not instants[0] < instants[1]:
             raise InputError(f"dataset {self.name}: val_timestamp {instants[0]} is not before test_timestamp {instants[1]}")
-        return Cuts(*instants)
+        return moved_back(Cuts(*instants), self.backtest)
 
     # -- database -----------------------------------------------------------------------------------------------------
 
@@ -161,11 +167,14 @@ class Dataset:
         with phase("load"):
             database = open_stored(self.stored)
             declared = self._declared_stypes()
-            return database.with_stypes(declared) if declared else database
+            database = database.with_stypes(declared) if declared else database
+            return known_to(database, self.cuts) if self.backtest else database
 
     @cached_property
     def stored(self) -> Path:
         """The cache folder of the database, built where it was not yet."""
+        if self.backtest:
+            return replace(self, address=without_backtest(self.address), backtest=0).stored
         source = self._source()
         return stored(re.sub(r"[^\w.-]+", "_", self.name), source.fingerprint(), source.build)
 
@@ -216,7 +225,7 @@ class Dataset:
 
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
         with phase("labels"):
-            return split_labels(task, self.database, self.cuts, split, regenerate)
+            return split_labels(task, self.database, self.cuts, split, regenerate or self.backtest > 0)
 
     @property
     def knows_truth(self) -> bool:
