@@ -22,7 +22,7 @@ import numpy as np
 
 from relbench_harness.data.dataset import open_task
 from relbench_harness.features.block import Features, united
-from relbench_harness.features.synthesis import DeepFeatureSynthesis, distinct_seeds
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, distinct_seeds
 from relbench_harness.protocol.stages import Stages
 
 DRIVERS = ("rel-f1/driver-dnf", "rel-f1/driver-top3", "rel-f1/driver-position")

@@ -33,7 +33,7 @@ from equality import compare
 
 from relbench_harness.data.dataset import open_task
 from relbench_harness.features.block import Features
-from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, FittedSynthesis
 from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.stages import Stages
 

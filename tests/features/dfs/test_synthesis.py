@@ -21,8 +21,8 @@ from relbench_harness.compose import make_method, run_task
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError
-from relbench_harness.features.definitions import AGGREGATIONS, TRANSFORMS
-from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
+from relbench_harness.features.dfs.definitions import AGGREGATIONS, TRANSFORMS
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, FittedSynthesis
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.stages import Stages
 
@@ -32,7 +32,7 @@ ORDERED = ("first", "last", "trend", "time_since_last", "avg_time_between", "ent
 
 def data_folder() -> Path:
     named = os.environ.get("RELBENCH_HARNESS_DATASETS")
-    return Path(named) if named else Path(__file__).parents[2].parent / "shared" / "data"
+    return Path(named) if named else Path(__file__).parents[3].parent / "shared" / "data"
 
 
 def differences(fitted: FittedSynthesis, examples: Examples, atol: float = 1e-9) -> dict[str, tuple[float, float]]:

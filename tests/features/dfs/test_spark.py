@@ -19,8 +19,8 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError
 from relbench_harness.features.block import united
-from relbench_harness.features.spark import Spark, session, write_tables
-from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
+from relbench_harness.features.dfs.spark import Spark, session, write_tables
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, FittedSynthesis
 from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.stages import Stages
 
