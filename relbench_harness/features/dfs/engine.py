@@ -45,7 +45,7 @@ class Engine:
         """SELECT row, t and the features of each seed.
 
         Args:
-            seeds: A relation, or a query in brackets, of distinct (row, t).
+            seeds: A relation or query of distinct (row, t).
             names: What the features are called; f0, f1, … if None.
         """
         scope = Scope(self._frames, frame, seeds, self.aggregate)
@@ -62,11 +62,11 @@ class Engine:
         for feature in features:
             found, name = rests_on(feature.base_features), formula_name(self._frames, feature)
             with naming([feature]):
-                ordered = name not in ORDERED or self._settling.in_own_order(steps)
-                final = ordered and not changes_always(found) and self._settling.is_settled(steps, found)
+                in_order = name not in ORDERED or self._settling.in_own_order(steps)
+                final = in_order and not changes_always(found) and self._settling.is_settled(steps, found)
             if final:
                 settled.append(feature)
-            elif ordered and only_up(found) and name in SKIPS_NULLS and null_until_seen(feature.base_features):
+            elif in_order and only_up(found) and name in SKIPS_NULLS and null_until_seen(feature.base_features):
                 late.setdefault(found, []).append(feature)
             else:
                 changing.append(feature)
@@ -96,15 +96,15 @@ class Engine:
         """SELECT k, own, o, t, one, v0, …: every child with its final values."""
         child, bases = steps[-1].child, distinct_inputs(self._frames, features)
         every = self._sql(
-            "(SELECT row, CAST($end AS BIGINT) AS t FROM $table AS x)",
+            "SELECT row, CAST($end AS BIGINT) AS t FROM $table AS x",
             end=str(END),
             table=self._frames.source(child).relation,
         )
         return self._sql(
             "SELECT e.k, e.own, e.o, e.t, 1 AS one, $values FROM $children AS e JOIN $final AS v ON v.row = e.o",
             values=listing(f"v.f{i} AS v{i}" for i in range(len(bases))),
-            children=f"({self._frames.children(steps)})",
-            final=f"({self.evaluate(child, bases, every)})",
+            children=self._frames.children(steps),
+            final=self.evaluate(child, bases, every),
         )
 
     def _late_events(self, steps: tuple[Hop, ...], features: Sequence[Feature], found: Signature) -> str:
@@ -112,8 +112,8 @@ class Engine:
         values = [f"v{i}" for i in range(len(distinct_inputs(self._frames, features)))]
         events = self._sql(
             "SELECT e.*, y.settle FROM $events AS e JOIN $settle AS y ON y.row = e.o",
-            events=f"({self._events(steps, features)})",
-            settle=f"({self._settling.settle(steps[-1].child, found)})",
+            events=self._events(steps, features),
+            settle=self._settling.settle(steps[-1].child, found),
         )
         return self._sql(
             """
@@ -135,7 +135,7 @@ class Engine:
                 FROM $seeds AS s JOIN $children AS e ON e.k = s.row AND e.t < s.t
                 """,
                 seeds=seeds,
-                children=f"({self._frames.children(steps)})",
+                children=self._frames.children(steps),
             )
         )
         inner = self._backend.store(sql("SELECT DISTINCT o AS row, kt AS t FROM $pairs AS x", pairs=pairs))
@@ -146,7 +146,7 @@ class Engine:
             """,
             values=listing(f"v.f{i} AS v{i}" for i in range(len(bases))),
             pairs=pairs,
-            found=f"({self.evaluate(steps[-1].child, bases, inner)})",
+            found=self.evaluate(steps[-1].child, bases, inner),
         )
         placed = sql(
             "SELECT row AS k, t AS kt, CAST(1 AS BIGINT) AS t, row AS seed_row, t AS seed_t FROM $seeds AS x", seeds=seeds

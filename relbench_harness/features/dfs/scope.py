@@ -14,6 +14,7 @@ from relbench_harness.features.dfs.definitions import Feature
 from relbench_harness.features.dfs.formulas import TRANSFORMS
 from relbench_harness.features.dfs.frames import Frames
 from relbench_harness.features.dfs.signatures import Hop, has_default, key_of, steps_of
+from relbench_harness.features.dfs.sql import is_query
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -41,7 +42,7 @@ class Scope:
     """Collects the joins that features need.
 
     Args:
-        seeds: A relation, or a query in brackets, of distinct (row, t).
+        seeds: A relation or query of distinct (row, t).
         aggregate: Computes the aggregates at the end of a path for the seeds of a relation.
     """
 
@@ -103,7 +104,7 @@ class Scope:
 
     def _seeds_of(self, chain: Chain) -> str:
         """A relation of the distinct (row, t) of the rows that `chain` leads to."""
-        if not chain and not self._seeds.startswith("("):
+        if not chain and not is_query(self._seeds):
             return self._seeds
         row = self._sql("$alias.row", alias=self._rows[chain].alias)
         distinct = "SELECT DISTINCT" if chain else "SELECT"

@@ -9,10 +9,6 @@ from relbench_harness.features.dfs.frames import Frames
 from relbench_harness.features.dfs.signatures import Always, Down, Hop, Signature, Up, in_order
 from relbench_harness.features.dfs.sql import BEGINNING
 
-LATER = """
-SELECT COUNT(*) FROM $rows AS r JOIN $settle AS y ON y.row = r.o WHERE y.settle > r.t
-"""
-
 
 class Settling:
     """Remembers what it found for the frames of one database."""
@@ -27,7 +23,7 @@ class Settling:
         if len(steps) == 1:
             return True
         if steps not in self._own_order:
-            late = self._sql("SELECT COUNT(*) FROM $rows AS r WHERE t > own", rows=f"({self._frames.children(steps)})")
+            late = self._sql("SELECT COUNT(*) FROM $rows AS r WHERE t > own", rows=self._frames.children(steps))
             self._own_order[steps] = self._frames.backend.count(late) == 0
         return self._own_order[steps]
 
@@ -37,7 +33,9 @@ class Settling:
             return True
         if (steps, found) not in self._settled:
             late = self._sql(
-                LATER, rows=f"({self._frames.children(steps)})", settle=f"({self.settle(steps[-1].child, found)})"
+                "SELECT COUNT(*) FROM $rows AS r JOIN $settle AS y ON y.row = r.o WHERE y.settle > r.t",
+                rows=self._frames.children(steps),
+                settle=self.settle(steps[-1].child, found),
             )
             self._settled[steps, found] = self._frames.backend.count(late) == 0
         return self._settled[steps, found]
@@ -59,7 +57,7 @@ class Settling:
                     inner, link = self._last_change(steps, on), sql("c.row")
                 case Always():
                     raise AssertionError("a value that rests on the time itself never settles")
-            joins.append(sql("LEFT JOIN $inner AS $name ON $name.row = $link", inner=f"({inner})", name=name, link=link))
+            joins.append(sql("LEFT JOIN $inner AS $name ON $name.row = $link", inner=inner, name=name, link=link))
             times.append(sql("COALESCE($name.settle, $beginning)", name=name, beginning=str(BEGINNING)))
         if since_visible and self._frames.frame(frame).timed:
             times.append(sql("c.at"))
@@ -73,6 +71,6 @@ class Settling:
             SELECT k AS row, MAX(GREATEST(r.t, y.settle)) AS settle
             FROM $rows AS r JOIN $settle AS y ON y.row = r.o GROUP BY k
             """,
-            rows=f"({self._frames.children(steps)})",
-            settle=f"({self.settle(steps[-1].child, on)})",
+            rows=self._frames.children(steps),
+            settle=self.settle(steps[-1].child, on),
         )

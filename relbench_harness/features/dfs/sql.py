@@ -30,7 +30,7 @@ class Sql:
     dialect: str
 
     def __call__(self, template: str, /, **parts: str) -> str:
-        """A statement, clause or expression; an empty part takes the comma before it along.
+        """A statement, clause or expression. A part that is a query gets brackets; an empty one takes the comma before it.
 
         Raises:
             KeyError: A placeholder is given no part.
@@ -38,7 +38,8 @@ class Sql:
         first, *rest = _pieces(template, self.dialect)
         made = first
         for name, text in zip(rest[::2], rest[1::2], strict=True):
-            made = (made + parts[name] if parts[name] else made.removesuffix(", ")) + text
+            part = f"({parts[name]})" if is_query(parts[name]) else parts[name]
+            made = (made + part if part else made.removesuffix(", ")) + text
         return made
 
     def name(self, name: str) -> str:
@@ -49,6 +50,11 @@ class Sql:
         """The largest of several times, none of which may be null."""
         several = list(times)
         return self("GREATEST($times)", times=listing(several)) if len(several) > 1 else several[0]
+
+
+def is_query(text: str) -> bool:
+    """Whether a text is a query and not the name of a relation."""
+    return text.startswith("SELECT")
 
 
 def listing(parts: Iterable[str]) -> str:

@@ -11,16 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
-from sqlglot import exp
+from relbench_harness.features.dfs.lifting import Lifted, lifted
+from relbench_harness.features.dfs.sql import Sql, listing
 
-from relbench_harness.features.dfs.sql import Sql, listing, parsed
-
-ENDS = ("FIRST_VALUE", "LAST_VALUE")
 RUNNING = {"SUM": "SUM", "COUNT": "SUM", "MIN": "MIN", "MAX": "MAX"}
 """Aggregate of a stretch's events → what merges the stretches."""
-LIFTED = frozenset({*RUNNING, *ENDS, "MEDIAN", "FIRST_OF", "OCCURRENCE"})
 
 
 @dataclass(frozen=True)
@@ -30,31 +26,6 @@ class Measure:
     output: str
     formula: str
     given: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Lifted:
-    """A template whose calls of aggregates are placeholders: `calls` has (name, function, template of the argument)."""
-
-    template: str
-    calls: tuple[tuple[str, str, Lifted], ...]
-
-
-@cache
-def lifted(template: str) -> Lifted:
-    """The outermost calls of aggregates in a template, and within their arguments the next."""
-    calls: dict[str, tuple[str, str, Lifted]] = {}
-
-    def lift(node: exp.Expr) -> exp.Expr:
-        function = node.name if isinstance(node, exp.Anonymous) else node.sql_name() if isinstance(node, exp.Func) else ""
-        if function not in LIFTED:
-            return node
-        text = node.sql("duckdb")
-        argument = node.expressions[0] if isinstance(node, exp.Anonymous) else node.this
-        calls.setdefault(text, (f"call{len(calls)}", function, lifted(argument.sql("duckdb"))))
-        return exp.Placeholder(this=calls[text][0])
-
-    return Lifted(parsed(template).transform(lift).sql("duckdb"), tuple(calls.values()))
 
 
 class Columns:
@@ -95,12 +66,12 @@ class Stream:
     events: str
     seeds: str
     alone: bool = False
-    _firsts: Columns = field(default_factory=lambda: Columns("f"))
-    _occurrences: Columns = field(default_factory=lambda: Columns("b"))
-    _carried: Columns = field(default_factory=lambda: Columns("d"))
-    _placed: Columns = field(default_factory=lambda: Columns("p"))
-    _stretches: Columns = field(default_factory=lambda: Columns("g"))
-    _totals: Columns = field(default_factory=lambda: Columns("s"))
+    _firsts: Columns = field(init=False, default_factory=lambda: Columns("f"))
+    _occurrences: Columns = field(init=False, default_factory=lambda: Columns("b"))
+    _carried: Columns = field(init=False, default_factory=lambda: Columns("d"))
+    _placed: Columns = field(init=False, default_factory=lambda: Columns("p"))
+    _stretches: Columns = field(init=False, default_factory=lambda: Columns("g"))
+    _totals: Columns = field(init=False, default_factory=lambda: Columns("s"))
 
     def read(self, measures: Sequence[Measure]) -> str:
         """SELECT row, t and each measure, one row per seed."""
@@ -108,11 +79,11 @@ class Stream:
         return self.sql(
             "SELECT seed_row AS row, seed_t AS t, $outputs FROM $read AS r WHERE seed_row IS NOT NULL",
             outputs=listing(outputs),
-            read=f"({self._aggregated() if self.alone and not self._placed else self._running()})",
+            read=self._aggregated() if self.alone and not self._placed else self._running(),
         )
 
     def _value(self, formula: Lifted, given: Mapping[str, str]) -> str:
-        calls = {name: self._call(function, self._value(argument, given)) for name, function, argument in formula.calls}
+        calls = {c.name: self._call(c.function, self._value(c.argument, given)) for c in formula.calls}
         return self.sql(formula.template, **given, **calls)
 
     def _call(self, function: str, x: str) -> str:
@@ -128,11 +99,12 @@ class Stream:
             stretch = self._stretches.name(f"{function}({carried})")
             before = f"{RUNNING[function]}($x) OVER (PARTITION BY $keys ORDER BY g ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
             return self._totals.name(sql(before, x=stretch, keys=keys))
-        value, order = (
-            ("MEDIAN($x)", "t, z") if function == "MEDIAN" else (f"{function}($x IGNORE NULLS)", "t, z, $own, $o")
-        )
+        if function == "MEDIAN":
+            value, order = "MEDIAN($x)", "t, z"
+        else:
+            value, order = f"{function}($x IGNORE NULLS)", f"t, z, {self._carry('own')}, {self._carry('o')}"
         so_far = f"{value} OVER (PARTITION BY $keys ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
-        return self._placed.name(sql(so_far, x=carried, keys=keys, own=self._carry("own"), o=self._carry("o")))
+        return self._placed.name(sql(so_far, x=carried, keys=keys))
 
     def _carry(self, x: str) -> str:
         return self._carried.name(self.sql("CAST($x AS DOUBLE)", x=x))
@@ -161,9 +133,9 @@ class Stream:
             carried=self._carried.each("%s"),
             places=self._placed.select(),
             carry=self._carried.select(),
-            events=f"({self._events()})",
+            events=self._events(),
             nulls=self._carried.each("CAST(NULL AS DOUBLE) AS %s"),
-            seeds=f"({self.seeds})",
+            seeds=self.seeds,
         )
 
     def _aggregated(self) -> str:
@@ -178,12 +150,12 @@ class Stream:
                 f"a.{part} AS {total}"
                 for part, total in zip(self._stretches.names.values(), self._totals.names.values(), strict=True)
             ),
-            seeds=f"({self.seeds})",
+            seeds=self.seeds,
             owner=listing(f"{key} AS e_{key}" for key in self.keys),
             stretches=self._stretches.select(),
             keys=listing(self.keys),
             carry=self._carried.select(),
-            events=f"({self._events()})",
+            events=self._events(),
             same=" AND ".join(f"a.e_{key} = q.{key}" for key in self.keys),
         )
 
