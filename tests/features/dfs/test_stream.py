@@ -51,8 +51,8 @@ def read(
 
 @settings(max_examples=25, deadline=None)
 @given(
-    rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.one_of(st.none(), st.integers(0, 4))), min_size=1),
-    asked=st.sets(st.tuples(st.integers(0, 3), st.integers(0, 6)), min_size=1),
+    rows=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5), st.one_of(st.none(), st.integers(0, 4))), min_size=6),
+    asked=st.sets(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=4),
 )
 def test_formulas_equal_pandas(rows: list[tuple[int, int, int | None]], asked: set[tuple[int, int]]) -> None:
     events = pd.DataFrame(rows, columns=["k", "t", "v0"]).astype({"v0": float})
