@@ -52,12 +52,12 @@ def read(
 @settings(max_examples=25, deadline=None)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5), st.one_of(st.none(), st.integers(0, 4))), min_size=6),
-    asked=st.sets(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=4),
+    drawn=st.sets(st.tuples(st.integers(0, 2), st.integers(0, 6)), min_size=4),
 )
-def test_formulas_equal_pandas(rows: list[tuple[int, int, int | None]], asked: set[tuple[int, int]]) -> None:
+def test_formulas_equal_pandas(rows: list[tuple[int, int, int | None]], drawn: set[tuple[int, int]]) -> None:
     events = pd.DataFrame(rows, columns=["k", "t", "v0"]).astype({"v0": float})
     events = events.assign(t=events["t"] * DAY, own=events["t"] * DAY, o=range(len(events)), one=1)
-    seeds = pd.DataFrame(sorted(asked), columns=["seed_row", "seed_t"])
+    seeds = pd.DataFrame(sorted(drawn), columns=["seed_row", "seed_t"])
     seeds["seed_t"] *= DAY
     before = seeds.merge(events, left_on="seed_row", right_on="k")
     before = before[before["t"] < before["seed_t"]].sort_values(["seed_row", "seed_t", "t", "o"])
