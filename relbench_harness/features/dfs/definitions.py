@@ -87,6 +87,7 @@ class Schema:
         frames: dict[str, Frame] = {}
         own = known[entity]
         copied = own.time is not None or entity in own.references.values()
+        # names of features can hold this name, and those of results may not change
         target = _unused(f"{entity} asked", known) if copied else entity
         above: dict[str, set[str]] = {name: set() for name in known}
         for name, table in known.items():
