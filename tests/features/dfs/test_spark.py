@@ -1,4 +1,4 @@
-"""Spark gives DuckDB's features: the same expression trees, another machine."""
+"""Spark gives DuckDB's features: the same queries, another machine."""
 
 from __future__ import annotations
 
@@ -76,6 +76,17 @@ def test_spark_equals_duckdb_on_a_real_database(real_data: Path, running: Any) -
     every = united([stages.examples("train"), stages.examples("val"), stages.holdout("test").questions])
     assert every is not None
     assert_equal(DeepFeatureSynthesis(depth=2, threads=2).fit(stages.examples("train")), every)
+
+
+@needs_spark
+@pytest.mark.slow
+def test_a_text_that_is_missing_has_no_words(database_of: Ask, questions: Ask, running: Any) -> None:
+    texts = [None, "", "one", "two words", *(f"word number {i}, and more!" for i in range(12))]
+    made = database_of({"notes": pa.table({"id": range(16), "text": texts})}, {"notes": ("id", None, {})})
+    examples = questions(made, "notes", range(16), [9] * 16)
+    fitted = DeepFeatureSynthesis(primitives=("num_words", "num_characters"), threads=2).fit(examples)
+    assert_equal(fitted, examples)
+    assert np.isnan(fitted.transform(examples)["NUM_WORDS(text)"].numbers).tolist() == [True] + [False] * 15
 
 
 @needs_spark
