@@ -1,11 +1,11 @@
-"""Every feature of every question beside featuretools' own value: one JSON line per group of tasks.
+"""Every feature of every example beside featuretools' own value: one JSON line per group of tasks.
 
     python benchmarks/equality.py                                   every group below
     python benchmarks/equality.py rel-f1/driver-dnf --depth 3       one task, or several about the same table
 
-All questions of training, validation and test, with featuretools' default primitives and `include_cutoff_time=False`. A cell
+All examples of training, validation and test, with featuretools' default primitives and `include_cutoff_time=False`. A cell
 differs if it is off by more than 1e-6 of its size. featuretools makes one pass per distinct cut-off and calls Python for
-each question and feature, so a group takes minutes to an hour; tasks about the same entities at the same times share
+each example and feature, so a group takes minutes to an hour; tasks about the same entities at the same times share
 their values.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from relbench_harness.data.dataset import open_task
 from relbench_harness.features.block import Features, united
-from relbench_harness.features.synthesis import DeepFeatureSynthesis, distinct_seeds
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, distinct_seeds
 from relbench_harness.protocol.stages import Stages
 
 DRIVERS = ("rel-f1/driver-dnf", "rel-f1/driver-top3", "rel-f1/driver-position")
@@ -87,8 +87,8 @@ def equality(tasks: Sequence[str], depth: int) -> dict[str, object]:
     return {
         "tasks": list(tasks),
         "depth": depth,
-        "questions": len(every),
-        "distinct_questions": len(distinct),
+        "examples": len(every),
+        "distinct_examples": len(distinct),
         "cut_offs": len(np.unique(every.cutoff)),
         "features": len(fitted.features),
         **asdict(compare(ours, theirs)),

@@ -1,10 +1,10 @@
-"""Deep feature synthesis beside featuretools and fastdfs: the same questions, one run, one JSON line.
+"""Deep feature synthesis beside featuretools and fastdfs: the same examples, one run, one JSON line.
 
-    python benchmarks/features.py                       rel-f1/driver-dnf, training questions, default primitives, depth 2
+    python benchmarks/features.py                       rel-f1/driver-dnf, training examples, default primitives, depth 2
     python benchmarks/features.py --peers none          without the peers
     python benchmarks/features.py --curve --task rel-shop@scale=10/customer-churn
-                                                        the cost by number of questions and of cut-offs, and peak memory
-    python benchmarks/features.py --questions 1000000 --memory-mb 3000 --limit-mb 8000 --task rel-shop@scale=100/customer-churn
+                                                        the cost by number of examples and of cut-offs, and peak memory
+    python benchmarks/features.py --examples 1000000 --memory-mb 3000 --limit-mb 8000 --task rel-shop@scale=100/customer-churn
                                                         one cold run that fails where it needs more than 8,000 MB
 
 All engines get the definitions ready and the tables in memory. `ratio_featuretools` is its seconds over ours for equal
@@ -33,12 +33,12 @@ from equality import compare
 
 from relbench_harness.data.dataset import open_task
 from relbench_harness.features.block import Features
-from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, FittedSynthesis
 from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.stages import Stages
 
 FASTDFS = "fastdfs==1.2"
-QUESTIONS = (1_000, 2_000, 10_000, 20_000, 100_000, 200_000, 1_000_000)
+EXAMPLES = (1_000, 2_000, 10_000, 20_000, 100_000, 200_000, 1_000_000)
 CUT_OFFS = (10, 20, 100, 200, 1_000, 2_000)
 AT_CUT_OFFS = 20_000
 
@@ -94,8 +94,8 @@ def fastdfs(examples: Examples, environment: Path) -> tuple[float, int]:
     return float(found["seconds"]), int(found["features"])
 
 
-def asked(examples: Examples, count: int, cut_offs: int | None = None, seed: int = 0) -> Examples:
-    """`count` questions about random entities, each at a time of its own or at one of `cut_offs` times."""
+def drawn(examples: Examples, count: int, cut_offs: int | None = None, seed: int = 0) -> Examples:
+    """`count` examples about random entities, each at a time of its own or at one of `cut_offs` times."""
     rng = np.random.default_rng(seed)
     entities = len(examples.database[examples.task.entity_table])
     first, last = examples.database.span
@@ -107,31 +107,31 @@ def asked(examples: Examples, count: int, cut_offs: int | None = None, seed: int
 
 
 def curve(fitted: FittedSynthesis, whole: Examples, most: int) -> dict[str, object]:
-    """[wall, processor] seconds by number of questions, each at a time of its own, and of equally many at few or many times."""
+    """[wall, processor] seconds by number of examples, each at a time of its own, and of equally many at few or many times."""
 
     def seconds(count: int, cut_offs: int | None = None) -> list[float]:
-        questions = asked(whole, count, cut_offs)
+        examples = drawn(whole, count, cut_offs)
         clock = Clock()
-        fitted.transform(questions)
+        fitted.transform(examples)
         found = [round(part, 2) for part in clock.read()]
-        print(count, "questions", cut_offs or count, "cut-offs", *found, file=sys.stderr)
+        print(count, "examples", cut_offs or count, "cut-offs", *found, file=sys.stderr)
         return found
 
     seconds(1)
     return {
-        "by_questions": {str(n): seconds(n) for n in QUESTIONS if n <= most},
+        "by_examples": {str(n): seconds(n) for n in EXAMPLES if n <= most},
         "by_cut_offs": {str(n): seconds(AT_CUT_OFFS, n) for n in CUT_OFFS},
     }
 
 
 def once(fitted: FittedSynthesis, whole: Examples, count: int) -> dict[str, object]:
-    """One cold run of `count` questions, each at a time of its own."""
-    questions = asked(whole, count)
+    """One cold run of `count` examples, each at a time of its own."""
+    examples = drawn(whole, count)
     before, clock = peak_mb(), Clock()
-    found = fitted.transform(questions)
+    found = fitted.transform(examples)
     seconds, cpu = clock.read()
     return {
-        "asked": count,
+        "examples": count,
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu, 1),
         "filled": round(float(np.mean([np.isfinite(column.numbers).mean() for column in found.columns])), 3),
@@ -154,8 +154,8 @@ def main() -> None:
     parser.add_argument("--peers", default="featuretools,fastdfs")
     parser.add_argument("--environment", type=Path, default=Path(tempfile.gettempdir()) / "fastdfs-environment")
     parser.add_argument("--curve", action="store_true")
-    parser.add_argument("--most", type=int, default=1_000_000, help="questions at the end of the curve")
-    parser.add_argument("--questions", type=int, help="one cold run of so many questions instead")
+    parser.add_argument("--most", type=int, default=1_000_000, help="examples at the end of the curve")
+    parser.add_argument("--examples", type=int, help="one cold run of so many examples instead")
     parser.add_argument("--limit-mb", type=int, help="memory that the process may allocate (Linux: RLIMIT_DATA)")
     given = parser.parse_args()
     if given.limit_mb is not None:
@@ -167,15 +167,15 @@ def main() -> None:
     fitted = synthesis.fit(train)
     result: dict[str, object] = {
         "task": given.task,
-        "questions": len(train),
+        "examples": len(train),
         "cut_offs": len(np.unique(train.cutoff)),
         "features": len(fitted.features),
         "definition_seconds": round(time.perf_counter() - start, 3),
     }
-    if given.curve or given.questions:
+    if given.curve or given.examples:
         whole = stages.holdout("test").questions
         result["rows"] = sum(len(table) for table in whole.database.values())
-        result |= once(fitted, whole, given.questions) if given.questions else curve(fitted, whole, given.most)
+        result |= once(fitted, whole, given.examples) if given.examples else curve(fitted, whole, given.most)
     else:
         seconds, cpu = ours(fitted, train, given.times)
         result |= {"seconds": round(seconds, 3), "cpu_seconds": round(cpu, 3)}

@@ -27,7 +27,7 @@ from relbench_harness.data.labels import Window, sql_labels, window_labels
 from relbench_harness.data.query import quoted
 from relbench_harness.data.task import Kind, Task, TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.features.synthesis import DeepFeatureSynthesis
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.protocol.method import Examples
 
 COLUMNS = ("customer_key", "country", "order_key", "customer", "placed", "amount", "line_order", "quantity")

@@ -17,8 +17,8 @@ from relbench_harness.baselines.staleness import WAYS, gaps, origins, stale
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.block import Block, within
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.entity import EntityColumns
-from relbench_harness.features.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.windows import Windows
 from relbench_harness.protocol.method import Budget, Examples
 

@@ -21,8 +21,8 @@ from relbench_harness.compose import make_method, run_task
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError
-from relbench_harness.features.definitions import AGGREGATIONS, TRANSFORMS
-from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
+from relbench_harness.features.dfs.definitions import AGGREGATIONS, TRANSFORMS
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, FittedSynthesis
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.stages import Stages
 
@@ -32,7 +32,7 @@ ORDERED = ("first", "last", "trend", "time_since_last", "avg_time_between", "ent
 
 def data_folder() -> Path:
     named = os.environ.get("RELBENCH_HARNESS_DATASETS")
-    return Path(named) if named else Path(__file__).parents[2].parent / "shared" / "data"
+    return Path(named) if named else Path(__file__).parents[3].parent / "shared" / "data"
 
 
 def differences(fitted: FittedSynthesis, examples: Examples, atol: float = 1e-9) -> dict[str, tuple[float, float]]:
@@ -51,7 +51,7 @@ def differences(fitted: FittedSynthesis, examples: Examples, atol: float = 1e-9)
 
 
 def some(examples: Examples, cuts: int, most: int) -> Examples:
-    """Questions at `cuts` evenly chosen cut-offs, at most `most`."""
+    """Examples at `cuts` evenly chosen cut-offs, at most `most`."""
     times = np.unique(examples.cutoff)
     chosen = times[np.linspace(0, len(times) - 1, min(cuts, len(times))).astype(int)]
     rows = np.flatnonzero(np.isin(examples.cutoff, chosen))
@@ -59,41 +59,41 @@ def some(examples: Examples, cuts: int, most: int) -> Examples:
 
 
 def test_values_by_hand(shop: Any, questions: Ask) -> None:
-    asked = questions(shop, "customers", [0, 0, 0, 1, 2], [1, 2, 2.5, 9, 9])
-    found = DeepFeatureSynthesis(depth=2).fit(asked).transform(asked)
+    examples = questions(shop, "customers", [0, 0, 0, 1, 2], [1, 2, 2.5, 9, 9])
+    found = DeepFeatureSynthesis(depth=2).fit(examples).transform(examples)
     assert found["COUNT(orders)"].values.tolist() == [0, 1, 3, 1, 0]
     np.testing.assert_array_equal(found["MEAN(orders.paid)"].values, [np.nan, 1, 2, 5, np.nan])
     # the second order's line comes a day after the order: the inner sum still changes
     np.testing.assert_array_equal(found["MAX(orders.SUM(lines.amount))"].values, [np.nan, 6, 8, 10, np.nan])
     assert found["SUM(lines.amount)"].values.tolist() == [0, 6, 14, 10, 0]
-    assert not differences(DeepFeatureSynthesis(depth=3).fit(asked), asked)
+    assert not differences(DeepFeatureSynthesis(depth=3).fit(examples), examples)
 
 
 def test_a_primitive_without_formula_names_the_feature(shop: Any, questions: Ask) -> None:
-    asked = questions(shop, "customers", [0], [9])
+    examples = questions(shop, "customers", [0], [9])
     with pytest.raises(InputError, match=r"KURTOSIS\(orders\.paid\).*engine=featuretools"):
-        DeepFeatureSynthesis(primitives=("kurtosis",)).fit(asked).transform(asked)
+        DeepFeatureSynthesis(primitives=("kurtosis",)).fit(examples).transform(examples)
     with pytest.raises(InputError, match="did you mean 'median'"):
-        DeepFeatureSynthesis(primitives=("medien",)).fit(asked)
+        DeepFeatureSynthesis(primitives=("medien",)).fit(examples)
     with pytest.raises(InputError, match="duckdb"):
-        DeepFeatureSynthesis(engine="duckbd").fit(asked)
+        DeepFeatureSynthesis(engine="duckbd").fit(examples)
 
 
 def test_memory_that_is_too_small_names_the_feature(shop: Any, questions: Ask) -> None:
     rows = np.arange(200_000)
-    asked = questions(shop, "customers", rows % 3, rows / 1000)
+    examples = questions(shop, "customers", rows % 3, rows / 1000)
     with pytest.raises(MemoryError, match=r"feature.*'.*\(.*\)'.* not fit into memory: Out of Memory"):
-        DeepFeatureSynthesis(memory_mb=1).fit(asked).transform(asked)
+        DeepFeatureSynthesis(memory_mb=1).fit(examples).transform(examples)
 
 
 def test_no_space_to_spill_names_the_feature(shop: Any, questions: Ask) -> None:
     rows = np.arange(100_000)
-    asked = questions(shop, "customers", rows % 3, rows / 1000)
+    examples = questions(shop, "customers", rows % 3, rows / 1000)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
         with pytest.raises(MemoryError, match=r"feature.*'.*\(.*\)'.* not fit into memory: IO Error: Could not write"):
-            DeepFeatureSynthesis(memory_mb=20).fit(asked).transform(asked)
+            DeepFeatureSynthesis(memory_mb=20).fit(examples).transform(examples)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -123,42 +123,42 @@ def test_features_that_fail_are_a_recorded_failure(synthesis: DeepFeatureSynthes
 
 def test_a_table_without_rows_has_features(shop: Any, questions: Ask) -> None:
     """Without rows at training and later, and with rows only later."""
-    asked = questions(shop, "customers", [0, 1, 2], [9, 9, 9])
+    examples = questions(shop, "customers", [0, 1, 2], [9, 9, 9])
     for table in ("orders", "lines"):
         known = Database(t.prefix(0) if t.name == table else t for t in shop.values())
-        fitted = DeepFeatureSynthesis(depth=2).fit(replace(asked, database=known))
+        fitted = DeepFeatureSynthesis(depth=2).fit(replace(examples, database=known))
         assert f"COUNT({table})" in fitted.names
-        assert not differences(fitted, asked)
+        assert not differences(fitted, examples)
         if table == "lines":
             # without orders the lines would name rows that are not there
-            assert fitted.transform(replace(asked, database=known))["COUNT(lines)"].values.tolist() == [0, 0, 0]
-            assert not differences(fitted, replace(asked, database=known))
+            assert fitted.transform(replace(examples, database=known))["COUNT(lines)"].values.tolist() == [0, 0, 0]
+            assert not differences(fitted, replace(examples, database=known))
 
 
 def test_empty_tables_give_the_same_names(shop: Any, questions: Ask) -> None:
-    asked = questions(shop, "customers", [0, 1], [9, 9])
-    fitted = DeepFeatureSynthesis().fit(asked)
+    examples = questions(shop, "customers", [0, 1], [9, 9])
+    fitted = DeepFeatureSynthesis().fit(examples)
     none = questions(shop.upto(0), "customers", [0, 1], [9, 9])
-    assert fitted.transform(none).names == fitted.transform(asked).names
+    assert fitted.transform(none).names == fitted.transform(examples).names
     assert fitted.transform(none)["COUNT(orders)"].values.tolist() == [0, 0]
     assert not differences(fitted, none)
 
 
-def test_questions_may_repeat_and_come_in_any_order(shop: Any, questions: Ask) -> None:
-    asked = questions(shop, "customers", [1, 0, 1, 0], [9, 9, 9, 2])
-    found = DeepFeatureSynthesis().fit(asked).transform(asked)
+def test_examples_may_repeat_and_come_in_any_order(shop: Any, questions: Ask) -> None:
+    examples = questions(shop, "customers", [1, 0, 1, 0], [9, 9, 9, 2])
+    found = DeepFeatureSynthesis().fit(examples).transform(examples)
     assert found["COUNT(orders)"].values.tolist() == [1, 3, 1, 1]
 
 
-def test_the_asked_row_sees_itself_but_not_its_neighbours(shop: Any, questions: Ask) -> None:
+def test_the_own_row_sees_itself_but_not_its_neighbours(shop: Any, questions: Ask) -> None:
     """The entity has a time: its own row is visible at its own time, other orders of the customer are not."""
-    asked = questions(shop, "orders", [0, 1, 2, 3, 4], [1, 2, 2, 2, 4])
-    fitted = DeepFeatureSynthesis(depth=2).fit(asked)
-    found = fitted.transform(asked)
+    examples = questions(shop, "orders", [0, 1, 2, 3, 4], [1, 2, 2, 2, 4])
+    fitted = DeepFeatureSynthesis(depth=2).fit(examples)
+    found = fitted.transform(examples)
     np.testing.assert_array_equal(found["paid"].values, [1, np.nan, 5, 3, 9])
-    # the customer's orders before each question's own time
+    # the customer's orders before each example's own time
     np.testing.assert_array_equal(found["customers.COUNT(orders)"].values, [0, 1, 0, 1, 0])
-    assert not differences(fitted, asked)
+    assert not differences(fitted, examples)
 
 
 def optional(values: st.SearchStrategy[Any], count: int) -> st.SearchStrategy[list[Any]]:
@@ -166,7 +166,7 @@ def optional(values: st.SearchStrategy[Any], count: int) -> st.SearchStrategy[li
 
 
 @st.composite
-def asked_databases(draw: st.DrawFn) -> dict[str, Any]:
+def databases_and_seeds(draw: st.DrawFn) -> dict[str, Any]:
     """Two to five tables: each new one may refer to any earlier one, twice to the same, or to itself."""
     tables: dict[str, Any] = {}
     names = [f"t{i}" for i in range(draw(st.integers(2, 5)))]
@@ -234,21 +234,21 @@ def build(made: dict[str, Any], database_of: Ask) -> Any:
 
 def check_made(made: dict[str, Any], database_of: Ask, questions: Ask, synthesis: DeepFeatureSynthesis) -> None:
     database = build(made, database_of)
-    asked = questions(database, "t0", made["?"]["rows"], np.asarray(made["?"]["days"]) / 2)
-    fitted = synthesis.fit(asked)
+    examples = questions(database, "t0", made["?"]["rows"], np.asarray(made["?"]["days"]) / 2)
+    fitted = synthesis.fit(examples)
     if fitted.features:
-        assert not differences(fitted, asked)
+        assert not differences(fitted, examples)
 
 
 @settings(max_examples=6, deadline=None)
-@given(made=asked_databases())
+@given(made=databases_and_seeds())
 def test_made_schemas_equal_featuretools(made: dict[str, Any], database_of: Ask, questions: Ask) -> None:
     check_made(made, database_of, questions, DeepFeatureSynthesis(depth=2))
 
 
 @pytest.mark.slow
 @settings(max_examples=8, deadline=None)
-@given(made=asked_databases())
+@given(made=databases_and_seeds())
 def test_made_schemas_equal_featuretools_beyond_the_defaults(
     made: dict[str, Any], database_of: Ask, questions: Ask
 ) -> None:
@@ -257,7 +257,7 @@ def test_made_schemas_equal_featuretools_beyond_the_defaults(
 
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None)
-@given(made=asked_databases())
+@given(made=databases_and_seeds())
 def test_made_schemas_equal_featuretools_at_depth_3(made: dict[str, Any], database_of: Ask, questions: Ask) -> None:
     # no date parts of a last date: featuretools fails on them where there are no rows
     primitives = ("mean", "count", "sum", "num_unique", "mode", "std", "percent_true", "last")

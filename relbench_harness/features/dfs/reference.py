@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from relbench_harness.features.definitions import Feature, Schema
+from relbench_harness.features.dfs.definitions import Feature, Schema
 from relbench_harness.protocol.method import Examples
 
 with warnings.catch_warnings():
@@ -18,14 +18,14 @@ with warnings.catch_warnings():
 
 
 def calculate(schema: Schema, features: Sequence[Feature], examples: Examples) -> pd.DataFrame:
-    """(n, features) featuretools' values of each question, in its own types; columns are the features' names.
+    """(n, features) featuretools' values of each example, in its own types; columns are the features' names.
 
-    A row counts iff its time lies strictly before the question's cut-off (`include_cutoff_time=False`).
+    A row counts iff its time lies strictly before the example's cut-off (`include_cutoff_time=False`).
     """
-    asked, order = np.unique(np.stack([examples.entity, examples.cutoff]), axis=1, return_inverse=True)
+    seeds, order = np.unique(np.stack([examples.entity, examples.cutoff]), axis=1, return_inverse=True)
     if not len(examples):
         return pd.DataFrame({feature.get_name(): np.empty(0) for feature in features})
-    times = pd.DataFrame({"instance_id": pd.array(asked[0], dtype="Int64"), "time": asked[1].view("datetime64[ns]")})
+    times = pd.DataFrame({"instance_id": pd.array(seeds[0], dtype="Int64"), "time": seeds[1].view("datetime64[ns]")})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         matrix = ft.calculate_feature_matrix(

@@ -1,7 +1,7 @@
-"""Our tables as featuretools sees them, and the feature definitions it makes of them.
+"""The tables as featuretools sees them, and the feature definitions it makes of them.
 
-Invariant: what a frame of the entity set may show at a time is what a question may see: frames have time indexes, only
-the question's own row is always visible. Keys link frames and are never themselves features.
+Invariant: what a frame of the entity set may show at a time is what an example may see: frames have time indexes, only
+the example's own row is always visible. Keys link frames and are never themselves features.
 """
 
 from __future__ import annotations
@@ -70,23 +70,24 @@ class Frame:
 
 @dataclass(frozen=True)
 class Schema:
-    """The frames of an entity set by name, and which of them the questions are about."""
+    """The frames of an entity set by name, and which of them the examples are about."""
 
     frames: Mapping[str, Frame]
     target: str
 
     @staticmethod
     def of(known: Database, entity: str) -> Schema:
-        """The frames of a database for questions about rows of `entity`.
+        """The frames of a database for examples about rows of `entity`.
 
-        An entity with a time, or one that refers to itself, gets a copy without time, which the questions are about: a
-        question's own row is visible, while other paths see rows of that table in their own time. A foreign key that
+        An entity with a time, or one that refers to itself, gets a copy without time, which the examples are about: an
+        example's own row is visible, while other paths see rows of that table in their own time. A foreign key that
         would close a circle (a table that refers to itself) names a copy of its parent instead, as featuretools follows
         keys without end.
         """
         frames: dict[str, Frame] = {}
         own = known[entity]
         copied = own.time is not None or entity in own.references.values()
+        # names of features can hold this name, and those of results may not change
         target = _unused(f"{entity} asked", known) if copied else entity
         above: dict[str, set[str]] = {name: set() for name in known}
         for name, table in known.items():
@@ -104,16 +105,16 @@ class Schema:
         return Schema(frames, target)
 
     def relationships(self) -> list[tuple[str, str, str, str]]:
-        """(parent frame, its index, child frame, foreign key), the children of the asked entity under its copy too."""
+        """(parent frame, its index, child frame, foreign key), the children of the entity under its copy too."""
         found = []
-        asked = self.frames[self.target]
+        target = self.frames[self.target]
         for frame in self.frames.values():
             for key, parent in frame.references.items():
                 found.append((parent, self.frames[parent].index, frame.name, key))
-                own = self.frames[parent].table == asked.table and frame.name != self.target
+                own = self.frames[parent].table == target.table and frame.name != self.target
                 if own and parent != self.target:
                     # the copies of a self reference have no children of their own
-                    found.append((self.target, asked.index, frame.name, key))
+                    found.append((self.target, target.index, frame.name, key))
         return found
 
     def entity_set(self, database: Database, rows: int | None = None) -> Any:
@@ -221,13 +222,13 @@ def define(schema: Schema, database: Database, depth: int, primitives: tuple[str
             max_depth=depth,
             features_only=True,
         )
-    return [feature for feature in features if not (_is_key(schema, feature) or _gathers_questions(schema, feature))]
+    return [feature for feature in features if not (_is_key(schema, feature) or _gathers_examples(schema, feature))]
 
 
-def _gathers_questions(schema: Schema, feature: Feature) -> bool:
-    """Whether something is aggregated over the copy that has no time: what it gathers may lie after the question."""
-    asked = schema.frames[schema.target]
-    return asked.name != asked.table and any(
+def _gathers_examples(schema: Schema, feature: Feature) -> bool:
+    """Whether something is aggregated over the copy that has no time: what it gathers may lie after the example."""
+    target = schema.frames[schema.target]
+    return target.name != target.table and any(
         relationship.child_name == schema.target
         for part in (feature, *feature.get_dependencies(deep=True))
         if isinstance(part, AggregationFeature)
@@ -240,8 +241,21 @@ def _is_key(schema: Schema, feature: Feature) -> bool:
     if isinstance(feature, IdentityFeature):
         frame = schema.frames[feature.dataframe_name]
         return feature.column_name == frame.index or feature.column_name in frame.references
-    if isinstance(feature, DirectFeature):
-        return _is_key(schema, feature.base_features[0])
-    if isinstance(feature, AggregationFeature) and feature.primitive.name in ("mode", "first", "last"):
+    if isinstance(feature, DirectFeature) or _is_one_of_its_values(feature):
         return _is_key(schema, feature.base_features[0])
     return False
+
+
+def _is_one_of_its_values(feature: Feature) -> bool:
+    """Whether the feature aggregates rows by picking the value of one."""
+    return isinstance(feature, AggregationFeature) and feature.primitive.name in ("mode", "first", "last")
+
+
+def category_origin(schema: Schema, feature: Feature) -> tuple[str, str] | None:
+    """(table, column) whose categories the feature's values are; None if they are numbers."""
+    if isinstance(feature, IdentityFeature):
+        frame = schema.frames[feature.dataframe_name]
+        return (frame.table, feature.column_name) if frame.kinds.get(feature.column_name) is ColumnKind.CATEGORY else None
+    if isinstance(feature, DirectFeature) or _is_one_of_its_values(feature):
+        return category_origin(schema, feature.base_features[0])
+    return None

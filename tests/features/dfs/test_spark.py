@@ -1,4 +1,4 @@
-"""Spark gives DuckDB's features: the same expression trees, another machine."""
+"""Spark gives DuckDB's features: the same queries, another machine."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError
 from relbench_harness.features.block import united
-from relbench_harness.features.spark import Spark, session, write_tables
-from relbench_harness.features.synthesis import DeepFeatureSynthesis, FittedSynthesis
+from relbench_harness.features.dfs.spark import Spark, session, write_tables
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, FittedSynthesis
 from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.stages import Stages
 
@@ -43,10 +43,10 @@ def running() -> Iterator[Any]:
     spark.stop()
 
 
-def assert_equal(fitted: FittedSynthesis, asked: Examples) -> None:
-    """Spark's features of the questions are DuckDB's."""
+def assert_equal(fitted: FittedSynthesis, examples: Examples) -> None:
+    """Spark's features of the examples are DuckDB's."""
     spark = replace(fitted, settings=replace(fitted.settings, engine="spark"))
-    one, two = fitted.transform(asked), spark.transform(asked)
+    one, two = fitted.transform(examples), spark.transform(examples)
     assert one.names == two.names and one.names
     for ours, theirs in zip(one.columns, two.columns, strict=True):
         assert ours.vocabulary == theirs.vocabulary
@@ -62,16 +62,16 @@ def test_without_spark_the_extra_is_named() -> None:
 @needs_spark
 @pytest.mark.slow
 def test_spark_equals_duckdb(shop: Database, questions: Ask, running: Any) -> None:
-    """What the defaults, and so the real database below, do not ask for."""
-    asked = questions(shop, "customers", [0, 0, 0, 1, 2, 0], [1, 2, 2.5, 9, 9, 9])
+    """What the defaults, and so the real database below, do not compute."""
+    examples = questions(shop, "customers", [0, 0, 0, 1, 2, 0], [1, 2, 2.5, 9, 9, 9])
     primitives = ("count", "mean", "last", "trend", "time_since_last", "avg_time_between", "entropy", "is_null", "age")
-    assert_equal(DeepFeatureSynthesis(depth=2, primitives=primitives, threads=2).fit(asked), asked)
+    assert_equal(DeepFeatureSynthesis(depth=2, primitives=primitives, threads=2).fit(examples), examples)
 
 
 @needs_spark
 @pytest.mark.slow
 def test_spark_equals_duckdb_on_a_real_database(real_data: Path, running: Any) -> None:
-    """Every default feature of every question of training, validation and test."""
+    """Every default feature of every example of training, validation and test."""
     stages = Stages(*open_task("rel-f1/driver-dnf"), "rolling")
     every = united([stages.examples("train"), stages.examples("val"), stages.holdout("test").questions])
     assert every is not None
@@ -80,9 +80,20 @@ def test_spark_equals_duckdb_on_a_real_database(real_data: Path, running: Any) -
 
 @needs_spark
 @pytest.mark.slow
+def test_a_text_that_is_missing_has_no_words(database_of: Ask, questions: Ask, running: Any) -> None:
+    texts = [None, "", "one", "two words", *(f"word number {i}, and more!" for i in range(12))]
+    made = database_of({"notes": pa.table({"id": range(16), "text": texts})}, {"notes": ("id", None, {})})
+    examples = questions(made, "notes", range(16), [9] * 16)
+    fitted = DeepFeatureSynthesis(primitives=("num_words", "num_characters"), threads=2).fit(examples)
+    assert_equal(fitted, examples)
+    assert np.isnan(fitted.transform(examples)["NUM_WORDS(text)"].numbers).tolist() == [True] + [False] * 15
+
+
+@needs_spark
+@pytest.mark.slow
 def test_where_the_data_is_parquet_becomes_parquet(shop: Database, questions: Ask, running: Any, tmp_path: Path) -> None:
-    asked = questions(shop, "customers", [0, 0, 0], [1, 2, 2.5])
-    fitted = DeepFeatureSynthesis(primitives=("count", "mode"), threads=2).fit(asked)
+    examples = questions(shop, "customers", [0, 0, 0], [1, 2, 2.5])
+    fitted = DeepFeatureSynthesis(primitives=("count", "mode"), threads=2).fit(examples)
     write_tables(shop, tmp_path / "tables")
     # a table in a lake is a folder of files
     orders = pq.read_table(tmp_path / "tables" / "orders.parquet")
@@ -91,7 +102,7 @@ def test_where_the_data_is_parquet_becomes_parquet(shop: Database, questions: As
         pq.write_table(orders.slice(3 * part, 3), tmp_path / "orders" / f"part-{part}.parquet")
     paths = {name: str(tmp_path / "tables" / f"{name}.parquet") for name in shop} | {"orders": str(tmp_path / "orders")}
     with Spark(shop, paths, fitted.kinds, spark=running) as spark:
-        fitted.write(spark, np.stack([asked.entity, asked.cutoff]), tmp_path / "features")
+        fitted.write(spark, np.stack([examples.entity, examples.cutoff]), tmp_path / "features")
     written = pq.read_table(tmp_path / "features").sort_by("t")
     assert written.column("COUNT(orders)").cast(pa.int64()).to_pylist() == [0, 1, 3]
 
@@ -99,6 +110,6 @@ def test_where_the_data_is_parquet_becomes_parquet(shop: Database, questions: As
 @needs_spark
 @pytest.mark.slow
 def test_what_spark_cannot_express_is_named(shop: Database, questions: Ask, running: Any) -> None:
-    asked = questions(shop, "customers", [0], [9])
+    examples = questions(shop, "customers", [0], [9])
     with pytest.raises(InputError, match=r"MEDIAN\(orders\.paid\).*engine=duckdb"):
-        DeepFeatureSynthesis(primitives=("median",), engine="spark").fit(asked).transform(asked)
+        DeepFeatureSynthesis(primitives=("median",), engine="spark").fit(examples).transform(examples)

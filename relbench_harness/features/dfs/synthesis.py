@@ -14,16 +14,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from sqlglot import exp
 
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Column, Features
-from relbench_harness.features.definitions import AGGREGATIONS, TRANSFORMS, Feature, Schema, define
-from relbench_harness.features.duck import Duck, doubles
+from relbench_harness.features.dfs.backend import naming
+from relbench_harness.features.dfs.definitions import AGGREGATIONS, TRANSFORMS, Feature, Schema, category_origin, define
+from relbench_harness.features.dfs.duckdb import DuckDB
+from relbench_harness.features.dfs.engine import Engine
+from relbench_harness.features.dfs.reference import calculate
+from relbench_harness.features.dfs.spark import Spark, session, write_tables
 from relbench_harness.features.encode import ColumnKind, frequent
-from relbench_harness.features.engine import Engine, is_category, naming
-from relbench_harness.features.reference import calculate
-from relbench_harness.features.spark import Spark, session, write_tables
 from relbench_harness.protocol.method import Examples
 
 ENGINES = ("duckdb", "featuretools", "spark")
@@ -31,7 +31,7 @@ ENGINES = ("duckdb", "featuretools", "spark")
 
 @dataclass(frozen=True)
 class DeepFeatureSynthesis:
-    """featuretools' features of the question's entity, point-in-time correct.
+    """featuretools' features of the example's entity, point-in-time correct.
 
     Attributes:
         depth: How many primitives and joins may be stacked.
@@ -64,7 +64,7 @@ class DeepFeatureSynthesis:
         features = define(schema, known, self.depth, tuple(self.primitives))
         vocabularies = {}
         for feature in features:
-            origin = is_category(schema, feature)
+            origin = category_origin(schema, feature)
             if origin is not None and origin not in vocabularies:
                 table, column = origin
                 vocabularies[origin] = frequent(known[table].rows.column(column), self.most_categories)
@@ -105,7 +105,7 @@ class FittedSynthesis:
         columns = []
         for feature in self.features:
             values = matrix[feature.get_name()]
-            if is_category(self.schema, feature) is None:
+            if category_origin(self.schema, feature) is None:
                 numbers = pd.to_numeric(values.astype(object), errors="coerce").astype(float)
                 columns.append(self._column(feature, numbers.to_numpy(), ()))
             else:
@@ -114,26 +114,26 @@ class FittedSynthesis:
         return Features(len(examples), tuple(columns))
 
     def _sql(self, examples: Examples) -> Features:
-        asked, order = distinct_seeds(examples)
+        seeds, order = distinct_seeds(examples)
         with self._backend(examples) as backend, naming(self.features):
-            values = self._run(backend, asked)
+            values = self._run(backend, seeds)
             columns = []
             for feature in self.features:
-                # each is given up once it is in the order of the questions: two copies of all would be much memory
+                # each is given up once it is in the order of the examples: two copies of all would be much memory
                 columns.append(self._column(feature, values.pop(0)[order], self._texts(backend, feature)))
         return Features(len(examples), tuple(columns))
 
     @contextmanager
-    def _backend(self, examples: Examples) -> Iterator[Duck | Spark]:
+    def _backend(self, examples: Examples) -> Iterator[DuckDB | Spark]:
         if self.settings.engine == "duckdb":
-            with Duck(examples.database, self._kinds, self.settings.threads, self.settings.memory_mb) as duck:
+            with DuckDB(examples.database, self.kinds, self.settings.threads, self.settings.memory_mb) as duck:
                 yield duck
             return
         with tempfile.TemporaryDirectory(prefix="relbench-harness-") as folder:
             write_tables(examples.database, Path(folder))
             paths = {name: str(Path(folder) / f"{name}.parquet") for name in examples.database}
             running = session(self.settings.threads, self.settings.memory_mb)
-            with Spark(examples.database, paths, self._kinds, spark=running) as spark:
+            with Spark(examples.database, paths, self.kinds, spark=running) as spark:
                 yield spark
 
     def write(self, spark: Spark, seeds: NDArray[np.int64], folder: Path) -> None:
@@ -141,33 +141,26 @@ class FittedSynthesis:
 
         Columns: `row`, `t`, and the features by name; categories as codes in the order of `spark.vocabularies`.
         """
-        found = Engine(spark, self.schema).evaluate(self.schema.target, self.features, spark.seeds(seeds[0], seeds[1]))
-        for output, name in zip(found.expressions[2:], self.names, strict=True):
-            output.set("alias", exp.to_identifier(name, quoted=True))
-        spark.write(found, folder)
+        relation = spark.seeds(seeds[0], seeds[1])
+        spark.write(Engine(spark, self.schema).evaluate(self.schema.target, self.features, relation, self.names), folder)
 
-    @property
-    def kinds(self) -> Mapping[str, Mapping[str, ColumnKind]]:
-        """Table → the attributes that features read, and how: what a backend must hold."""
-        return self._kinds
-
-    def _run(self, backend: Duck | Spark, asked: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+    def _run(self, backend: DuckDB | Spark, seeds: NDArray[np.int64]) -> list[NDArray[np.float64]]:
         """(m,) values of each feature for distinct seeds, in their order."""
         engine = Engine(backend, self.schema)
-        found = engine.evaluate(self.schema.target, self.features, backend.seeds(asked[0], asked[1]))
-        times = np.unique(asked[1])
-        keys = asked[0] * len(times) + np.searchsorted(times, asked[1])
+        found = engine.evaluate(self.schema.target, self.features, backend.seeds(seeds[0], seeds[1]))
+        times = np.unique(seeds[1])
+        keys = seeds[0] * len(times) + np.searchsorted(times, seeds[1])
         values = [np.empty(len(keys)) for _ in self.features]
         for batch in backend.batches(found):
             rows, moments = (np.asarray(batch.column(name)) for name in ("row", "t"))
             place = np.searchsorted(keys, rows * len(times) + np.searchsorted(times, moments))
             for index, column in enumerate(values):
-                column[place] = doubles(batch.column(f"f{index}"))
+                column[place] = _doubles(batch.column(f"f{index}"))
         return values
 
     @cached_property
-    def _kinds(self) -> dict[str, dict[str, ColumnKind]]:
-        """Table → the attributes that features read."""
+    def kinds(self) -> Mapping[str, Mapping[str, ColumnKind]]:
+        """Table → the attributes that features read, and how: what a backend must hold."""
         found: dict[str, dict[str, ColumnKind]] = {}
         for feature in self._leaves():
             frame = self.schema.frames[feature.dataframe_name]
@@ -181,13 +174,13 @@ class FittedSynthesis:
                 if not base.base_features:
                     yield base
 
-    def _texts(self, backend: Duck | Spark, feature: Feature) -> Sequence[str]:
-        origin = is_category(self.schema, feature)
+    def _texts(self, backend: DuckDB | Spark, feature: Feature) -> Sequence[str]:
+        origin = category_origin(self.schema, feature)
         return () if origin is None else [str(v) for v in backend.vocabularies[origin].to_pylist()]
 
     def _column(self, feature: Feature, values: NDArray[np.generic], texts: Sequence[str]) -> Column:
         """A feature's column; codes into `texts` become codes into the vocabulary known at training."""
-        origin = is_category(self.schema, feature)
+        origin = category_origin(self.schema, feature)
         if origin is None:
             return Column(feature.get_name(), values.astype(np.float64))
         vocabulary = self.vocabularies[origin]
@@ -198,7 +191,7 @@ class FittedSynthesis:
 
 
 def distinct_seeds(examples: Examples) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(2, m) the distinct (row, cut-off) in ascending order, and for each question the place of its own."""
+    """(2, m) the distinct (row, cut-off) in ascending order, and for each example the place of its own."""
     order = np.lexsort((examples.cutoff, examples.entity))
     rows, times = examples.entity[order], examples.cutoff[order]
     new = np.ones(len(order), dtype=bool)
@@ -206,3 +199,9 @@ def distinct_seeds(examples: Examples) -> tuple[NDArray[np.int64], NDArray[np.in
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.cumsum(new) - 1
     return np.stack([rows[new], times[new]]), place
+
+
+def _doubles(values: pa.Array) -> NDArray[np.float64]:
+    """(rows,) float64 with NaN for null."""
+    floats = pc.fill_null(values.cast(pa.float64(), safe=False), np.nan)
+    return np.asarray(floats.to_numpy(zero_copy_only=False), dtype=np.float64)

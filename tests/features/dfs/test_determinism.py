@@ -10,7 +10,7 @@ import pytest
 from relbench_harness.data.dataset import open_task
 from relbench_harness.features.block import Block
 from relbench_harness.features.context import ParentContext
-from relbench_harness.features.synthesis import DeepFeatureSynthesis
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.windows import Windows
 from relbench_harness.protocol.stages import Stages
 

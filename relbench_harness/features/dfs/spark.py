@@ -1,4 +1,4 @@
-"""Spark as the engine's backend: the same expression trees where the data lies, in Parquet or Delta, without as-of joins.
+"""Spark as the engine's backend: the same queries where the data lies, in Parquet or Delta, without as-of joins.
 
 Tables are in canonical order: a primary key is the row number, a foreign key the row number of its parent (as our cache
 and `write_tables` keep them). Spark keeps instants to the microsecond.
@@ -20,13 +20,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from sqlglot import exp
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError
+from relbench_harness.features.dfs.backend import Source
 from relbench_harness.features.encode import ColumnKind, is_list
-from relbench_harness.features.engine import Source
 
 
 def session(threads: int | None = None, memory_mb: int | None = None) -> Any:
@@ -151,29 +150,29 @@ class Spark:
         """A relation of (row, t)."""
         return self._arrow(pa.table({"row": rows, "t": times}))
 
-    def store(self, query: exp.Query) -> str:
+    def store(self, query: str) -> str:
         with _explained():
             # computed now and cut off from what it came from: Spark would optimise each later query with all before it
             return self._view(self._sql(query).localCheckpoint())
 
-    def count(self, query: exp.Query) -> int:
+    def count(self, query: str) -> int:
         with _explained():
             return int(self._sql(query).collect()[0][0])
 
-    def batches(self, query: exp.Query) -> Iterator[pa.RecordBatch]:
+    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
         """The result of `query` in any order, through Parquet."""
         folder = Path(self._scratch.name) / next(self._names)
         self.write(query, folder)
         for file in sorted(folder.glob("*.parquet")):
             yield from pq.ParquetFile(file).iter_batches()
 
-    def write(self, query: exp.Query, folder: Path) -> None:
+    def write(self, query: str, folder: Path) -> None:
         """The result of `query` as Parquet files in `folder`."""
         with _explained():
             self._sql(query).write.mode("overwrite").parquet(str(folder))
 
-    def _sql(self, query: exp.Query) -> Any:
-        return self._spark.sql(query.sql(self.dialect, copy=False))
+    def _sql(self, query: str) -> Any:
+        return self._spark.sql(query)
 
     def _keep(self, frame: Any) -> Any:
         kept = frame.persist()

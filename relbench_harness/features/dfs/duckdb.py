@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -14,18 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from sqlglot import exp
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.features.dfs.backend import Source
 from relbench_harness.features.encode import MISSING, ColumnKind, instants, numbers, physical
-from relbench_harness.features.engine import Source
 
 BATCH = 65_536
 """Rows that the result is handed out in."""
 
 
-class Duck:
+class DuckDB:
     """One in-memory DuckDB database over the tables that features read.
 
     Args:
@@ -39,7 +38,7 @@ class Duck:
     def __init__(
         self,
         database: Database,
-        kinds: dict[str, dict[str, ColumnKind]],
+        kinds: Mapping[str, Mapping[str, ColumnKind]],
         threads: int | None = None,
         memory_mb: int | None = None,
     ) -> None:
@@ -56,7 +55,7 @@ class Duck:
         self._sources: dict[str, Source] = {}
         self.vocabularies: dict[tuple[str, str], pa.Array] = {}
 
-    def __enter__(self) -> Duck:
+    def __enter__(self) -> DuckDB:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -68,7 +67,7 @@ class Duck:
             self._sources[table] = self._register(self._database[table], self._kinds.get(table, {}))
         return self._sources[table]
 
-    def _register(self, table: Table, kinds: dict[str, ColumnKind]) -> Source:
+    def _register(self, table: Table, kinds: Mapping[str, ColumnKind]) -> Source:
         stored: dict[str, pa.Array | pa.ChunkedArray] = {"row": pa.array(np.arange(len(table), dtype=np.int64))}
         if table.times is not None:
             stored["at"] = pa.array(table.times)
@@ -101,19 +100,18 @@ class Duck:
         self._connection.register(name, pa.table({"row": rows, "t": times}))
         return name
 
-    def store(self, query: exp.Query) -> str:
+    def store(self, query: str) -> str:
         name = next(self._names)
-        self._run(f"CREATE TEMP TABLE {name} AS {query.sql(self.dialect, copy=False)}")
+        self._run(f"CREATE TEMP TABLE {name} AS {query}")
         return name
 
-    def count(self, query: exp.Query) -> int:
-        found = self._run(query.sql(self.dialect, copy=False))
-        return int(found[0][0]) if found else 0
+    def count(self, query: str) -> int:
+        return int(self._run(query)[0][0])
 
-    def batches(self, query: exp.Query) -> Iterator[pa.RecordBatch]:
+    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
         """The result of `query` in any order, never whole in memory."""
         with self._explained():
-            yield from self._connection.sql(query.sql(self.dialect, copy=False)).to_arrow_reader(BATCH)
+            yield from self._connection.sql(query).to_arrow_reader(BATCH)
 
     def _run(self, text: str) -> list[Any]:
         with self._explained():
@@ -145,10 +143,3 @@ def ordered_codes(values: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
     rank[np.asarray(order)] = np.arange(len(order), dtype=np.int32)
     codes = pc.take(pa.array(rank), encoded.indices)
     return codes, encoded.dictionary.take(order)
-
-
-def doubles(values: pa.Array) -> NDArray[np.float64]:
-    """(rows,) float64 with NaN for null."""
-    return np.asarray(
-        pc.fill_null(values.cast(pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False), dtype=np.float64
-    )
