@@ -148,12 +148,13 @@ class FittedSynthesis:
         """(m,) values of each feature for distinct seeds, in their order."""
         engine = Engine(backend, self.schema)
         found = engine.evaluate(self.schema.target, self.features, backend.seeds(seeds[0], seeds[1]))
-        times = np.unique(seeds[1])
-        keys = seeds[0] * len(times) + np.searchsorted(times, seeds[1])
+        # seeds are numbered by (row, t) to find the place of each result
+        stamps = np.unique(seeds[1])
+        keys = seeds[0] * len(stamps) + np.searchsorted(stamps, seeds[1])
         values = [np.empty(len(keys)) for _ in self.features]
         for batch in backend.batches(found):
-            rows, moments = (np.asarray(batch.column(name)) for name in ("row", "t"))
-            place = np.searchsorted(keys, rows * len(times) + np.searchsorted(times, moments))
+            rows, t = (np.asarray(batch.column(name)) for name in ("row", "t"))
+            place = np.searchsorted(keys, rows * len(stamps) + np.searchsorted(stamps, t))
             for index, column in enumerate(values):
                 column[place] = _doubles(batch.column(f"f{index}"))
         return values
