@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from sqlglot import exp
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.stypes import is_list
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError
-from relbench_harness.features.encode import ColumnKind, is_list
+from relbench_harness.features.encode import ColumnKind
 from relbench_harness.features.engine import Source
 
 
