@@ -14,7 +14,7 @@ import pytest
 
 from relbench_harness.board.store import read_results
 from relbench_harness.cli import main
-from relbench_harness.compose import _quoted
+from relbench_harness.overrides import quoted
 
 TASK = "task=little-shop/churn"
 
@@ -202,4 +202,4 @@ def test_the_installed_command_says_what_it_can(shop_path: Path) -> None:
     ],
 )
 def test_addresses_with_parameters_need_no_quotes(given: str, composed: str) -> None:
-    assert _quoted(given) == composed
+    assert quoted(given) == composed
