@@ -7,8 +7,6 @@ data or the request is an `InputError` before the method is called.
 from __future__ import annotations
 
 import logging
-import random
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,7 +16,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
@@ -27,6 +24,7 @@ from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.machine import PeakMemory, commit, device_peak_mb, machine, versions
 from relbench_harness.protocol.method import Budget, Method, Predictor, Refittable
 from relbench_harness.protocol.metrics import PRIMARY, Scores
+from relbench_harness.protocol.process_state import process_state
 from relbench_harness.protocol.result import Outcome, Result
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.timing import Stopwatch, phase, timed
@@ -64,11 +62,11 @@ class Run:
         """Fit, predict, score. Raises `InputError` only for faults of the data, found before the method is called."""
         started = datetime.now(UTC).isoformat(timespec="seconds")
         task = self.stages.task
-        _seed_everything(self.budget.seed)
         status, error, predictions = "ok", None, None
         scores: dict[str, Scores] = {}
         what = f"{self.name} on {task.id}, seed {self.budget.seed}"
-        with work(what), timed() as watch, PeakMemory() as memory, threadpool_limits(self.budget.threads):
+        state = process_state(self.budget.seed, self.budget.threads)
+        with work(what), timed() as watch, PeakMemory() as memory, state:
             begin = time.perf_counter()
             with phase("load"):
                 self._prepare()
@@ -183,14 +181,3 @@ def _seconds(watch: Stopwatch, elapsed: float, cold: bool) -> dict[str, float]:
     phases = {n: watch.wall.get(n, 0.0) + (watch.restored.get(n, 0.0) if cold else 0.0) for n in names}
     phases["total"] = elapsed + (sum(watch.restored.values()) if cold else 0.0)
     return {name: round(seconds, 4) for name, seconds in phases.items()}
-
-
-def _seed_everything(seed: int) -> None:
-    """Fixes the global generators for methods that use them; a method's own come from `Budget.seed`."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.manual_seed(seed)
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
