@@ -146,7 +146,7 @@ def test_a_failing_method_is_a_recorded_failure(
     faulty.Faulty = Faulty  # type: ignore[attr-defined]
     faulty.__file__ = __file__
     monkeypatch.setitem(sys.modules, "faulty", faulty)
-    monkeypatch.setattr("relbench_harness.board.lines._module_file", lambda target: Path(__file__))
+    monkeypatch.setattr("relbench_harness.board.method_files.module_file", lambda target: Path(__file__))
     assert run(results, TASK, "method=constant", "method._target_=faulty.Faulty") == 1
     (stored,) = read_results(results)
     assert stored.status == "out_of_memory" and stored.error == "MemoryError: the matrix of 3 TB"
