@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -16,15 +14,13 @@ from relbench_harness.baselines import reader
 from relbench_harness.baselines.asof import AsOf, Opened, as_of_keys, telling
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from sklearn.metrics import roc_auc_score
+from small_shop import DAY, asked, shop
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.data.task import TaskType
 from relbench_harness.graph.structure import Graph
 from relbench_harness.protocol.method import Budget, Examples
-
-sys.path.insert(0, str(Path(__file__).parent))
-from small_shop import DAY, asked, shop
 
 USERS, STORES, STAFF, VISITS, SHIFTS = 80, 5, 20, 1500, 1000
 KEY = AsOf("visits", "store", "shifts", "store")

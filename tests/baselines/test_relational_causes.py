@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -17,6 +15,7 @@ from relbench_harness.baselines import relational_gnn
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.rows import TableEncoder
 from sklearn.metrics import roc_auc_score
+from small_shop import DAY, asked, shop
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
@@ -24,9 +23,6 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.graph.attributes import Encoders
 from relbench_harness.graph.encoders import FIRST, UNSEEN
 from relbench_harness.protocol.method import Budget, Examples
-
-sys.path.insert(0, str(Path(__file__).parent))
-from small_shop import DAY, asked, shop
 
 USERS, GOODS, BUYS = 150, 40, 4000
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from sklearn.metrics import roc_auc_score
+from small_shop import DAY, ITEMS, USERS, asked, scrambled, shop
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget
-
-sys.path.insert(0, str(Path(__file__).parent))
-from small_shop import DAY, ITEMS, USERS, asked, scrambled, shop
 
 TINY = RelationalGNN(channels=8, fans=(4, 2), epochs=2, steps=3, batch=64)
 ONE = Budget(threads=1, device="cpu")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +16,12 @@ from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.relational_transformer import RelationalTransformer
 from relbench_harness.baselines.training import Schedule, draw, learn
 from sklearn.metrics import roc_auc_score
+from small_shop import ITEMS, asked, shop
 from torch import nn
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.graph.loader import Loader
 from relbench_harness.protocol.method import Budget
-
-sys.path.insert(0, str(Path(__file__).parent))
-from small_shop import ITEMS, asked, shop
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 CUDA = torch.device("cuda")

@@ -14,14 +14,12 @@ import torch
 from relbench_harness.baselines.relational import Fitted
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.training import Average, DivergedError, Schedule, device_of, draw, learn
+from small_shop import asked, shop
 from torch import Tensor, nn
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget
-
-sys.path.insert(0, str(Path(__file__).parent))
-from small_shop import asked, shop
 
 CPU = torch.device("cpu")
 DATA = torch.randn(256, 3, generator=torch.Generator().manual_seed(0))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,15 +14,13 @@ from relbench_harness.baselines.relational import Fitted
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.relational_transformer import RelationalTransformer
 from sklearn.metrics import roc_auc_score
+from small_shop import ITEMS, asked, shop
 
 from relbench_harness.compose import make_method
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.entity import EntityColumns
 from relbench_harness.protocol.method import Budget
-
-sys.path.insert(0, str(Path(__file__).parent))
-from small_shop import ITEMS, asked, shop
 
 ONE = Budget(threads=1, device="cpu")
 TRAIN, VALID, LATER = range(40, 150, 10), range(160, 171, 10), range(160, 191, 10)
