@@ -1,4 +1,4 @@
-"""One run as it is asked for, by the shell or by a notebook, and how it is carried out and stored.
+"""One run as the shell or a notebook requests it, and how it is carried out and stored.
 
 What a run needs is loaded when it begins, so that a request that cannot be is refused at once.
 """

@@ -131,19 +131,19 @@ class Run:
 
     def _answer(self, predictor: Predictor, holdout: Holdout, split: str, scores: dict[str, Scores]) -> pa.Table:
         with phase("predict"):
-            predictions = np.asarray(predictor.predict(holdout.questions))
+            predictions = np.asarray(predictor.predict(holdout.examples))
         try:
             scores[split] = holdout.score(predictions)
         except InputError as error:
             raise InvalidPredictionsError(str(error)) from None
-        questions = holdout.questions
-        if questions.task.type is TaskType.RECOMMENDATION:
-            _check_items(predictions, len(questions.database[str(questions.task.item_table)]), questions.task.id)
+        examples = holdout.examples
+        if examples.task.type is TaskType.RECOMMENDATION:
+            _check_items(predictions, len(examples.database[str(examples.task.item_table)]), examples.task.id)
         return pa.table(
             {
-                "split": pa.array([split] * len(questions), pa.string()),
-                "entity": pa.array(questions.entity),
-                "time": pa.array(questions.time).cast(pa.timestamp("ns")),
+                "split": pa.array([split] * len(examples), pa.string()),
+                "entity": pa.array(examples.entity),
+                "time": pa.array(examples.time).cast(pa.timestamp("ns")),
                 "prediction": _column(predictions),
             }
         )
@@ -160,7 +160,7 @@ def _check_items(predictions: NDArray[np.generic], items: int, task: str) -> Non
     """Recommendations name items once, so that no repeated hit counts twice; −1 says that there is no further item."""
     ordered = np.sort(predictions.astype(np.int64), axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
-        raise InvalidPredictionsError(f"task {task}: an item is named twice for one question")
+        raise InvalidPredictionsError(f"task {task}: an item is named twice for one example")
     if (ordered >= items).any():
         raise InvalidPredictionsError(f"task {task}: item {int(ordered.max())} does not exist; there are {items}")
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_databases import DAY, databases, random_database
 from scipy.stats import chisquare
 
 from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError
 from relbench_harness.graph.candidates import Negatives, met, popular, walks
 from relbench_harness.graph.structure import Graph, Step
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_databases import DAY, databases, random_database
 
 ITEM = Step("events", "items", "item", True)
 

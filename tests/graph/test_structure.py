@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from random_databases import DAY, databases, random_database
 
 from relbench_harness.data import array_store as store
 from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError
 from relbench_harness.graph.sampler import Sampler
 from relbench_harness.graph.structure import Graph, grouped
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_databases import DAY, databases, random_database
 
 
 @settings(max_examples=40, deadline=None)

@@ -72,8 +72,8 @@ class Draws:
             raise MemoryError
         return self
 
-    def predict(self, questions: Examples) -> NDArray[np.float64]:
-        return np.random.random(len(questions))
+    def predict(self, examples: Examples) -> NDArray[np.float64]:
+        return np.random.random(len(examples))
 
 
 @pytest.mark.parametrize("method", [Draws(), Draws(fails=True)])

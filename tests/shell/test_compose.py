@@ -41,8 +41,8 @@ class Model:
         assert isinstance(self.part, Part) and isinstance(self.folder, Path)
         return self
 
-    def predict(self, questions):
-        return np.full(len(questions), self.lr)
+    def predict(self, examples):
+        return np.full(len(examples), self.lr)
 """
 PART = {"_target_": "own_methods.model.Part", "depth": 3, "names": ["a", "b"]}
 BASE = {
