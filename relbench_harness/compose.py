@@ -10,8 +10,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
@@ -30,19 +30,18 @@ from relbench_harness.overrides import METHOD, key_of, readable, unforced
 from relbench_harness.presets import check_method, config_folders
 from relbench_harness.presets import method_names as method_names
 from relbench_harness.progress import Work, work
+from relbench_harness.protocol.budget import Budget
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Method
     from relbench_harness.protocol.result import Result
 
 
-@dataclass
-class BudgetConfig:
-    seconds: float | None = None
-    memory_mb: int | None = None
-    threads: int = 2
-    trials: int = 20
-    device: str = "auto"
+_TYPES = get_type_hints(Budget)
+BudgetConfig = make_dataclass(
+    "BudgetConfig", [(f.name, _TYPES[f.name], field(default=f.default)) for f in fields(Budget) if f.name != "seed"]
+)
+"""The schema of a budget as configs give it: its seed stands beside it."""
 
 
 @dataclass
@@ -56,7 +55,7 @@ class RunConfig:
     regime: str = "frozen"
     fit_on: str = "train"
     results_dir: str = "results/mine"
-    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)  # type: ignore[valid-type]
 
 
 log = logging.getLogger(__name__)
@@ -127,7 +126,6 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
     tracker, _ = build(config.tracker, "tracker")
     if OmegaConf.is_missing(config, "task"):
         raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
-    from relbench_harness.protocol.method import Budget
     from relbench_harness.request import RunRequest
 
     request = RunRequest(

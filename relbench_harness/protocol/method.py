@@ -5,8 +5,6 @@ Invariant: `Examples` hold no row that none of them may see, and no label that i
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,13 +18,12 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.labels import list_parts
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.protocol.budget import LARGEST_SEED as LARGEST_SEED
+from relbench_harness.protocol.budget import Budget as Budget
 
 Regime = Literal["frozen", "rolling"]
 """`frozen`: the database ends at the split's timestamp. `rolling`: each example sees everything before its own time."""
 REGIMES: tuple[Regime, ...] = get_args(Regime)
-DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-LARGEST_SEED = 2**31 - 1
-"""What every package's generator takes."""
 
 
 class Ragged(NamedTuple):
@@ -145,49 +142,6 @@ class Examples:
     def known(self) -> Database:
         """The rows visible at the end of training: what statistics, vocabularies and encoders are fitted on."""
         return self.database.upto(self.fit_end)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a run may use; `seed` fixes every random choice of a method.
-
-    Attributes:
-        seed: From 0 to `LARGEST_SEED`.
-        seconds: Wall seconds for fitting, None without limit.
-        memory_mb: Memory that a method should stay within, None without limit.
-        threads: Processor threads.
-        trials: How many configurations a tuned method may try.
-        device: `auto` (a GPU where there is one), `cpu`, `cuda` or one of several, `cuda:1`.
-    """
-
-    seed: int = 0
-    seconds: float | None = None
-    memory_mb: int | None = None
-    threads: int = 2
-    trials: int = 20
-    device: str = "auto"
-
-    def check(self) -> None:
-        """Raises `InputError` for a value of another type, or one that no run can keep.
-
-        Called where a run begins: the shares of a budget that methods give to their parts may be what is left of it.
-        """
-        for name in ("seed", "threads", "trials", "memory_mb", "seconds"):
-            value = getattr(self, name)
-            if value is None and name in ("seconds", "memory_mb"):
-                continue
-            kinds, kind = ((int, float), "a number") if name == "seconds" else (int, "int")
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise InputError(f"budget: {name} is {value!r}, not {kind}")
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise InputError(f"seed is {self.seed}; it is a whole number from 0 to {LARGEST_SEED}")
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise InputError(f"budget: seconds is {self.seconds}; it is more than 0, or null for no limit")
-        for name in ("threads", "trials", "memory_mb"):
-            if (getattr(self, name) or 0) < 1 and getattr(self, name) is not None:
-                raise InputError(f"budget: {name} is {getattr(self, name)}; it is at least 1")
-        if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
-            raise InputError(f"budget: unknown device {self.device!r}; known: auto, cpu, cuda")
 
 
 @runtime_checkable
