@@ -16,6 +16,9 @@ from typing import Any
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.protocol.result_versions import TARGET, renamed_key
 
+HYDRA = (TARGET, "_partial_", "_args_", "_convert_", "_recursive_")
+"""Keys of a part that say how it is made."""
+
 
 def described(value: Any) -> Any:
     """`value` as a config would give it: a dataclass as a mapping of its fields with `_target_`, sequences as lists."""
@@ -23,7 +26,9 @@ def described(value: Any) -> Any:
         return {TARGET: _name(type(value)), **{f.name: described(getattr(value, f.name)) for f in _hyperparameters(value)}}
     if isinstance(value, Mapping):
         return {str(key): described(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(map(described, value), key=str)
+    if isinstance(value, list | tuple):
         return [described(inner) for inner in value]
     if isinstance(value, Enum):
         return value.value
@@ -104,7 +109,7 @@ def check_key(config: Mapping[str, Any], key: str, root: str = "method") -> None
         if not isinstance(part, Mapping):
             return
         known = _keys(part)
-        if known is not None and name not in known:
+        if known is not None and name not in known and name not in HYDRA:
             now = renamed_key(str(part.get(TARGET, "")), name)
             hint = f"it is called {now!r} now" if now in known else nearest(name, known)
             raise InputError(f"no key {path!r}; {hint}")
@@ -116,16 +121,15 @@ def _keys(part: Mapping[str, Any]) -> list[str] | None:
     target = _located(part[TARGET]) if TARGET in part else None
     if target is None:
         return None
-    own = [TARGET, "_partial_", "_args_", "_convert_", "_recursive_"]
     if isinstance(target, type) and is_dataclass(target):
-        return [field.name for field in _hyperparameters(target)] + own
+        return [field.name for field in _hyperparameters(target)]
     try:
         parameters = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):
         return None
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
         return None
-    return [p.name for p in parameters] + own
+    return [p.name for p in parameters]
 
 
 def _name(kind: type) -> str:
