@@ -36,7 +36,7 @@ INTERRUPTED = 130
 
 
 class Terminated(KeyboardInterrupt):
-    """Another process asked this one to end: what is under way is cleaned up as after Ctrl-C."""
+    """Another process signalled this one to end: what is under way is cleaned up as after Ctrl-C."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -182,9 +182,9 @@ def _run(overrides: list[str]) -> int:
         except BrokenPipeError:
             unread()
 
-    def fail(told: str) -> None:
+    def fail(sentence: str) -> None:
         codes.append(2)
-        _say(told)
+        _say(sentence)
 
     try:
         run_overrides(overrides, report, fail)
@@ -252,8 +252,8 @@ class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]
 _SAYS = _ToStandardError()
 
 
-def _say(told: str) -> None:
-    print(f"relbench-harness: {told}", file=sys.stderr, flush=True)
+def _say(sentence: str) -> None:
+    print(f"relbench-harness: {sentence}", file=sys.stderr, flush=True)
 
 
 def _say_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -1,19 +1,17 @@
-"""Hydra: composes a task, a method, a budget and a tracker from configs and the command line, and runs what comes out.
+"""Hydra: composes a task, a method, a budget and a tracker from configs and settings, and runs what comes out.
 
-What a run needs is loaded when a run begins, so that a wrong key is refused at once.
+Configs are composed in one way for the shell and for notebooks, so that a method's `defaults` list counts in both. A method's
+configuration is completed with the defaults of its classes (`protocol.configuration`) before anything is made of it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
@@ -26,24 +24,24 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from relbench_harness.errors import InputError, ResultWarning, explained, nearest
+from relbench_harness.errors import InputError, explained, nearest
 from relbench_harness.home import home
-from relbench_harness.presets import config_folders, method_config
+from relbench_harness.overrides import METHOD, key_of, readable, unforced
+from relbench_harness.presets import check_method, config_folders
 from relbench_harness.presets import method_names as method_names
 from relbench_harness.progress import Work, work
+from relbench_harness.protocol.budget import Budget
 
 if TYPE_CHECKING:
-    from relbench_harness.protocol.method import Budget, Method
-    from relbench_harness.protocol.result import Outcome, Result
+    from relbench_harness.protocol.method import Method
+    from relbench_harness.protocol.result import Result
 
 
-@dataclass
-class BudgetConfig:
-    seconds: float | None = None
-    memory_mb: int | None = None
-    threads: int = 2
-    trials: int = 20
-    device: str = "auto"
+_TYPES = get_type_hints(Budget)
+BudgetConfig = make_dataclass(
+    "BudgetConfig", [(f.name, _TYPES[f.name], field(default=f.default)) for f in fields(Budget) if f.name != "seed"]
+)
+"""The schema of a budget as configs give it: its seed stands beside it."""
 
 
 @dataclass
@@ -57,10 +55,9 @@ class RunConfig:
     regime: str = "frozen"
     fit_on: str = "train"
     results_dir: str = "results/mine"
-    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)  # type: ignore[valid-type]
 
 
-Choice = TypeVar("Choice", bound=str)
 log = logging.getLogger(__name__)
 
 ConfigStore.instance().store(name="schema", node=RunConfig)
@@ -75,83 +72,46 @@ class PluginConfigs(SearchPathPlugin):
 
 
 def make_method(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
-    """The method of config `name` with fields overridden, and its config as it will stand in a result."""
-    config = OmegaConf.load(method_config(name))
-    return build(OmegaConf.merge(config, overrides), f"method {name!r}")
+    """The method of config `name` with fields overridden, and its complete configuration.
+
+    Raises:
+        InputError: There is no such config, or no such field.
+    """
+    check_method(name)
+    Plugins.instance().register(PluginConfigs)
+    try:
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(home("configs").resolve())):
+            composed = hydra.compose("config", [f"method={name}"])
+        OmegaConf.set_struct(composed, False)
+        composed.method = OmegaConf.merge(composed.method, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_sentence(error)) from None
+    return build(composed.method, f"method {name!r}", tuple(overrides))
 
 
-def build(config: Any, what: str) -> tuple[Any, dict[str, Any]]:
-    """What `config` describes by `_target_`, and the plain config."""
+def build(config: Any, what: str, set_by_hand: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
+    """What `config` describes by `_target_`, and its complete configuration.
+
+    Args:
+        set_by_hand: Dotted keys in it; one that does not exist is refused.
+    """
+    from relbench_harness.protocol.configuration import check_key, completed, with_targets
+
     plain = OmegaConf.to_container(config, resolve=True)
     if not isinstance(plain, dict) or "_target_" not in plain:
         raise InputError(f"{what} has no _target_")
     try:
-        return hydra.utils.instantiate(config, _convert_="all"), {str(k): v for k, v in plain.items()}
+        given = {str(key): value for key, value in plain.items()}
+        whole, parts = completed(given), with_targets(given)
+    except InputError as error:
+        raise InputError(f"{what} cannot be made: {error}") from None
+    for key in set_by_hand:
+        check_key(whole, key)
+    try:
+        return hydra.utils.instantiate(parts, _convert_="all"), whole
     except HydraException as error:
         cause = error.__cause__ or error
         raise InputError(f"{what} cannot be made: {' '.join(str(cause).split())}") from None
-
-
-def run_task(
-    task: str,
-    method: Method,
-    name: str,
-    config: Mapping[str, Any],
-    regime: str,
-    fit_on: str,
-    budget: Budget,
-    results_dir: str | Path | None = None,
-    overrides: Sequence[str] = (),
-) -> Outcome:
-    """One run, stored in `results_dir` if that is given.
-
-    Args:
-        config: The method's hyperparameters with `_target_`, as they will stand in the result.
-        overrides: Those of them that were set for this task, `key=value`: they count as lines written for it.
-    """
-    from relbench_harness.board import lines, store
-    from relbench_harness.data.dataset import open_task
-    from relbench_harness.plausibility import implausible
-    from relbench_harness.protocol.method import REGIMES
-    from relbench_harness.protocol.run import FIT_ON, Run
-    from relbench_harness.protocol.stages import Stages
-
-    budget.check()
-    if results_dir is not None and not str(results_dir).strip():
-        raise InputError("results_dir is empty; name a folder, such as results/mine")
-    dataset, opened = open_task(task)
-    stages = Stages(dataset, opened, _choice(regime, REGIMES, "regime"))
-    counted = lines.count(config, _written_for(method, opened.id), overrides)
-    run = Run(stages, method, name, budget, config, _choice(fit_on, FIT_ON, "fit_on"), counted)
-    if results_dir is not None:
-        store.ready(Path(results_dir))
-    outcome = run.execute()
-    if results_dir is not None:
-        outcome = store.write(outcome, Path(results_dir))
-    doubt = implausible(stages, outcome.result)
-    if doubt is not None:
-        warnings.warn(doubt, ResultWarning, stacklevel=2)
-    return outcome
-
-
-def _written_for(part: Any, task: str) -> Iterator[Path]:
-    """The files that somebody wrote for `task` alone, such as its feature query: what parts of a method name as such."""
-    if hasattr(part, "written_for"):
-        yield part.written_for(task)
-    elif isinstance(part, list | tuple):
-        for inner in part:
-            yield from _written_for(inner, task)
-    elif is_dataclass(part) and not isinstance(part, type):
-        for entry in fields(part):
-            yield from _written_for(getattr(part, entry.name), task)
-
-
-def _choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:
-    """`given` if it is one of `choices`."""
-    for choice in choices:
-        if choice == given:
-            return choice
-    raise InputError(f"no {what} {given!r}; {nearest(given, map(str, choices))}")
 
 
 def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str], report: Callable[[Result], None]) -> None:
@@ -161,25 +121,25 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
         overrides: Those given on the command line.
     """
     log.info("run: %s", " ".join(overrides))
-    method, plain = build(config.method, f"method {method_name!r}")
+    given = [key_of(one).removeprefix(METHOD) for one in overrides if one.startswith(METHOD)]
+    method, whole = build(config.method, f"method {method_name!r}", given)
     tracker, _ = build(config.tracker, "tracker")
     if OmegaConf.is_missing(config, "task"):
         raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
-    from relbench_harness.protocol.method import Budget
+    from relbench_harness.request import RunRequest
 
-    budget = Budget(seed=config.seed, **OmegaConf.to_container(config.budget))  # type: ignore[arg-type]
-    given = [o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith("method.")]
-    result = run_task(
+    request = RunRequest(
         task=config.task,
         method=method,
         name=method_name,
-        config=plain,
+        config=whole,
         regime=config.regime,
         fit_on=config.fit_on,
-        budget=budget,
+        budget=Budget(seed=config.seed, **OmegaConf.to_container(config.budget)),  # type: ignore[arg-type]
         results_dir=config.results_dir,
-        overrides=given,
-    ).result
+        overrides=tuple(o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith(METHOD)),
+    )
+    result = request.execute().result
     report(result)
     tracker.log(result)
 
@@ -202,16 +162,16 @@ def run_overrides(overrides: Sequence[str], report: Report, fail: Callable[[str]
 
         try:
             composed = HydraConfig.get()
-            given = list(composed.overrides.task)
+            given = [unforced(one) for one in composed.overrides.task]
             sweep.begin(composed)
-            shown = [one for one in given if _key(one) in sweep.keys - NAMED]
+            shown = [one for one in given if key_of(one) in sweep.keys - NAMED]
             run_composed(config, composed.runtime.choices["method"], given, lambda result: report(result, shown))
         except Exception as error:
             fail(explained(error))
         sweep.runs.advance()
 
     before = sys.argv
-    sys.argv = ["relbench-harness", *_readable(overrides)]
+    sys.argv = ["relbench-harness", *readable(overrides)]
     try:
         with work("runs") as runs:
             sweep = _Sweep(overrides, runs)
@@ -224,10 +184,6 @@ def run_overrides(overrides: Sequence[str], report: Report, fail: Callable[[str]
 
 NAMED = {"task", "method", "seed", "regime"}
 """Settings that the line of a result names in any case."""
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
 
 
 @dataclass
@@ -244,60 +200,15 @@ class _Sweep:
             return
         params = (composed.sweeper or {}).get("params") or {}
         given = [f"{key}={value}" for key, value in params.items()] + [
-            one for one in _readable(self.overrides) if not one.startswith("-")
+            one for one in readable(self.overrides) if not one.startswith("-")
         ]
         total = 1
         for one in OverridesParser.create().parse_overrides(given) if composed.mode == RunMode.MULTIRUN else []:
             if one.is_sweep_override():
-                self.keys.add(_key(str(one.input_line)))
+                self.keys.add(key_of(str(one.input_line)))
                 total *= sum(1 for _ in one.sweep_string_iterator())
         self.runs.total = total
         self.runs.at(0)
-
-
-def _readable(overrides: Sequence[str]) -> list[str]:
-    """The overrides as Hydra reads them: a value that is not of its grammar, such as a path with an umlaut, in quotes.
-
-    Raises:
-        InputError: One that has no value, or several outside a sweep.
-    """
-    parser, sweeps = OverridesParser.create(), bool({"-m", "--multirun"} & set(overrides))
-    found = []
-    for given in overrides:
-        one = given if given.startswith("-") else _quoted(given)
-        if not one.startswith(("-", "~")):
-            key, equals, value = one.partition("=")
-            if not equals or not key:
-                raise InputError(f"{given!r} sets nothing; a setting is KEY=VALUE, such as seed=1")
-            try:
-                parsed = parser.parse_override(one)
-            except HydraException:
-                # in quotes a backslash is itself, but before a quote
-                escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value)
-                one = f"{key}='{escaped}'"
-                parsed = None
-            if parsed is not None and parsed.is_sweep_override() and not sweeps:
-                raise InputError(f"{given!r} gives several values; run -m runs each of them")
-        found.append(one)
-    return found
-
-
-def _quoted(override: str) -> str:
-    """A `task=` override with each address in quotes, for Hydra takes no bare `=`, and a comma for the next address.
-
-    An address ends in `/task`, so a piece without a slash is continued by the next: `shop@scale=10,seed=1/churn` is one.
-    """
-    key, _, value = override.partition("=")
-    if key != "task" or "@" not in value or value[:1] in "'\"[":
-        return override
-    addresses: list[str] = []
-    pending = ""
-    for piece in value.split(","):
-        pending = f"{pending},{piece}" if pending else piece
-        if "/" in piece:
-            addresses.append(pending)
-            pending = ""
-    return "task=" + ",".join(f"'{address}'" for address in [*addresses, *filter(None, [pending])])
 
 
 def _sentence(error: Exception) -> str:
@@ -308,9 +219,6 @@ def _sentence(error: Exception) -> str:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key and cause.parent_node is not None:
         parent = OmegaConf.to_container(cause.parent_node) if OmegaConf.is_dict(cause.parent_node) else {}
         known = [str(key) for key in parent] if isinstance(parent, dict) else []
-        hint = "; a field that the method's config does not list is set with +method.FIELD=VALUE"
-        return f"no key {cause.full_key!r}; {nearest(str(cause.key), known)}" + (
-            hint if str(cause.full_key).startswith("method.") else ""
-        )
+        return f"no key {cause.full_key!r}; {nearest(str(cause.key), known)}"
     what = f"{cause.full_key}: " if cause.full_key else ""
     return what + " ".join(str(cause).split("full_key:")[0].split())

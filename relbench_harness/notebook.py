@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from relbench_harness.board.leaderboard import leaderboard as ranked
-from relbench_harness.compose import make_method, run_task
+from relbench_harness.compose import make_method
 from relbench_harness.data import dataset as datasets
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.labels import SPLITS, Split
 from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError, nearest
+from relbench_harness.protocol.configuration import described_method
 from relbench_harness.protocol.method import Budget, Method
 from relbench_harness.protocol.metrics import Scores
 from relbench_harness.protocol.result import Result
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.request import RunRequest
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +48,7 @@ class OpenTask:
         return self.task.visible_columns(self.dataset.database).upto(self.dataset.cuts.test)
 
     def table(self, split: Split) -> pd.DataFrame:
-        """The questions of `split` in the order that `score` expects, with their answers except for the test split."""
+        """The examples of `split` in the order that `score` expects, with their labels except for the test split."""
         frame = self._stages.labels(_split(split)).frame(self.task)
         return frame.drop(columns=self.task.target) if split == "test" else frame
 
@@ -82,7 +84,7 @@ class Finished:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("result", "predictions"):
-            # asked for by pickle and copy, before there is a result
+            # pickle and copy look for it before there is a result
             raise AttributeError(name)
         return getattr(self.result, name)
 
@@ -109,27 +111,42 @@ def run(
         results_dir: Where result and predictions are stored, if anywhere.
         budget: A `Budget`, or some of its fields, such as `{"seconds": 60}`.
     """
-    chosen = _budget(budget, seed)
-    if isinstance(method, str):
-        made, config = make_method(method, **overrides)
-        name = method
-    else:
-        if overrides:
-            raise InputError(f"fields can be overridden for a method given by name, not for {method!r}")
-        if isinstance(method, type) or not callable(getattr(method, "fit", None)):
-            raise InputError(
-                f"{method!r} is no method: neither the name of a config nor an object with fit(train, valid, budget)"
-            )
-        made, name = method, type(method).__name__
-        config = {"_target_": f"{type(method).__module__}.{type(method).__qualname__}", **_hyperparameters(method)}
-    result, predictions = run_task(task, made, name, config, regime, fit_on, chosen, results_dir)
+    made = _named(method, overrides) if isinstance(method, str) else _given(method, overrides)
+    request = RunRequest(
+        task=task,
+        method=made.method,
+        name=made.name,
+        config=made.config,
+        regime=regime,
+        fit_on=fit_on,
+        budget=_budget(budget, seed),
+        results_dir=results_dir,
+    )
+    result, predictions = request.execute()
     return Finished(result, None if predictions is None else predictions.to_pandas())
 
 
-def _hyperparameters(method: Method) -> dict[str, Any]:
-    if is_dataclass(method):
-        return {entry.name: getattr(method, entry.name) for entry in fields(method)}
-    return dict(getattr(method, "__dict__", {}))
+class _Made(NamedTuple):
+    """A method, what it is called on the board, and its complete configuration."""
+
+    method: Method
+    name: str
+    config: dict[str, Any]
+
+
+def _named(name: str, overrides: Mapping[str, Any]) -> _Made:
+    method, config = make_method(name, **overrides)
+    return _Made(method, name, config)
+
+
+def _given(method: Method, overrides: Mapping[str, Any]) -> _Made:
+    if overrides:
+        raise InputError(f"fields can be overridden for a method given by name, not for {method!r}")
+    if isinstance(method, type) or not callable(getattr(method, "fit", None)):
+        raise InputError(
+            f"{method!r} is no method: neither the name of a config nor an object with fit(train, valid, budget)"
+        )
+    return _Made(method, type(method).__name__, described_method(method))
 
 
 def _budget(given: Budget | Mapping[str, Any] | None, seed: int | None) -> Budget:

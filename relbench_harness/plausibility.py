@@ -1,6 +1,6 @@
 """A warning about a score that is too good: what it may rest on, before somebody believes it.
 
-A binary task on whose validation split a method is almost never wrong, while what entities did before tells much less, has a
+A binary task on whose validation split a method is almost never wrong, while the entities' past labels say much less, has a
 leak more often than a good model.
 """
 

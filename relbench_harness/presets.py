@@ -34,12 +34,11 @@ def method_names() -> list[str]:
     return sorted(found)
 
 
-def method_config(name: str) -> Path:
-    """The config of the method called `name`."""
+def check_method(name: str) -> None:
+    """Raises `InputError` where no method is called `name`."""
     known = method_names()
     if name not in known:
         raise InputError(f"no method {name!r}; {nearest(name, known)}")
-    return next(path for folder in config_folders() if (path := folder / "method" / f"{name}.yaml").is_file())
 
 
 def check_choices(overrides: Sequence[str]) -> None:

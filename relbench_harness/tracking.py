@@ -1,4 +1,4 @@
-"""Where else a result is told: nowhere, or to Weights & Biases. The stored result line is never changed by a tracker."""
+"""Where else a result is logged: nowhere, or at Weights & Biases. The stored result line is never changed by a tracker."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Tracker(Protocol):
 
 
 @dataclass(frozen=True)
-class Silent:
-    """Tells nobody."""
+class NoTracker:
+    """Logs nowhere."""
 
     def log(self, result: Result) -> None:
         return
@@ -58,14 +58,16 @@ class WeightsAndBiases:
             )
 
     def log(self, result: Result) -> None:
-        """Tells W&B. What keeps it from hearing raises `InputError`; the result is stored all the same."""
+        """Logs the result at W&B. What prevents that raises `InputError`; the result is stored all the same."""
         try:
             self._log(result)
         except Exception as error:
-            told = sentence(error)
-            if told is None:
+            reason = sentence(error)
+            if reason is None:
                 raise
-            raise InputError(f"the result of {result.method} on {result.task} is stored, but not told: {told}") from error
+            raise InputError(
+                f"the result of {result.method} on {result.task} is stored, but not logged: {reason}"
+            ) from error
 
     def _log(self, result: Result) -> None:
         import wandb

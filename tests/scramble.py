@@ -18,27 +18,27 @@ from relbench_harness.protocol.method import Examples, Predictor
 Rows = Mapping[str, Sequence[int]]
 
 
-def later_rows_that_matter(predictor: Predictor, questions: Examples) -> list[int]:
-    """Instants from which changing the database changes an answer to a question cut off no later: none, if all is well."""
-    expected = np.asarray(predictor.predict(questions))
+def later_rows_that_matter(predictor: Predictor, examples: Examples) -> list[int]:
+    """Instants from which changing the database changes an answer to an example cut off no later: none, if all is well."""
+    expected = np.asarray(predictor.predict(examples))
     found = []
-    for t, asked in _cuts(questions):
+    for t, chosen in _cuts(examples):
         own = own_rows(
-            questions.database, questions.task.entity_table, questions.entity[asked], questions.task.own_row_visible
+            examples.database, examples.task.entity_table, examples.entity[chosen], examples.task.own_row_visible
         )
-        other = replace(questions, database=scrambled(questions.database, t, own, seed=t % 1000)).take(asked)
-        if not same(expected[asked], np.asarray(predictor.predict(other))):
+        other = replace(examples, database=scrambled(examples.database, t, own, seed=t % 1000)).take(chosen)
+        if not same(expected[chosen], np.asarray(predictor.predict(other))):
             found.append(t)
     return found
 
 
-def _cuts(questions: Examples) -> list[tuple[int, NDArray[np.int64]]]:
-    """Instants, each with questions cut off no later; a question that is a row stands alone, lest others be shown too."""
-    if questions.task.own_row_visible:
-        picked = np.unique(np.linspace(0, len(questions) - 1, 4).astype(np.int64))
-        return [(int(questions.cutoff[i]), np.asarray([i])) for i in picked]
-    instants = np.unique(questions.cutoff)
-    return [(int(t), np.flatnonzero(questions.cutoff <= t)) for t in instants[np.unique([0, len(instants) // 2, -1])]]
+def _cuts(examples: Examples) -> list[tuple[int, NDArray[np.int64]]]:
+    """Instants, each with examples cut off no later; an example that is a row stands alone, lest others be shown with it."""
+    if examples.task.own_row_visible:
+        picked = np.unique(np.linspace(0, len(examples) - 1, 4).astype(np.int64))
+        return [(int(examples.cutoff[i]), np.asarray([i])) for i in picked]
+    instants = np.unique(examples.cutoff)
+    return [(int(t), np.flatnonzero(examples.cutoff <= t)) for t in instants[np.unique([0, len(instants) // 2, -1])]]
 
 
 def same(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:
@@ -50,7 +50,7 @@ def same(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:
 
 
 def scrambled(database: Database, t: int, own: Rows = MappingProxyType({}), seed: int = 0) -> Database:
-    """`database` with every row at or after `t` (nanoseconds) changed, save the rows `own` that belong to a question.
+    """`database` with every row at or after `t` (nanoseconds) changed, save the rows `own` that belong to an example.
 
     Tables without own rows at or after `t` lose some of those rows and gain others; in tables with own rows the others
     change where they stand, so that own rows keep their numbers.
@@ -63,7 +63,7 @@ def scrambled(database: Database, t: int, own: Rows = MappingProxyType({}), seed
 
 
 def own_rows(database: Database, table: str, entity: NDArray[np.int64], parents_too: bool) -> Rows:
-    """The rows that belong to questions about `entity`: those rows and, if asked, the parents that they name."""
+    """The rows that belong to examples about `entity`: those rows and, if wanted, the parents that they name."""
     own: dict[str, list[int]] = {table: entity.tolist()}
     if parents_too:
         for column, parent in database[table].references.items():

@@ -15,14 +15,16 @@ LEAFS = {"errors", "timing", "home", "plugins", "progress"}
 BELOW: Mapping[str, set[str]] = {
     **{leaf: set() for leaf in LEAFS},
     "data": set(),
-    "protocol.method": {"data"},
+    # defaults that the shell shows before it loads any package for data
+    "protocol.budget": set(),
+    "protocol.method": {"data", "protocol.budget"},
     # what a method chooses on validation, it chooses by the task's own metric
     "protocol.metrics": {"data", "protocol.method"},
     "temporal": {"data", "protocol.method"},
     "features": {"data", "temporal", "protocol.method"},
     "graph": {"data", "temporal", "protocol.method"},
     "baselines": {"data", "temporal", "features", "graph", "protocol.method", "protocol.metrics"},
-    "protocol": {"data", "protocol.method", "protocol.metrics"},
+    "protocol": {"data", "protocol.budget", "protocol.method", "protocol.metrics"},
     "board": {"data", "protocol", "protocol.method", "protocol.metrics"},
     "authoring": {"data", "protocol", "protocol.method", "protocol.metrics"},
 }

@@ -100,7 +100,7 @@ def tables(seed: int = 0, customers: int = 40, orders: int = 500) -> dict[str, p
     eager = rng.gamma(1.5, size=customers)
     who = rng.choice(customers, orders, p=eager / eager.sum())
     placed = np.sort(rng.integers(0, DAYS * 24, orders))
-    # a few orders at the very instants at which questions are asked
+    # a few orders at the very instants of examples
     placed[rng.integers(0, orders, 12)] = rng.choice([60, 70, 80, 90, 100, 110], 12) * 24
     placed = np.sort(placed)
     amount = np.round(20 * eager[who] + 10 * taste[who] + rng.normal(0, 3, orders), 2)
@@ -178,3 +178,17 @@ def write_shop(folder: Path, content: dict[str, pa.Table] | None = None) -> Data
         (folder / "tasks" / name).mkdir(parents=True)
         (folder / "tasks" / name / "manifest.yaml").write_text(yaml.safe_dump({"name": name, **shared, **task}))
     return open_dataset(str(folder))
+
+
+def write_bare_shop(folder: Path) -> Dataset:
+    """The shop with products of nothing but a key, customers without any row, and from the test cut on only unknown channels."""
+    content = tables()
+    content["products"] = content["products"].select(["product"])
+    customers = content["customer"]
+    more = customers.slice(0, 5).set_column(0, "customer id", pa.array(np.arange(5) + len(customers)))
+    content["customer"] = pa.concat_tables([customers, more])
+    orders = content["order"]
+    late = np.asarray(orders["placed at"].cast(pa.int64())) >= TEST.value
+    channels = np.where(late, "never seen before", np.asarray(orders["channel"]).astype(str))
+    content["order"] = orders.set_column(orders.column_names.index("channel"), "channel", pa.array(channels))
+    return write_shop(folder, content)

@@ -46,14 +46,14 @@ def breaches(method: Method, name: str, dataset: Dataset, task: Task, budget: Bu
         yield Breach(name, task.id, f"fit raises {type(error).__name__}: {_short(error)}")
         return
     try:
-        given = np.asarray(predictor.predict(holdout.questions))
+        given = np.asarray(predictor.predict(holdout.examples))
         holdout.score(given)
     except Exception as error:
         yield Breach(name, task.id, f"its predictions are refused: {_short(error)}")
         return
-    if not _same(given, np.asarray(predictor.predict(holdout.questions))):
+    if not _same(given, np.asarray(predictor.predict(holdout.examples))):
         yield Breach(name, task.id, "it answers the same questions differently the second time")
-    if not _same(given, np.asarray(method.fit(train, valid, budget).predict(holdout.questions))):
+    if not _same(given, np.asarray(method.fit(train, valid, budget).predict(holdout.examples))):
         yield Breach(name, task.id, "fitted again with the same seed, it answers differently")
     changed = changed_by_later_rows(predictor.predict, replace(_early(train), labels=None))
     if changed:

@@ -129,8 +129,8 @@ def _in_order(truth: Truth, stages: Stages) -> NDArray[np.generic]:
     return truth.answers[:, [truth.classes.index(str(name)) for name in stages.classes]]
 
 
-def _constant(stages: Stages, questions: int) -> NDArray[np.generic]:
-    """The best single answer that the training labels give, once per question."""
+def _constant(stages: Stages, examples: int) -> NDArray[np.generic]:
+    """The best single answer that the training labels give, once per example."""
     labels, task = _labels(stages, "train"), stages.task
     answer: NDArray[np.generic]
     if isinstance(labels, Ragged):
@@ -143,4 +143,4 @@ def _constant(stages: Stages, questions: int) -> NDArray[np.generic]:
         answer = counts / counts.sum()
     else:
         answer = np.asarray(labels.mean(axis=0))
-    return np.broadcast_to(answer, (questions, *answer.shape)).copy()
+    return np.broadcast_to(answer, (examples, *answer.shape)).copy()

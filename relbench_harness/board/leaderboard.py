@@ -139,20 +139,20 @@ def _labels(entries: Sequence[Entry]) -> dict[Any, str]:
     variants: dict[Any, set[Any]] = {}
     for entry in entries:
         variants.setdefault((entry.group, entry.result.method), set()).add(entry.row[2])
-    telling: dict[str, set[str]] = {}
+    differing: dict[str, set[str]] = {}
     for (_, method), settings in variants.items():
         together = [dict(s) for s in settings]
         keys = {key for one in together for key in one}
-        telling.setdefault(method, set()).update(k for k in keys if len({one.get(k) for one in together}) > 1)
+        differing.setdefault(method, set()).update(k for k in keys if len({one.get(k) for one in together}) > 1)
     return {
-        (method, settings): _label(method, {k: v for k, v in settings if k in telling[method]})
+        (method, settings): _label(method, {k: v for k, v in settings if k in differing[method]})
         for (_, method), several in variants.items()
         for settings in several
     }
 
 
-def _label(method: str, told: Mapping[str, str]) -> str:
-    return f"{method} ({', '.join(f'{k}={v}' for k, v in told.items())})" if told else method
+def _label(method: str, settings: Mapping[str, str]) -> str:
+    return f"{method} ({', '.join(f'{k}={v}' for k, v in settings.items())})" if settings else method
 
 
 # -- one row --------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 import io
 import json
 import tokenize
@@ -19,12 +18,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from relbench_harness.board.method_files import method_files
 from relbench_harness.data.cache import cache_home
 from relbench_harness.data.writing import write_whole
 from relbench_harness.errors import InputError
 from relbench_harness.home import home
 
-PACKAGE = "relbench_harness"
 LEXERS = {".sql": "postgresql", ".yaml": "yaml", ".yml": "yaml"}
 _LAYOUT = {
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING, tokenize.ENDMARKER),
@@ -125,10 +124,7 @@ def count_method(targets: str | Iterable[str]) -> Count:
 
     A target in the harness's shared package has no lines of its own: they count as harness.
     """
-    files: set[Path] = set()
-    for target in [targets] if isinstance(targets, str) else targets:
-        _follow(_module_file(target), files)
-    return _total(files)
+    return _total(method_files([targets] if isinstance(targets, str) else targets))
 
 
 def count_harness() -> Count:
@@ -205,49 +201,6 @@ def _named_files(config: Any) -> Iterator[Path]:
             yield from _named_files(value)
     elif isinstance(config, str | Path) and Path(config).suffix in LEXERS and Path(config).is_file():
         yield Path(config)
-
-
-def _module_file(target: str) -> Path | None:
-    """The file that defines a dotted name, found without running it; None in the shared package."""
-    module = target
-    while "." in module:
-        module = module.rpartition(".")[0]
-        if module == f"{PACKAGE}.baselines":
-            break
-        if module.startswith(f"{PACKAGE}.baselines."):
-            found = home("baselines") / f"{module.removeprefix(f'{PACKAGE}.baselines.')}.py"
-        elif module == PACKAGE or module.startswith(f"{PACKAGE}."):
-            return None
-        else:
-            found = _source(module)
-        if found.suffix == ".py" and found.is_file():
-            return found
-    raise InputError(f"no module holds {target!r}, so its lines cannot be counted")
-
-
-def _source(module: str) -> Path:
-    """Where the source of an installed module lies; a path to no file where there is none."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return Path()
-    return Path(spec.origin) if spec is not None and spec.origin else Path()
-
-
-def _follow(path: Path | None, seen: set[Path]) -> None:
-    """Adds `path` and what it imports relatively, transitively; baselines and plugins alike import each other so."""
-    if path is None or path in seen:
-        return
-    seen.add(path)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            folder = path.parents[node.level - 1]
-            base = folder.joinpath(*(node.module or "").split("."))
-            names = [base.with_suffix(".py")] if node.module else []
-            names += [base / f"{alias.name}.py" for alias in node.names]
-            for name in names:
-                if name.is_file():
-                    _follow(name, seen)
 
 
 def _shown(path: Path) -> str:

@@ -95,7 +95,7 @@ def read_results(folder: Path, broken: Report | None = None) -> list[Result]:
     JSON files that are no results are passed over, except those whose name says that they are.
 
     Args:
-        broken: Is told of each result that cannot be read and of predictions that are missing; the rest is read all the
+        broken: Is called with each result that cannot be read and with predictions that are missing; the rest is read all the
             same. None: the first of them is raised.
 
     Raises:

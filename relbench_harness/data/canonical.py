@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from relbench_harness.data.database import Database
-from relbench_harness.data.key_match import counts_rows, has_fractions, is_text, plain, positions, without_nan
+from relbench_harness.data.key_match import counts_rows, has_fractions, plain, positions, without_nan
+from relbench_harness.data.stypes import is_text
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
 

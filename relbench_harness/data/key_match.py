@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from relbench_harness.data.stypes import is_text
+
 _WHOLE = pa.decimal128(38, 0)
 _EXACT = 2.0**63
 """Floats below it are whole numbers of 64 bits where they have no fraction."""
@@ -30,10 +32,6 @@ class Form(Enum):
     TEXT = "text"
     BYTES = "bytes"
     TIME = "time"
-
-
-def is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def is_bytes(kind: pa.DataType) -> bool:

@@ -1,8 +1,7 @@
 """How one column of a table becomes features for trees, fitted on known rows only.
 
-The kind of a column follows from its type and, for strings, from how often its values repeat: repeated strings are
-categories, strings that are nearly all different are text. Any Arrow type is read or, if it holds no value a tree could
-use (nested structures, bytes), left out.
+Trees read a column by its kind, which follows from its semantic type (`data.stypes`): declared types count, and a column
+that networks leave out is left out here.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from relbench_harness.data.stypes import Stype, is_list, is_number, is_text, parsed, parsed_days, plain, stype_of
 from relbench_harness.data.table import Table
 from relbench_harness.features.block import Column
 
@@ -29,6 +29,8 @@ MISSING = np.iinfo(np.int64).min
 
 
 class ColumnKind(StrEnum):
+    """What trees read a column as."""
+
     NUMBER = "number"
     INSTANT = "instant"
     CATEGORY = "category"
@@ -40,43 +42,56 @@ def physical(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
-def kind_of(values: pa.ChunkedArray) -> ColumnKind | None:
-    """What trees may read `values` as, None if nothing; strings are split by how often known values repeat."""
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return ColumnKind.NUMBER
-    if pa.types.is_decimal(kind) or pa.types.is_duration(kind) or is_list(kind) or pa.types.is_time(kind):
-        return ColumnKind.NUMBER
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+def kind_of(table: Table, column: str) -> ColumnKind | None:
+    """What trees read a column of `table` as; None where it is left out.
+
+    A category is read by name where its values are texts or the manifest declares it categorical. An integer or boolean that
+    is inferred to be categorical is an ordered code and stays a number: trees split it anywhere. A time of day is a number.
+    A list is its length; a text that is declared multicategorical is a text.
+    """
+    stype = stype_of(table, column)
+    if stype is None:
+        return None
+    stored = plain(table.rows.column(column)).type
+    if stype is Stype.categorical:
+        return ColumnKind.CATEGORY if is_text(stored) or column in table.stypes else ColumnKind.NUMBER
+    if stype is Stype.text_embedded or (stype is Stype.multicategorical and is_text(stored)):
+        return ColumnKind.TEXT
+    if stype is Stype.timestamp and not pa.types.is_time(stored):
         return ColumnKind.INSTANT
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        filled = len(values) - values.null_count
-        different = len(pc.unique(values.drop_null()))
-        return ColumnKind.CATEGORY if different <= max(10, filled // 2) else ColumnKind.TEXT
-    return None
-
-
-def is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    return ColumnKind.NUMBER
 
 
 def numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
-    """(rows,) values of a NUMBER column with NaN for null; lists by their length, durations in seconds."""
-    values = physical(values)
-    if is_list(values.type):
+    """(rows,) values of a NUMBER column with NaN for null; lists by their length, durations in seconds, texts as parsed."""
+    values = plain(values)
+    if is_text(values.type):
+        values = parsed(values)
+    elif is_list(values.type):
         values = pc.list_value_length(values)
     elif pa.types.is_duration(values.type):
         values = pc.divide(values.cast(pa.duration("ns")).cast(pa.int64()).cast(pa.float64(), safe=False), 1e9)
     elif pa.types.is_time(values.type):
         values = values.cast(pa.int32() if pa.types.is_time32(values.type) else pa.int64())
+    elif pa.types.is_temporal(values.type):
+        values = values.cast(pa.int32() if values.type.bit_width == 32 else pa.int64())
     floats = values.cast(pa.float64(), safe=False)
     found = np.asarray(pc.fill_null(floats, np.nan).to_numpy(), dtype=np.float64)
     return np.where(np.isinf(found), np.nan, found)
 
 
 def instants(values: pa.ChunkedArray) -> NDArray[np.int64]:
-    """(rows,) nanoseconds since 1970 of an INSTANT column, `MISSING` for null and for what lies outside 1677 to 2262."""
-    values = physical(values)
+    """(rows,) nanoseconds since 1970 of an INSTANT column, `MISSING` for null and for what lies outside 1677 to 2262.
+
+    Numbers that are declared to be timestamps are seconds since 1970, texts are days such as `2020-12-31`.
+    """
+    values = plain(values)
+    if is_text(values.type):
+        values = parsed_days(values)
+    elif is_number(values.type):
+        seconds = values.cast(pa.float64(), safe=False)
+        inside = pc.less(pc.abs(seconds), float(2**62))
+        values = pc.if_else(inside, seconds, None).cast(pa.int64(), safe=False).cast(pa.timestamp("s"))
     zone = getattr(values.type, "tz", None)
     try:
         exact = values.cast(pa.timestamp("ns", tz=zone)).cast(pa.int64())
@@ -102,7 +117,7 @@ class Encoder:
     def columns(
         self, values: pa.ChunkedArray, rows: NDArray[np.int64], at: NDArray[np.int64], prefix: str
     ) -> Iterator[Column]:
-        """Features of the rows `rows` (−1: none) for questions at `at` (nanoseconds), named `prefix` + column."""
+        """Features of the rows `rows` (−1: none) for examples at `at` (nanoseconds), named `prefix` + column."""
         name = prefix + self.column
         if self.kind is ColumnKind.NUMBER:
             yield Column(name, gathered(numbers(values), rows))
@@ -141,7 +156,7 @@ def gathered(values: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np
 def calendar(values: NDArray[np.int64], rows: NDArray[np.int64], at: NDArray[np.int64], name: str) -> Iterator[Column]:
     """Parts of a date and its age in days at `at` (negative where the date is still to come).
 
-    The year is left out: later questions meet years that training never saw, and the age says the same without drift.
+    The year is left out: later examples meet years that training never saw, and the age says the same without drift.
     """
     moment = np.where(rows >= 0, values[rows] if len(values) else MISSING, MISSING)
     filled = moment != MISSING
@@ -168,7 +183,7 @@ def fit_encoders(known: Table, most_categories: int = 1000, words: int = 8) -> t
     encoders = []
     for column in known.attributes:
         values = known.rows.column(column)
-        kind = kind_of(values)
+        kind = kind_of(known, column)
         if kind is ColumnKind.CATEGORY:
             encoders.append(Encoder(column, kind, frequent(values, most_categories)))
         elif kind is ColumnKind.TEXT:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.query import run_sql
+from relbench_harness.data.stypes import is_number, is_text
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import frequent, numbers, physical
@@ -65,7 +66,7 @@ class SqlFeatures:
         vocabularies = {}
         columns = query.run(train).features
         for name in columns.column_names:
-            if _is_text(columns.column(name).type):
+            if is_text(physical(columns.column(name)).type):
                 vocabularies[name] = frequent(columns.column(name), self.most_categories)
         return FittedSqlFeatures(query, vocabularies, tuple(columns.column_names))
 
@@ -136,7 +137,8 @@ class Query:
             if answer.item.min() < 0 or answer.item.max() >= items:
                 raise InputError(f"{self.what} returns an item that is no row of {self.item_table!r}")
         for field in answer.features.schema:
-            if not (_is_number(field.type) or _is_text(field.type)):
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            if not (is_number(kind) or is_text(kind) or pa.types.is_null(kind)):
                 raise InputError(f"{self.what}: feature {field.name!r} is {field.type}, not a number, truth value or text")
 
     def audit(self, examples: Examples) -> None:
@@ -197,22 +199,6 @@ def _placed(values: NDArray[np.generic], place: NDArray[np.int64], none: float) 
     return np.where(place >= 0, values[place], values.dtype.type(none))
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_boolean(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_null(kind)
-    )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def _spread(cutoff: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Questions at `most` cut-offs, evenly spread over those there are; the last, which sees no later row, is left out."""
     distinct = np.unique(cutoff)[:-1]
@@ -229,7 +215,7 @@ def differences(whole: Answer, cut: Answer) -> str:
     changed = []
     for name in whole.features.column_names:
         one, two = whole.features.column(name), cut.features.column(name)
-        if _is_text(one.type) or _is_text(two.type):
+        if is_text(physical(one).type) or is_text(physical(two).type):
             same = one.cast(pa.large_string()).equals(two.cast(pa.large_string()))
         else:
             same = np.allclose(numbers(one), numbers(two), rtol=1e-9, atol=1e-12, equal_nan=True)

@@ -91,7 +91,7 @@ class SeriesChoice:
         values = table.rows.column(column)
         if not len(values):
             return []
-        kind = kind_of(values)
+        kind = kind_of(table, column)
         if kind is ColumnKind.CATEGORY:
             return [TableSeries(column, key, value) for value in frequent(values, self.shares)]
         if kind is not ColumnKind.NUMBER:

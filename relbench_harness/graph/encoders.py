@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from relbench_harness.data.cycles import CYCLES, waves
-from relbench_harness.data.stypes import Stype, plain, spread
+from relbench_harness.data.stypes import Stype, is_text, parsed, parsed_days, plain, spread
 from relbench_harness.graph.text import TextEncoder
 
 Part = Literal["numbers", "moments", "codes", "sets", "vectors"]
@@ -290,16 +290,10 @@ def _floats(values: Any) -> NDArray[np.float64]:
     values = plain(values)
     if pa.types.is_temporal(values.type):
         values = values.cast(pa.int64() if values.type.bit_width == 64 else pa.int32())
-    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        values = _parsed(values)
+    elif is_text(values.type):
+        values = parsed(values)
     x = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     return np.where(np.isfinite(x), x, np.nan)
-
-
-def _parsed(values: Any) -> Any:
-    """Texts declared to be numbers; what is none becomes null."""
-    numeric = pc.match_substring_regex(values, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-    return pc.if_else(pc.fill_null(numeric, False), values, pa.scalar(None, values.type)).cast(pa.float64())
 
 
 def _signed_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -320,7 +314,7 @@ def _instants(values: Any) -> NDArray[np.float64]:
     elif pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         unit = "s"
     else:
-        values, unit = pc.strptime(values, "%Y-%m-%d", "s", error_is_null=True).cast(pa.int64()), "s"
+        values, unit = parsed_days(values).cast(pa.int64()), "s"
     x = np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     return x * {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0}[unit]
 
@@ -329,7 +323,7 @@ def _lists(values: pa.Array) -> pa.Array:
     """Lists of any kind as large lists; texts declared multi-categorical are split at commas, bars and semicolons."""
     values = plain(values)
     kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         return pc.split_pattern_regex(values, r"\s*[,;|]\s*").cast(pa.large_list(pa.large_string()))
     return values.cast(pa.large_list(kind.value_type))
 

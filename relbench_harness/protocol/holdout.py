@@ -1,4 +1,4 @@
-"""Questions whose answers stay hidden: the labels of a `Holdout` never leave it, only scores do."""
+"""Examples whose labels stay hidden: those of a `Holdout` never leave it, only scores do."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from relbench_harness.protocol.metrics import Scores, score
 
 
 class Holdout:
-    """The questions of a split and, out of reach, their labels."""
+    """The examples of a split and, out of reach, their labels."""
 
-    def __init__(self, questions: Examples, labels: Labels, scale: float) -> None:
-        if questions.labels is not None:
-            raise ValueError("the questions of a holdout carry no labels")
-        self.questions = questions
-        width = len(questions.classes) or questions.width
+    def __init__(self, examples: Examples, labels: Labels, scale: float) -> None:
+        if examples.labels is not None:
+            raise ValueError("the examples of a holdout carry no labels")
+        self.examples = examples
+        width = len(examples.classes) or examples.width
 
         def scored(predictions: NDArray[np.generic]) -> Scores:
-            return score(questions.task, labels, predictions, scale, width)
+            return score(examples.task, labels, predictions, scale, width)
 
         self._score = scored
 

@@ -1,12 +1,10 @@
-"""What a method is shown and what it must answer. A baseline imports this module and the two engines, nothing above.
+"""What a method is shown and what it must predict. A baseline imports this module and the two engines, nothing above.
 
-Invariant: `Examples` hold no row that none of their questions may see, and no label that its holder must not know.
+Invariant: `Examples` hold no row that none of them may see, and no label that its holder must not know.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,17 +18,16 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.labels import list_parts
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.protocol.budget import LARGEST_SEED as LARGEST_SEED
+from relbench_harness.protocol.budget import Budget as Budget
 
 Regime = Literal["frozen", "rolling"]
-"""`frozen`: the database ends at the split's timestamp. `rolling`: each question sees everything before its own time."""
+"""`frozen`: the database ends at the split's timestamp. `rolling`: each example sees everything before its own time."""
 REGIMES: tuple[Regime, ...] = get_args(Regime)
-DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
-LARGEST_SEED = 2**31 - 1
-"""What every package's generator takes."""
 
 
 class Ragged(NamedTuple):
-    """A list of integers per question: question `i` has `values[offsets[i]:offsets[i + 1]]`."""
+    """A list of integers per example: example `i` has `values[offsets[i]:offsets[i + 1]]`."""
 
     offsets: NDArray[np.int64]
     values: NDArray[np.int64]
@@ -87,15 +84,15 @@ def label_values(task: Task, target: pa.Array, classes: Sequence[object]) -> Lab
 
 @dataclass(frozen=True)
 class Examples:
-    """Questions about a database, with labels where the holder may know them.
+    """Examples (entity, t) of a task, with labels where the holder may know them.
 
     Attributes:
         task: The task; its hosted label files cannot be reached through it.
-        database: Only rows that some question may see, plus the rows asked about; hidden columns are gone.
-        entity: (n,) row number of each question's entity in `task.entity_table`.
-        time: (n,) each question's time t, nanoseconds since 1970.
-        cutoff: (n,) the time before which a row is visible to the question: `row.time < cutoff`, where
-            cutoff = min(t, end of the database). Static tables are visible whole. A question's own row is visible to
+        database: Only rows that some example may see, plus the examples' own rows; hidden columns are gone.
+        entity: (n,) row number of each example's entity in `task.entity_table`.
+        time: (n,) each example's time t, nanoseconds since 1970.
+        cutoff: (n,) the time before which a row is visible to the example: `row.time < cutoff`, where
+            cutoff = min(t, end of the database). Static tables are visible whole. An example's own row is visible to
             it; in autocomplete tasks (`task.own_row_visible`) so are the parents that its own foreign keys name.
         labels: None, or by task type: regression and binary (n,) float64; multiclass (n,) int64 index into `classes`
             (−1 for a class not known at training); multilabel (n, labels) float64; recommendation `Ragged` item rows.
@@ -122,7 +119,7 @@ class Examples:
         return len(self.entity)
 
     def take(self, rows: NDArray[np.int64]) -> Examples:
-        """The questions `rows`, about the same database."""
+        """The examples `rows`, of the same database."""
         labels = self.labels
         chosen = None if labels is None else labels.take(rows) if isinstance(labels, Ragged) else labels[rows]
         return replace(self, entity=self.entity[rows], time=self.time[rows], cutoff=self.cutoff[rows], labels=chosen)
@@ -147,54 +144,11 @@ class Examples:
         return self.database.upto(self.fit_end)
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What a run may use; `seed` fixes every random choice of a method.
-
-    Attributes:
-        seed: From 0 to `LARGEST_SEED`.
-        seconds: Wall seconds for fitting, None without limit.
-        memory_mb: Memory that a method should stay within, None without limit.
-        threads: Processor threads.
-        trials: How many configurations a tuned method may try.
-        device: `auto` (a GPU where there is one), `cpu`, `cuda` or one of several, `cuda:1`.
-    """
-
-    seed: int = 0
-    seconds: float | None = None
-    memory_mb: int | None = None
-    threads: int = 2
-    trials: int = 20
-    device: str = "auto"
-
-    def check(self) -> None:
-        """Raises `InputError` for a value of another type, or one that no run can keep.
-
-        It is asked for where a run begins: the shares of a budget that methods give to their parts may be what is left of it.
-        """
-        for name in ("seed", "threads", "trials", "memory_mb", "seconds"):
-            value = getattr(self, name)
-            if value is None and name in ("seconds", "memory_mb"):
-                continue
-            kinds, kind = ((int, float), "a number") if name == "seconds" else (int, "int")
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise InputError(f"budget: {name} is {value!r}, not {kind}")
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise InputError(f"seed is {self.seed}; it is a whole number from 0 to {LARGEST_SEED}")
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise InputError(f"budget: seconds is {self.seconds}; it is more than 0, or null for no limit")
-        for name in ("threads", "trials", "memory_mb"):
-            if (getattr(self, name) or 0) < 1 and getattr(self, name) is not None:
-                raise InputError(f"budget: {name} is {getattr(self, name)}; it is at least 1")
-        if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
-            raise InputError(f"budget: unknown device {self.device!r}; known: auto, cpu, cuda")
-
-
 @runtime_checkable
 class Predictor(Protocol):
     """A fitted method."""
 
-    def predict(self, questions: Examples) -> NDArray[np.generic]:
+    def predict(self, examples: Examples, /) -> NDArray[np.generic]:
         """(n,) value or probability; (n, classes) or (n, labels) probabilities; (n, eval_k) item row numbers."""
         ...
 
@@ -207,7 +161,7 @@ class Refittable(Protocol):
 
 
 class Method(Protocol):
-    """A way to answer questions about a database; its fields are its hyperparameters."""
+    """A way to learn a task and predict its examples; its fields are its hyperparameters."""
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         """Learn from `train`; choose (when to stop, which hyperparameters) on `valid`."""

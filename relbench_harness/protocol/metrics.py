@@ -36,8 +36,6 @@ PRIMARY: Mapping[TaskType, Metric] = {
 }
 """What each task type is ranked by. RelBench defines the first three."""
 
-LOWER_IS_BETTER = frozenset({"nmae", "mae", "rmse", "log_loss"})
-
 
 def score(task: Task, truth: Labels, predictions: NDArray[np.generic], scale: float, classes: int = 0) -> Scores:
     """All metrics of the task's type, its primary metric first; NaN where a metric is undefined (one class only).
@@ -48,7 +46,7 @@ def score(task: Task, truth: Labels, predictions: NDArray[np.generic], scale: fl
         classes: How many classes or labels there are.
 
     Raises:
-        InputError: Predictions of wrong shape, NaN, or not probabilities or row numbers where those are asked for.
+        InputError: Predictions of wrong shape, NaN, or not probabilities or row numbers where those are expected.
     """
     shape = expected_shape(task, len(truth.offsets) - 1 if isinstance(truth, Ragged) else len(truth), classes)
     given = checked(task, predictions, shape)
@@ -64,12 +62,12 @@ def score(task: Task, truth: Labels, predictions: NDArray[np.generic], scale: fl
     return multilabel(truth.astype(np.float64), real)
 
 
-def expected_shape(task: Task, questions: int, classes: int) -> tuple[int, ...]:
+def expected_shape(task: Task, examples: int, classes: int) -> tuple[int, ...]:
     if task.type is TaskType.RECOMMENDATION:
-        return (questions, task.eval_k or 1)
+        return (examples, task.eval_k or 1)
     if task.type in (TaskType.MULTICLASS, TaskType.MULTILABEL):
-        return (questions, classes)
-    return (questions,)
+        return (examples, classes)
+    return (examples,)
 
 
 def checked(task: Task, predictions: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
@@ -86,7 +84,7 @@ def checked(task: Task, predictions: NDArray[np.generic], shape: tuple[int, ...]
     bad = ~np.isfinite(given.astype(np.float64))
     if bad.any():
         first = int(np.flatnonzero(bad.reshape(len(given), -1).any(axis=1))[0])
-        raise InputError(f"task {task.id}: {int(bad.sum())} predictions are NaN or infinite, first for question {first}")
+        raise InputError(f"task {task.id}: {int(bad.sum())} predictions are NaN or infinite, first for example {first}")
     return given
 
 
@@ -163,9 +161,9 @@ def _mean(values: object) -> float:
 def recommendation(truth: Ragged, given: NDArray[np.int64]) -> Scores:
     """MAP, precision, recall and NDCG at k = the number of columns of `given`."""
     counts = np.diff(truth.offsets)
-    asked = counts > 0
-    hit = hits(truth, given)[asked].astype(np.float64)
-    counts, k = counts[asked], given.shape[1]
+    some = counts > 0
+    hit = hits(truth, given)[some].astype(np.float64)
+    counts, k = counts[some], given.shape[1]
     if len(counts) == 0:
         return dict.fromkeys(("map", "precision", "recall", "ndcg"), float("nan"))
     ranks = np.arange(k) + 1
@@ -181,12 +179,12 @@ def recommendation(truth: Ragged, given: NDArray[np.int64]) -> Scores:
 
 
 def hits(truth: Ragged, given: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(n, k) whether each named item is among the question's true ones (RelBench counts a repeated item each time)."""
+    """(n, k) whether each named item is among the example's true ones (RelBench counts a repeated item each time)."""
     owner = np.repeat(np.arange(len(truth.offsets) - 1), np.diff(truth.offsets))
     span = int(max(truth.values.max(initial=0), given.max(initial=0))) + 2
     wanted = np.sort(owner * span + truth.values)
-    asked = np.arange(len(given))[:, None] * span + np.where(given < 0, span - 1, given)
+    named = np.arange(len(given))[:, None] * span + np.where(given < 0, span - 1, given)
     if len(wanted) == 0:
         return np.zeros(given.shape, dtype=np.bool_)
-    at = np.searchsorted(wanted, asked).clip(max=len(wanted) - 1)
-    return np.asarray(wanted[at] == asked)
+    at = np.searchsorted(wanted, named).clip(max=len(wanted) - 1)
+    return np.asarray(wanted[at] == named)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.metrics import PRIMARY, Scores
+from relbench_harness.protocol.result_versions import SCHEMA, upgraded
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SCHEMA = 1
 
 FAILURES = ("bad_input", "invalid_predictions", "out_of_memory", "timeout", "error")
 """Kinds of failure: what `status` says when it is not `ok`."""
@@ -28,7 +27,8 @@ class Result:
     Attributes:
         task: `dataset/task`.
         method: The name of the method's config.
-        config: The method's hyperparameters as composed.
+        config: The method's complete configuration: every hyperparameter of every part, with `_target_`. Results of schema 1
+            hold only the keys that their config named.
         regime: `frozen` or `rolling`; never mixed in one ranking.
         fitted_on: The labels the model for the test split learned from: `train` or `train+val`.
         status: `ok` or the kind of failure.
@@ -87,6 +87,8 @@ class Result:
     def from_json(cls, line: str, where: str = "result") -> Result:
         """The result that `line` holds; `where` names its file in errors. Undefined numbers are NaN.
 
+        A result of an older schema is given in the names of this one.
+
         Raises:
             InputError: The line is no whole result that this version reads.
         """
@@ -99,6 +101,7 @@ class Result:
         schema = loaded.get("schema", 0)
         if isinstance(schema, int) and schema > SCHEMA:
             raise InputError(f"{where} has schema {schema}, newer than the {SCHEMA} this version reads")
+        loaded = upgraded(loaded)
         known = {}
         for entry in fields(cls):
             if entry.name in loaded:

@@ -7,8 +7,6 @@ data or the request is an `InputError` before the method is called.
 from __future__ import annotations
 
 import logging
-import random
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,7 +16,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
@@ -27,6 +24,7 @@ from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.machine import PeakMemory, commit, device_peak_mb, machine, versions
 from relbench_harness.protocol.method import Budget, Method, Predictor, Refittable
 from relbench_harness.protocol.metrics import PRIMARY, Scores
+from relbench_harness.protocol.process_state import process_state
 from relbench_harness.protocol.result import Outcome, Result
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.timing import Stopwatch, phase, timed
@@ -64,11 +62,11 @@ class Run:
         """Fit, predict, score. Raises `InputError` only for faults of the data, found before the method is called."""
         started = datetime.now(UTC).isoformat(timespec="seconds")
         task = self.stages.task
-        _seed_everything(self.budget.seed)
         status, error, predictions = "ok", None, None
         scores: dict[str, Scores] = {}
         what = f"{self.name} on {task.id}, seed {self.budget.seed}"
-        with work(what), timed() as watch, PeakMemory() as memory, threadpool_limits(self.budget.threads):
+        state = process_state(self.budget.seed, self.budget.threads)
+        with work(what), timed() as watch, PeakMemory() as memory, state:
             begin = time.perf_counter()
             with phase("load"):
                 self._prepare()
@@ -133,19 +131,19 @@ class Run:
 
     def _answer(self, predictor: Predictor, holdout: Holdout, split: str, scores: dict[str, Scores]) -> pa.Table:
         with phase("predict"):
-            predictions = np.asarray(predictor.predict(holdout.questions))
+            predictions = np.asarray(predictor.predict(holdout.examples))
         try:
             scores[split] = holdout.score(predictions)
         except InputError as error:
             raise InvalidPredictionsError(str(error)) from None
-        questions = holdout.questions
-        if questions.task.type is TaskType.RECOMMENDATION:
-            _check_items(predictions, len(questions.database[str(questions.task.item_table)]), questions.task.id)
+        examples = holdout.examples
+        if examples.task.type is TaskType.RECOMMENDATION:
+            _check_items(predictions, len(examples.database[str(examples.task.item_table)]), examples.task.id)
         return pa.table(
             {
-                "split": pa.array([split] * len(questions), pa.string()),
-                "entity": pa.array(questions.entity),
-                "time": pa.array(questions.time).cast(pa.timestamp("ns")),
+                "split": pa.array([split] * len(examples), pa.string()),
+                "entity": pa.array(examples.entity),
+                "time": pa.array(examples.time).cast(pa.timestamp("ns")),
                 "prediction": _column(predictions),
             }
         )
@@ -162,7 +160,7 @@ def _check_items(predictions: NDArray[np.generic], items: int, task: str) -> Non
     """Recommendations name items once, so that no repeated hit counts twice; −1 says that there is no further item."""
     ordered = np.sort(predictions.astype(np.int64), axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
-        raise InvalidPredictionsError(f"task {task}: an item is named twice for one question")
+        raise InvalidPredictionsError(f"task {task}: an item is named twice for one example")
     if (ordered >= items).any():
         raise InvalidPredictionsError(f"task {task}: item {int(ordered.max())} does not exist; there are {items}")
 
@@ -183,14 +181,3 @@ def _seconds(watch: Stopwatch, elapsed: float, cold: bool) -> dict[str, float]:
     phases = {n: watch.wall.get(n, 0.0) + (watch.restored.get(n, 0.0) if cold else 0.0) for n in names}
     phases["total"] = elapsed + (sum(watch.restored.values()) if cold else 0.0)
     return {name: round(seconds, 4) for name, seconds in phases.items()}
-
-
-def _seed_everything(seed: int) -> None:
-    """Fixes the global generators for methods that use them; a method's own come from `Budget.seed`."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.manual_seed(seed)
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()

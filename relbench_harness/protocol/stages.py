@@ -1,7 +1,7 @@
-"""The one place where time is cut: what of a database the questions of a split, in a regime, may see.
+"""The one place where time is cut: what of a database the examples of a split, in a regime, may see.
 
-Invariant: the database of `Examples` holds a row only if some question of theirs may see it or asks about it. Finer
-visibility, question by question, is the engines' test against `Examples.cutoff`.
+Invariant: the database of `Examples` holds a row only if some example of theirs may see it or is about it. Finer
+visibility, example by example, is the engines' test against `Examples.cutoff`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from relbench_harness.protocol.method import Examples, Labels, Regime, TrainingL
 
 
 def cut(database: Database, task: Task, entity: NDArray[np.int64], end: int) -> Database:
-    """The rows of `database` older than `end`, and the rows that belong to the questions about `entity` themselves.
+    """The rows of `database` older than `end`, and the rows that belong to the examples of `entity` themselves.
 
-    Those are the entities asked about and, where the task shows a question's own row, the parents that row names.
+    Those are the entities' own rows and, where the task shows an example's own row, the parents that row names.
     """
     table = database[task.entity_table]
     keep = {table.name: int(entity.max()) + 1 if len(entity) else 0}
@@ -86,12 +86,12 @@ class Stages:
         return float(np.std(self._values(self.labels("train")), ddof=1))
 
     def examples(self, split: Split) -> Examples:
-        """The questions of `split` with their labels. Training sees the database up to the validation timestamp."""
+        """The examples of `split` with their labels. Training sees the database up to the validation timestamp."""
         table = self.labels(split)
         return self._examples(split, table, self._values(table), nanoseconds(self.dataset.cuts.val))
 
     def final_training(self) -> Examples:
-        """Training and validation questions with their labels, for a model that is to answer the test split."""
+        """Training and validation examples with their labels, for a model that is to predict the test split."""
         both = self._train_and_val
         return self._examples("val", both, self._values(both), nanoseconds(self.dataset.cuts.test), final=True)
 
@@ -113,7 +113,7 @@ class Stages:
         return self._held[later]
 
     def holdout(self, split: Split, fit_end: int | None = None) -> Holdout:
-        """The questions of `split`, and their labels out of reach."""
+        """The examples of `split`, and their labels out of reach."""
         table = self.labels(split)
         end = nanoseconds(self.dataset.cuts.val) if fit_end is None else fit_end
         return Holdout(self._examples(split, table, None, end), self._values(table), self.scale)
@@ -129,7 +129,7 @@ class Stages:
         end = nanoseconds(cuts.test if final else ends[split])
         cutoff = table.time
         if self.regime == "frozen":
-            # the questions of training are history: each sees what was there at its own time
+            # the examples of training are history: each sees what was there at its own time
             cutoff = np.minimum(table.time, end)
             if final:
                 validating = table.time >= nanoseconds(cuts.val)

@@ -18,7 +18,7 @@ def achieved(method: Method, task: str, metric: str, regime: Regime = "rolling")
     stages = Stages(*open_task(task), regime)
     fitted = method.fit(stages.examples("train"), stages.examples("val"), Budget(threads=2))
     test = stages.holdout("test")
-    return test.score(fitted.predict(test.questions))[metric]
+    return test.score(fitted.predict(test.examples))[metric]
 
 
 def test_the_default_recipe_on_formula_one(real_data: Path) -> None:

@@ -25,8 +25,8 @@ def both_scores(stages: Stages, method: Method, metric: str) -> tuple[float, flo
     alone, both = stages.holdout("test"), stages.final_training()
     again = stages.holdout("test", both.fit_end)
     return (
-        alone.score(fitted.predict(alone.questions))[metric],
-        again.score(fitted.refit(both).predict(again.questions))[metric],
+        alone.score(fitted.predict(alone.examples))[metric],
+        again.score(fitted.refit(both).predict(again.examples))[metric],
     )
 
 
@@ -66,7 +66,7 @@ def test_history_beats_the_constant_and_rolling_beats_frozen(real_data: Path) ->
 
 def test_closed_labels_are_the_sql_on_older_rows(real_data: Path) -> None:
     stages = Stages(*open_task("rel-f1/driver-top3"), "rolling")
-    questions = stages.holdout("test").questions
+    questions = stages.holdout("test").examples
     past = closed_labels(questions, windows=5)
     horizon = questions.task.horizon.value
     assert (np.diff(past.entity) >= 0).all()
@@ -80,7 +80,7 @@ def test_closed_labels_are_the_sql_on_older_rows(real_data: Path) -> None:
 
 
 def test_only_closed_windows_are_known(real_data: Path) -> None:
-    questions = Stages(*open_task("rel-f1/driver-top3"), "rolling").holdout("val").questions
+    questions = Stages(*open_task("rel-f1/driver-top3"), "rolling").holdout("val").examples
     past = closed_labels(questions, windows=5)
     span = past.known(questions, most=3)
     assert (span.last - span.first).max() == 3

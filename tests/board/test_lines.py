@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relbench_harness.board import lines
+from relbench_harness.board import lines, method_files
 from relbench_harness.errors import InputError
 
 PYTHON = '''"""A module
@@ -95,7 +95,8 @@ def baselines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "common.py").write_text("from .leaf import g\nf = g\n")
     (folder / "leaf.py").write_text("g = 1\n")
     (folder / "alone.py").write_text("h = 1\n")
-    monkeypatch.setattr(lines, "home", lambda what: tmp_path / what)
+    for module in (lines, method_files):
+        monkeypatch.setattr(module, "home", lambda what: tmp_path / what)
     return folder
 
 
@@ -104,6 +105,38 @@ def test_a_method_is_its_file_and_those_it_imports_from_the_baselines(baselines:
     assert count.files == ("baselines/common.py", "baselines/leaf.py", "baselines/tree.py")
     assert count.lines == 6
     assert lines.count_method("relbench_harness.baselines.alone.H").lines == 1
+
+
+def test_packages_of_two_levels_are_followed(baselines: Path) -> None:
+    """Relative imports up and down, a package by its name, a module as a member of its package, a package's own code."""
+    files = {
+        "__init__.py": "",
+        "trees/__init__.py": "",
+        "trees/method.py": "from ..common import f\nfrom .boosters import Booster\nfrom .boosters.native import n\nm = f\n",
+        "trees/boosters/__init__.py": "from .xgb import Booster\n",
+        "trees/boosters/xgb.py": "from ...trees import staleness\nclass Booster: pass\n",
+        "trees/boosters/native.py": "n = 1\n",
+        "trees/boosters/unused.py": "u = 1\n",
+        "trees/staleness.py": "s = 1\n",
+        "hybrid.py": "from .trees.method import m\n",
+    }
+    for name, text in files.items():
+        (baselines / name).parent.mkdir(parents=True, exist_ok=True)
+        (baselines / name).write_text(text)
+    tree = ("trees/boosters/__init__.py", "trees/boosters/native.py", "trees/boosters/xgb.py", "trees/method.py",
+            "trees/staleness.py")  # fmt: skip
+    own = tuple(f"baselines/{name}" for name in ("common.py", "leaf.py", *tree))
+    assert lines.count_method("relbench_harness.baselines.trees.method.Trees").files == own
+    assert set(lines.count_method("relbench_harness.baselines.hybrid.Hybrid").files) == {*own, "baselines/hybrid.py"}
+    # a class named by its package, whose code runs whenever a module of it is imported
+    boosters = {*tree[:1], *tree[2:3], *tree[4:]}
+    assert set(lines.count_method("relbench_harness.baselines.trees.boosters.Booster").files) == {
+        f"baselines/{name}" for name in boosters
+    }
+    native = lines.count_method("relbench_harness.baselines.trees.boosters.native.n").files
+    assert set(native) == {f"baselines/{name}" for name in {*boosters, "trees/boosters/native.py"}}
+    with pytest.raises(InputError, match=r"no module holds 'relbench_harness\.baselines\.tree_s\.method\.X'"):
+        lines.count_method("relbench_harness.baselines.tree_s.method.X")
 
 
 def test_every_target_of_a_config_counts_and_shared_code_counts_as_harness(baselines: Path, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_broken_result_is_named(tmp_path: Path, result: Make) -> None:
         whole[:50]: "is no JSON line",
         "": "is empty",
         '{"task": "a/b", "status": "ok"}': "is no complete result",
-        whole.replace('"schema": 1', '"schema": 99'): "has schema 99, newer than",
+        whole.replace('"schema": 2', '"schema": 99'): "has schema 99, newer than",
         '{"a": 1}': "lacks 'task' or 'status'",
     }.items():
         path.write_text(text)

@@ -1,4 +1,4 @@
-"""What keys look like at the source is never seen by a method: database and questions are the same."""
+"""What keys look like at the source is never seen by a method: database and examples are the same."""
 
 from __future__ import annotations
 

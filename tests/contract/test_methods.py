@@ -48,7 +48,7 @@ CASES = [_marked(method, task, "rolling") for method in method_names() for task 
 
 @dataclass(frozen=True)
 class Case:
-    """A method on a task of the shop, fitted once for all that is asked of it."""
+    """A method on a task of the shop, fitted once for all tests of it."""
 
     method: Method
     stages: Stages
@@ -56,8 +56,8 @@ class Case:
     valid: Examples
     predictor: Predictor
 
-    def questions(self, split: str) -> Examples:
-        return self.stages.holdout("val" if split == "val" else "test").questions
+    def examples(self, split: str) -> Examples:
+        return self.stages.holdout("val" if split == "val" else "test").examples
 
 
 @pytest.fixture(scope="module")
@@ -93,39 +93,39 @@ def test_answers_are_of_the_right_shape_and_refitting_works(cases: Any, method: 
     case: Case = cases(method, task, regime)
     for split in ("val", "test"):
         holdout = case.stages.holdout("val" if split == "val" else "test")
-        scores = holdout.score(np.asarray(case.predictor.predict(holdout.questions)))
+        scores = holdout.score(np.asarray(case.predictor.predict(holdout.examples)))
         assert any(np.isfinite(value) for value in scores.values())
     if isinstance(case.predictor, Refittable) and regime == "rolling":
         both = case.stages.final_training()
         again = case.stages.holdout("test", both.fit_end)
-        again.score(np.asarray(case.predictor.refit(both).predict(again.questions)))
+        again.score(np.asarray(case.predictor.refit(both).predict(again.examples)))
 
 
 @pytest.mark.parametrize(("method", "task"), PAIRS)
 def test_the_same_seed_gives_the_same_answers(cases: Any, method: str, task: str) -> None:
     case: Case = cases(method, task, "rolling")
     again = small(method).fit(case.train, case.valid, BUDGET)
-    questions = case.questions("test")
-    assert np.array_equal(case.predictor.predict(questions), again.predict(questions))
+    examples = case.examples("test")
+    assert np.array_equal(case.predictor.predict(examples), again.predict(examples))
 
 
 @pytest.mark.parametrize(("method", "task", "regime"), CASES)
 def test_what_comes_later_changes_no_answer(cases: Any, method: str, task: str, regime: Regime) -> None:
     case: Case = cases(method, task, regime)
-    assert later_rows_that_matter(case.predictor, case.questions("test")) == []
+    assert later_rows_that_matter(case.predictor, case.examples("test")) == []
 
 
 @pytest.mark.parametrize(("method", "task"), PAIRS)
 def test_what_comes_later_changes_nothing_that_is_learned(cases: Any, method: str, task: str) -> None:
-    """A model learned from early questions is the same whatever happened after them."""
+    """A model learned from early examples is the same whatever happened after them."""
     case: Case = cases(method, task, "rolling")
     t = int(np.quantile(case.train.cutoff, 0.7))
     early = case.train.take(np.flatnonzero(case.train.cutoff <= t))
     own = own_rows(early.database, early.task.entity_table, early.entity, early.task.own_row_visible)
     before = replace(early, fit_end=t)
     after = replace(before, database=scrambled(early.database, t, own, seed=1))
-    valid, questions = replace(case.valid, fit_end=t), replace(case.questions("test"), fit_end=t)
-    answers = [small(method).fit(train, valid, BUDGET).predict(questions) for train in (before, after)]
+    valid, examples = replace(case.valid, fit_end=t), replace(case.examples("test"), fit_end=t)
+    answers = [small(method).fit(train, valid, BUDGET).predict(examples) for train in (before, after)]
     assert same(*answers)
 
 
@@ -139,32 +139,32 @@ class Cheat:
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Cheat:
         return self
 
-    def predict(self, questions: Examples) -> NDArray[np.float64]:
-        named = questions.database[self.table].parents(self.column)
-        return np.asarray(np.bincount(named[named >= 0], minlength=10**4)[questions.entity] / 1e4)
+    def predict(self, examples: Examples) -> NDArray[np.float64]:
+        named = examples.database[self.table].parents(self.column)
+        return np.asarray(np.bincount(named[named >= 0], minlength=10**4)[examples.entity] / 1e4)
 
 
 @dataclass(frozen=True)
 class OwnInstant(Cheat):
-    """Counts rows up to and including the question's own instant."""
+    """Counts rows up to and including the example's own instant."""
 
-    def predict(self, questions: Examples) -> NDArray[np.float64]:
-        table = questions.database[self.table]
+    def predict(self, examples: Examples) -> NDArray[np.float64]:
+        table = examples.database[self.table]
         named, times = table.parents(self.column), table.times
         assert times is not None
-        pairs = zip(questions.entity, questions.cutoff, strict=True)
+        pairs = zip(examples.entity, examples.cutoff, strict=True)
         return np.asarray([float(((named == entity) & (times <= t)).sum()) for entity, t in pairs])
 
 
 @pytest.mark.parametrize("cheat", [Cheat(), OwnInstant()])
 def test_a_cheating_method_is_caught(shop: Dataset, cheat: Cheat) -> None:
-    questions = Stages(shop, shop.task("churn"), "rolling").holdout("test").questions
-    assert later_rows_that_matter(cheat, questions)
+    examples = Stages(shop, shop.task("churn"), "rolling").holdout("test").examples
+    assert later_rows_that_matter(cheat, examples)
 
 
 def test_frozen_examples_hold_nothing_to_cheat_with(shop: Dataset) -> None:
-    questions = Stages(shop, shop.task("churn"), "frozen").holdout("test").questions
-    assert later_rows_that_matter(Cheat(), questions) == []
+    examples = Stages(shop, shop.task("churn"), "frozen").holdout("test").examples
+    assert later_rows_that_matter(Cheat(), examples) == []
 
 
 def test_every_label_kind_occurs_in_the_shop(shop: Dataset) -> None:

@@ -77,7 +77,7 @@ def test_methods_answer_where_validation_says_nothing(shop: Dataset, method: str
         if task in str(refusal) or str(stages.task.type) in str(refusal):
             pytest.skip(f"{method} does not do {task}")
         raise
-    predictions = np.asarray(predictor.predict(holdout.questions))
+    predictions = np.asarray(predictor.predict(holdout.examples))
     holdout.score(predictions)
     assert np.isfinite(predictions.astype(np.float64)).all()
 
@@ -90,4 +90,4 @@ def test_how_stale_questions_are_does_not_depend_on_their_labels(shop: Dataset, 
     none = replace(small(method), staleness="auto").fit(train, all_labels(valid, -1), BUDGET)
     assert (some.ages == none.ages).all() and some.ages.max() > 0
     holdout = stages.holdout("test")
-    holdout.score(np.asarray(none.predict(holdout.questions)))
+    holdout.score(np.asarray(none.predict(holdout.examples)))

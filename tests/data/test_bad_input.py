@@ -234,10 +234,10 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_dataset_from_the_hub_is_the_folder_it_sends(
     shop: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    fetched = []
 
     def send(address: str, revision: str) -> Path:
-        asked.append((address, revision))
+        fetched.append((address, revision))
         return shop.folder
 
     monkeypatch.setattr("relbench.hf.download_dataset_dir", send)
@@ -246,4 +246,4 @@ def test_a_dataset_from_the_hub_is_the_folder_it_sends(
     manifest = yaml.safe_load((shop.folder / "manifest.yaml").read_text())
     (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest | {"hub": {"address": "who/shop", "revision": "abc"}}))
     assert open_dataset(str(folder)).database.fingerprint == shop.database.fingerprint
-    assert asked == [("who/shop", "abc")]
+    assert fetched == [("who/shop", "abc")]

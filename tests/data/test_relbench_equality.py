@@ -59,9 +59,9 @@ def test_score_of_numbers(real_data: Path, address: str, kind: str) -> None:
     theirs, holdout = their_task(real_data, address), Stages(*open_task(address), "frozen").holdout("test")
     generator = np.random.default_rng(3)
     predictions = {
-        "random": generator.normal(10, 8, len(holdout.questions)),
-        "constant": np.full(len(holdout.questions), 0.3),
-        "integers": generator.integers(0, 3, len(holdout.questions)),
+        "random": generator.normal(10, 8, len(holdout.examples)),
+        "constant": np.full(len(holdout.examples), 0.3),
+        "integers": generator.integers(0, 3, len(holdout.examples)),
     }[kind]
     for name, value in theirs.evaluate(predictions).items():
         assert holdout.score(predictions)[name] == pytest.approx(value, rel=0, abs=1e-12)
@@ -71,8 +71,8 @@ def test_score_of_numbers(real_data: Path, address: str, kind: str) -> None:
 def test_score_of_recommendations(real_data: Path, address: str) -> None:
     theirs, stages = their_task(real_data, address), Stages(*open_task(address), "rolling")
     holdout, generator = stages.holdout("test"), np.random.default_rng(3)
-    items = len(holdout.questions.database[str(stages.task.item_table)])
-    shape = (len(holdout.questions), stages.task.eval_k or 1)
+    items = len(holdout.examples.database[str(stages.task.item_table)])
+    shape = (len(holdout.examples), stages.task.eval_k or 1)
     for predictions in (
         generator.integers(0, min(items, 40), shape),
         np.full(shape, -1),

@@ -34,7 +34,7 @@ def world(address: str = "rel-shop@scale=1") -> Dataset:
 
 
 @cache
-def asked(address: str, task: str, split: Split = "test") -> tuple[Stages, Truth]:
+def stages_and_truth(address: str, task: str, split: Split = "test") -> tuple[Stages, Truth]:
     dataset = world(address)
     truth = dataset.truth(dataset.task(task), split)
     assert truth is not None

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pytest
 from numpy.typing import NDArray
 from scramble import own_rows, scrambled
-from shop_worlds import asked, drawn, part, scored, shop, world
+from shop_worlds import drawn, part, scored, shop, stages_and_truth, world
 from sklearn.metrics import roc_auc_score
 
 from relbench_harness.authoring import leakage
@@ -133,7 +133,7 @@ def within(reached: float, drawn: list[float], most: float = 4.0) -> bool:
 
 
 def truth_holds(address: str, task: str, split: Split = "test") -> None:
-    stages, truth = asked(address, task, split)
+    stages, truth = stages_and_truth(address, task, split)
     labels = label_values(stages.task, stages.labels(split).target, stages.classes)
     reached = scored(stages, labels, truth.answers, truth.classes)
     others = drawn(stages, truth, 40)
@@ -165,13 +165,13 @@ def calibrated(chance: NDArray[np.float64], labels: NDArray[np.float64], bins: i
 @pytest.mark.parametrize("task", ["customer-churn", "customer-fraud"])
 @pytest.mark.parametrize("causes", ["all", "none", "loyalty+store", "recency+drift+night", "rude+stain+price+rings"])
 def test_probabilities_are_calibrated(task: str, causes: str) -> None:
-    stages, truth = asked(f"rel-shop@scale=1,causes={causes}", task, "train")
+    stages, truth = stages_and_truth(f"rel-shop@scale=1,causes={causes}", task, "train")
     labels = label_values(stages.task, stages.labels("train").target, stages.classes)
     assert calibrated(np.asarray(truth.answers, dtype=np.float64), np.asarray(labels))
 
 
 def test_expected_spending_is_what_is_spent() -> None:
-    stages, truth = asked(ALL, "customer-spend", "train")
+    stages, truth = stages_and_truth(ALL, "customer-spend", "train")
     spent = np.asarray(label_values(stages.task, stages.labels("train").target, ()))
     assert truth.expectation is not None
     for rows in np.array_split(np.argsort(truth.expectation), 6):
@@ -180,7 +180,7 @@ def test_expected_spending_is_what_is_spent() -> None:
 
 
 def test_half_spend_more_than_the_median_and_half_less() -> None:
-    stages, truth = asked(ALL, "customer-spend", "train")
+    stages, truth = stages_and_truth(ALL, "customer-spend", "train")
     spent, median = np.asarray(label_values(stages.task, stages.labels("train").target, ())), truth.answers
     above = median > 0
     assert above.sum() > 1000
@@ -192,16 +192,16 @@ def test_half_spend_more_than_the_median_and_half_less() -> None:
 
 def test_without_causes_the_best_answer_is_a_constant() -> None:
     for task in ("customer-churn", "customer-fraud"):
-        assert np.ptp(asked(NONE, task)[1].answers) < 1e-12
-    assert np.ptp(asked(NONE, "customer-spend")[1].answers) == 0
-    lists = asked(NONE, "customer-products")[1].answers
+        assert np.ptp(stages_and_truth(NONE, task)[1].answers) < 1e-12
+    assert np.ptp(stages_and_truth(NONE, "customer-spend")[1].answers) == 0
+    lists = stages_and_truth(NONE, "customer-products")[1].answers
     assert (lists == lists[0]).all()
-    assert np.allclose(asked(NONE, "product-category")[1].expectation, 1 / 8)
+    assert np.allclose(stages_and_truth(NONE, "product-category")[1].expectation, 1 / 8)
 
 
 def test_causes_lift_the_ceiling_above_a_constant() -> None:
     for task, least in (("customer-churn", 0.75), ("customer-fraud", 0.65)):
-        stages, truth = asked(ALL, task)
+        stages, truth = stages_and_truth(ALL, task)
         labels = label_values(stages.task, stages.labels("test").target, ())
         assert scored(stages, labels, truth.answers, ())["roc_auc"] > least
 
@@ -260,7 +260,7 @@ def test_hidden_traits_are_judged_exactly() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_causing_row_is_visible_to_its_question(task: str) -> None:
+def test_every_causing_row_is_visible_to_its_example(task: str) -> None:
     dataset = world(ALL)
     found = dataset.reasons(dataset.task(task), "test")
     assert found is not None and found.num_rows
@@ -294,7 +294,7 @@ def test_no_single_column_tells_the_label(address: str, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("task", ["customer-churn", "customer-fraud"])
 def test_neither_store_nor_time_of_joining_tell_the_label(task: str) -> None:
-    stages, _ = asked("rel-shop@scale=10", task)
+    stages, _ = stages_and_truth("rel-shop@scale=10", task)
     labels, history = stages.labels("test"), stages.labels("train")
     truth, past = (np.asarray(label_values(stages.task, part.target, ())) for part in (labels, history))
     table = stages.dataset.database["customers"]
@@ -350,7 +350,7 @@ def test_neither_row_order_nor_keys_tell_anything() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_what_comes_later_causes_nothing(name: str) -> None:
-    """With all rows from the cut on scrambled, the questions of the cut have the same causing rows."""
+    """With all rows from the cut on scrambled, the examples of the cut have the same causing rows."""
     dataset = world(ALL)
     task, labels = dataset.task(name), dataset.labels(dataset.task(name), "test")
     asked_now = labels.take(np.flatnonzero(labels.time == labels.time.min()))
@@ -383,6 +383,6 @@ def test_wrong_causes_are_named() -> None:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_fraud_is_rare(split: Split) -> None:
-    stages, _ = asked("rel-shop@scale=10", "customer-fraud", split)
+    stages, _ = stages_and_truth("rel-shop@scale=10", "customer-fraud", split)
     rate = np.mean(stages.labels(split).target.to_numpy())
     assert 0.002 < rate < 0.01

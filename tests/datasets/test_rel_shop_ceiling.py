@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import chi2
-from shop_worlds import asked, drawn, part, scored, shop, world
+from shop_worlds import drawn, part, scored, shop, stages_and_truth, world
 
 from relbench_harness.data.truth import Truth
 from relbench_harness.protocol.method import label_values
@@ -31,13 +31,13 @@ def test_scores_that_came_about_are_draws_from_those_stated(task: str) -> None:
     apart = []
     scale = 4 if task == "customer-fraud" else 1  # fraud is too rare to be judged by a few hundred customers
     for seed in range(100, 112):
-        stages, truth = asked(f"rel-shop@scale={scale},seed={seed}", task)
+        stages, truth = stages_and_truth(f"rel-shop@scale={scale},seed={seed}", task)
         metric = PRIMARY[stages.task.type].name
         labels = label_values(stages.task, stages.labels("test").target, stages.classes)
         others = [scores[metric] for scores in drawn(stages, truth, 40)]
         reached = scored(stages, labels, truth.answers, truth.classes)[metric]
         apart.append((reached - np.mean(others)) / np.std(others, ddof=1))
-        asked.cache_clear()
+        stages_and_truth.cache_clear()
     assert abs(np.mean(apart)) < 3.3 / np.sqrt(len(apart))
     assert chi2.ppf(0.0005, len(apart)) < np.square(apart).sum() < 1.2 * chi2.ppf(0.9995, len(apart))
 
@@ -86,7 +86,7 @@ def others(stages: Stages, truth: Truth) -> Iterator[tuple[str, Answers]]:
 def test_no_answer_made_from_the_truth_is_better(task: str, causes: str) -> None:
     if causes in ("brand", "look") and task != "product-category":
         pytest.skip("a cause of another task")
-    stages, truth = asked(f"rel-shop@scale=1,causes={causes}", task)
+    stages, truth = stages_and_truth(f"rel-shop@scale=1,causes={causes}", task)
     metric = PRIMARY[stages.task.type]
     random, sign = np.random.default_rng(5), 1 if metric.higher_is_better else -1
     draws = [label_values(stages.task, truth.draw(random), stages.classes) for _ in range(60)]
@@ -104,27 +104,27 @@ def test_no_answer_made_from_the_truth_is_better(task: str, causes: str) -> None
 # -- recommendations: the likeliest items first -----------------------------------------------------------------------
 
 SHOWN = 100
-"""Items of a question that lists are searched among, those bought most."""
+"""Items of an example that lists are searched among, those bought most."""
 
 
-def futures(count: int, seed: int, questions: int = 25) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """(draws, questions, items) what is bought, and (questions, k) the answers of the truth."""
-    stages, truth = asked("rel-shop@scale=1", "customer-products")
+def futures(count: int, seed: int, examples: int = 25) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """(draws, examples, items) what is bought, and (examples, k) the answers of the truth."""
+    stages, truth = stages_and_truth("rel-shop@scale=1", "customer-products")
     answers, settings = part("answers"), part("settings")
     goods = part("catalogue").stock(0, 1, settings.chosen("all"))
     shops = answers.World(world("rel-shop@scale=1").stored / "truth", goods, settings.chosen("all"))
     labels = stages.labels("test")
-    who = answers.known(shops.folder, labels.entity[:questions], int(labels.time[0]))
+    who = answers.known(shops.folder, labels.entity[:examples], int(labels.time[0]))
     offer, random = shops.offer(who.epoch), np.random.default_rng(seed)
-    bought = np.zeros((count, questions, len(goods)), np.bool_)
+    bought = np.zeros((count, examples, len(goods)), np.bool_)
     for draw in bought:
         owner, product, _ = answers.simulated(random, shops, who, offer)
         draw[owner, product] = True
-    return bought, truth.answers[:questions].astype(np.int64)
+    return bought, truth.answers[:examples].astype(np.int64)
 
 
 def precision(bought: NDArray[np.bool_], lists: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(draws, questions) average precision at k."""
+    """(draws, examples) average precision at k."""
     k = lists.shape[1]
     hit = np.take_along_axis(bought, np.broadcast_to(lists, (len(bought), *lists.shape)), axis=2)
     within = np.minimum(bought.sum(axis=2), k)
@@ -132,13 +132,13 @@ def precision(bought: NDArray[np.bool_], lists: NDArray[np.int64]) -> NDArray[np
 
 
 def pairs(bought: NDArray[np.bool_], k: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """For each question the items it may buy, and how often each two of them are bought, a full basket counting less.
+    """For each example the items it may buy, and how often each two of them are bought, a full basket counting less.
 
     The expected average precision of a list is Σ_r (1 / r) Σ_{s ≤ r} of this at (r-th item, s-th item).
     """
     weight = 1 / np.minimum(bought.sum(axis=2), k)
-    for question in range(bought.shape[1]):
-        mine, w = bought[:, question], weight[:, question, None]
+    for example in range(bought.shape[1]):
+        mine, w = bought[:, example], weight[:, example, None]
         items = np.argsort(-(mine * w).mean(axis=0), kind="stable")[:SHOWN]
         yield items, (mine[:, items] * w).T @ mine[:, items].astype(np.float64) / len(mine)
 

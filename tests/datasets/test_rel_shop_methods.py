@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scramble import later_rows_that_matter
-from shop_worlds import asked, part, shop, world
+from shop_worlds import part, shop, stages_and_truth, world
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -22,7 +22,7 @@ VISIBLE = "rude+stain+night+price+recency+interaction+drift"
 
 
 def told(address: str, split: Split) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(questions, causes) what the visible causes add, and the labels of churn."""
+    """(examples, causes) what the visible causes add, and the labels of churn."""
     dataset = world(address)
     labels = dataset.labels(dataset.task("customer-churn"), split)
     shop()
@@ -37,7 +37,7 @@ def test_an_oracle_that_is_told_the_causes_reaches_the_ceiling() -> None:
     causes, came = told(address, "train")
     model = LogisticRegression().fit(causes, came)
     causes, came = told(address, "test")
-    _, truth = asked(address, "customer-churn")
+    _, truth = stages_and_truth(address, "customer-churn")
     best = roc_auc_score(came, truth.answers)
     assert best > 0.7
     assert roc_auc_score(came, model.predict_proba(causes)[:, 1]) > best - 0.005
@@ -46,30 +46,30 @@ def test_an_oracle_that_is_told_the_causes_reaches_the_ceiling() -> None:
 
 
 def reached(address: str, method: str) -> tuple[float, int]:
-    """AUROC on test of a small variant of `method`, and how many questions that is."""
+    """AUROC on test of a small variant of `method`, and how many examples that is."""
     dataset = world(address)
     stages = Stages(dataset, dataset.task("customer-churn"), "frozen")
     made, _ = make_method(method, rounds=100, bags=1, learning_rate=0.06)
     fitted = made.fit(stages.examples("train"), stages.examples("val"), Budget(threads=2))
     holdout = stages.holdout("test")
-    return holdout.score(fitted.predict(holdout.questions))["roc_auc"], len(holdout.questions)
+    return holdout.score(fitted.predict(holdout.examples))["roc_auc"], len(holdout.examples)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cause", ["rude", "stain", "interaction"])
 def test_the_entity_columns_show_no_far_cause(cause: str) -> None:
-    score, questions = reached(f"rel-shop@scale=2,causes={cause}", "lightgbm")
-    assert abs(score - 0.5) < 4 * np.sqrt(1 / (3 * questions))
+    score, examples = reached(f"rel-shop@scale=2,causes={cause}", "lightgbm")
+    assert abs(score - 0.5) < 4 * np.sqrt(1 / (3 * examples))
 
 
 @pytest.mark.slow
 def test_synthesised_features_show_some_of_the_causes() -> None:
     address = "rel-shop@scale=1"
-    near, questions = reached(address, "lightgbm")
+    near, examples = reached(address, "lightgbm")
     far, _ = reached(address, "lightgbm_dfs")
-    stages, truth = asked(address, "customer-churn")
+    stages, truth = stages_and_truth(address, "customer-churn")
     best = roc_auc_score(stages.labels("test").target.to_numpy(), truth.answers)
-    noise = np.sqrt(1 / (3 * questions))
+    noise = np.sqrt(1 / (3 * examples))
     assert near + 2 * noise < far < best + noise
 
 

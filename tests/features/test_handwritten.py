@@ -12,7 +12,7 @@ import pytest
 from relbench.manifest import TableSpec
 from scramble import own_rows, scrambled
 
-from relbench_harness.compose import make_method, run_task
+from relbench_harness.compose import make_method
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
@@ -22,6 +22,7 @@ from relbench_harness.features.handwritten import SqlFeatures, differences
 from relbench_harness.home import home
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.request import RunRequest
 
 DAY = 86_400_000_000_000
 SHIPPED = sorted(f"{p.parent.name}/{p.stem}" for p in home("configs").glob("sql/*/*.sql"))
@@ -146,7 +147,8 @@ def test_every_task_of_the_study_has_a_query() -> None:
 
 def test_the_query_counts_as_lines_of_its_task(real_data: Path) -> None:
     method, config = make_method("sql_xgboost", rounds=2, bags=1)
-    result = run_task("rel-f1/driver-top3", method, "sql_xgboost", config, "rolling", "train", Budget(threads=1)).result
+    request = RunRequest("rel-f1/driver-top3", method, "sql_xgboost", config, "rolling", budget=Budget(threads=1))
+    result = request.execute().result
     assert result.status == "ok", result.error
     assert result.lines["task"] > 20
     assert "configs/sql/rel-f1/driver-top3.sql" in str(result.lines["files"]["task"])

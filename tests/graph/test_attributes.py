@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -11,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
-import yaml
+from arrow_columns import COLUMNS
 
 from relbench_harness.data.database import Database
-from relbench_harness.data.stypes import Stype, infer, stypes
+from relbench_harness.data.stypes import Stype, stypes
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError
 from relbench_harness.graph.attributes import Encoders
@@ -70,19 +68,6 @@ def test_inferred_types() -> None:
         "vector": Stype.embedding,
         "same": Stype.numerical,
     }
-
-
-@pytest.mark.parametrize(
-    ("name", "distinct", "stype"),
-    [
-        ("grid", 40, "numerical"),
-        ("statusId", 40, "categorical"),
-        ("country_id", 40, "categorical"),
-        ("wins", 5, "categorical"),
-    ],
-)
-def test_integers_are_categories_where_few_or_named_so(name: str, distinct: int, stype: str) -> None:
-    assert infer(name, pa.chunked_array([pa.array(np.arange(1000) % distinct)])) == stype
 
 
 def test_declared_types_win() -> None:
@@ -183,70 +168,9 @@ def test_an_unknown_text_encoder() -> None:
         text_encoder("no/such-model")
 
 
-def test_a_manifest_declares_types(tmp_path: Path) -> None:
-    from relbench_harness.data.dataset import open_dataset
-
-    (tmp_path / "db").mkdir()
-    rows = pa.table({"id": pa.array([0, 1, 2]), "grade": pa.array([3, 1, 2])})
-    pq.write_table(rows, tmp_path / "db" / "things.parquet")
-    manifest = {
-        "name": "own",
-        "manifest_version": 1,
-        "val_timestamp": "2020-01-01",
-        "test_timestamp": "2021-01-01",
-        "tables": {"things": {"pkey": "id", "time_col": None, "fkeys": {}, "stypes": {"grade": "numerical"}}},
-    }
-    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    table = open_dataset(str(tmp_path)).database["things"]
-    assert infer("grade", table.rows.column("grade")) is Stype.categorical
-    assert stypes(table) == {"grade": Stype.numerical}
-    manifest["tables"]["things"]["stypes"] = {"grad": "numerical"}  # type: ignore[index]
-    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-    with pytest.raises(InputError, match="no column 'grad' in table 'things'; did you mean 'grade'"):
-        open_dataset(str(tmp_path)).database  # noqa: B018
-
-
-def _kinds() -> dict[str, pa.Array]:
-    """Columns of every Arrow type that a parquet file can bring, nulls among them."""
-
-    def holes(values: list[Any]) -> list[Any]:
-        return [None if i % 5 == 0 else v for i, v in enumerate(values)]
-
-    def many(make: Callable[[int], Any]) -> list[Any]:
-        return holes([make(i) for i in range(60)])
-
-    day = datetime.date(2000, 1, 1)
-    return {
-        "uint64": pa.array(many(lambda i: 2**63 + i), pa.uint64()),
-        "float16": pa.array(np.arange(60).astype(np.float16)),
-        "decimal": pa.array(many(lambda i: Decimal(i) / 8)),
-        "date32": pa.array(many(lambda i: day + datetime.timedelta(i))),
-        "date64": pa.array(many(lambda i: day + datetime.timedelta(i)), pa.date64()),
-        "time32": pa.array(many(lambda i: datetime.time(i % 24)), pa.time32("s")),
-        "time64": pa.array(many(lambda i: datetime.time(i % 24)), pa.time64("ns")),
-        "duration": pa.array(many(lambda i: datetime.timedelta(hours=i))),
-        "zoned": pa.array(many(lambda i: datetime.datetime(2000 + i, 1, 1)), pa.timestamp("us", tz="Europe/Paris")),
-        "interval": pa.array([(1, 2, 3)] * 60, pa.month_day_nano_interval()),
-        "binary": pa.array([b"x"] * 60),
-        "null": pa.nulls(60),
-        "flag": pa.array(many(lambda i: i % 2 == 0)),
-        "coded": pa.array(many(lambda i: "abc"[i % 3])).dictionary_encode(),
-        "struct": pa.array([{"a": 1}] * 60),
-        "map": pa.array([[("a", 1)]] * 60, pa.map_(pa.string(), pa.int64())),
-        "integers": pa.array(many(lambda i: list(range(i % 4)))),
-        "texts": pa.array(many(lambda i: ["a", "b", None][: i % 4]), pa.large_list(pa.string())),
-        "uneven": pa.array(many(lambda i: [1.0] * (i % 4))),
-        "fixed": pa.array(many(lambda i: [float(i), 2.0]), pa.list_(pa.float32(), 2)),
-        "nested": pa.array([[[1.0]]] * 60),
-        "view": pa.array(many(lambda i: f"ü {i}"), pa.string_view()),
-        "nan": pa.array([float("nan")] * 60),
-        "infinite": pa.array([float("inf"), 1.0, 2.0] * 20),
-    }
-
-
-@pytest.mark.parametrize("name", list(_kinds()))
+@pytest.mark.parametrize("name", list(COLUMNS))
 def test_every_kind_of_column_is_encoded_or_left_out_or_refused(name: str) -> None:
-    values = _kinds()[name]
+    values = COLUMNS[name]
     for declared in (None, *Stype):
         table = Table("t", pa.table({name: values}), stypes={} if declared is None else {name: declared.value})
         try:

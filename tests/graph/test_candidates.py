@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_databases import DAY, databases, random_database
 from scipy.stats import chisquare
 
 from relbench_harness.data.database import Database
@@ -17,9 +16,6 @@ from relbench_harness.errors import InputError
 from relbench_harness.graph.candidates import Candidates, Negatives, Positives
 from relbench_harness.temporal.interactions import InteractionPath, interaction_paths
 from relbench_harness.temporal.paths import ForeignKey, KeyPath
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_databases import DAY, databases, random_database
 
 BUYS = InteractionPath(KeyPath((ForeignKey("events", "user", "users"),)), KeyPath((ForeignKey("events", "item", "items"),)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +13,7 @@ import torch
 from torch_geometric.loader import NodeLoader
 
 pytest.importorskip("torch_frame")
+from random_databases import DAY, random_database
 from relbench.modeling.nn import HeteroEncoder, HeteroGraphSAGE, HeteroTemporalEncoder
 from torch_frame import stype
 from torch_frame.data.stats import StatType
@@ -26,9 +26,6 @@ from relbench_harness.graph.frames import CONSTANT, Frames
 from relbench_harness.graph.pyg import RelationalSampler, WithAttributes, WithFrames, hetero_data
 from relbench_harness.graph.structure import Graph
 from relbench_harness.protocol.stages import Stages
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_databases import DAY, random_database
 
 DOCS = Path(__file__).parents[2] / "docs" / "graph.md"
 SECONDS = 86_400

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from random_databases import DAY, random_database
 
 from relbench_harness.errors import InputError
 from relbench_harness.graph.attributes import Encoders
 from relbench_harness.graph.loader import GraphReader, Loader, batches, each_tensor
 from relbench_harness.graph.sampler import Sampler
 from relbench_harness.graph.structure import Graph
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_databases import DAY, random_database
 
 
 @dataclass(frozen=True)

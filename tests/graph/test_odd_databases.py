@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 import worlds
@@ -20,24 +19,10 @@ from relbench_harness.protocol.stages import Stages
 BUDGET = Budget(threads=1, device="cpu")
 
 
-def bare_shop(folder: Path) -> Dataset:
-    """Products with nothing but a key, customers without any row, and from the test cut on only unknown channels."""
-    tables = worlds.tables()
-    tables["products"] = tables["products"].select(["product"])
-    customers = tables["customer"]
-    more = customers.slice(0, 5).set_column(0, "customer id", pa.array(np.arange(5) + len(customers)))
-    tables["customer"] = pa.concat_tables([customers, more])
-    orders = tables["order"]
-    late = np.asarray(orders["placed at"].cast(pa.int64())) >= worlds.TEST.value
-    channels = np.where(late, "never seen before", np.asarray(orders["channel"]).astype(str))
-    tables["order"] = orders.set_column(orders.column_names.index("channel"), "channel", pa.array(channels))
-    return worlds.write_shop(folder / "shop", tables)
-
-
 @pytest.mark.parametrize("name", ["gnn", "relational_transformer"])
 @pytest.mark.parametrize("task", ["churn", "channel", "basket"])
 def test_bare_tables_lonely_rows_and_unseen_values_are_answered(tmp_path: Path, name: str, task: str) -> None:
-    shop = bare_shop(tmp_path)
+    shop = worlds.write_bare_shop(tmp_path / "shop")
     method, _ = make_method(name, epochs=1, steps=2, channels=16)
     result, predictions = Run(Stages(shop, shop.task(task), "rolling"), method, name, BUDGET).execute()
     assert result.status == "ok", result.error

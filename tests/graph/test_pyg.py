@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_databases import DAY, databases, random_database
 from torch_geometric.loader import LinkLoader, NodeLoader
 from torch_geometric.nn import HeteroConv, SAGEConv
 from torch_geometric.sampler import NegativeSampling
@@ -20,9 +18,6 @@ from relbench_harness.graph.attributes import Encoders
 from relbench_harness.graph.pyg import RelationalSampler, WithAttributes, hetero_data
 from relbench_harness.graph.sampler import Sampler
 from relbench_harness.graph.structure import Graph
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_databases import DAY, databases, random_database
 
 SECONDS = 86_400
 

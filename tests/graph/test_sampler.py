@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import Oracle
+from random_databases import DAY, databases
 from scipy.stats import chisquare
 
 from relbench_harness.data.database import Database
@@ -17,10 +17,6 @@ from relbench_harness.errors import InputError
 from relbench_harness.graph.neighbourhood import Neighbourhood, Nodes
 from relbench_harness.graph.sampler import ALL, STRATEGIES, Sampler
 from relbench_harness.graph.structure import Graph
-
-sys.path.insert(0, str(Path(__file__).parent))
-from oracle import Oracle
-from random_databases import DAY, databases
 
 TABLES = ["users", "items", "events", "notes"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from random_databases import DAY, databases, random_database
 
 from relbench_harness.data import array_store as store
 from relbench_harness.data.database import Database
@@ -17,9 +17,6 @@ from relbench_harness.errors import InputError
 from relbench_harness.graph.sampler import Sampler
 from relbench_harness.graph.structure import Graph
 from relbench_harness.temporal.children import by_parent
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_databases import DAY, databases, random_database
 
 
 @settings(max_examples=40, deadline=None)

@@ -132,8 +132,8 @@ def test_a_class_unknown_at_training_is_never_right() -> None:
     [
         (TaskType.BINARY, np.zeros(3), r"shape \(3,\), expected \(2,\)"),
         (TaskType.BINARY, np.zeros((2, 1)), r"shape \(2, 1\), expected \(2,\)"),
-        (TaskType.REGRESSION, np.array([0.0, np.nan]), "1 predictions are NaN or infinite, first for question 1"),
-        (TaskType.REGRESSION, np.array([np.inf, 0.0]), "NaN or infinite, first for question 0"),
+        (TaskType.REGRESSION, np.array([0.0, np.nan]), "1 predictions are NaN or infinite, first for example 1"),
+        (TaskType.REGRESSION, np.array([np.inf, 0.0]), "NaN or infinite, first for example 0"),
         (TaskType.BINARY, np.array(["a", "b"]), "expected numbers"),
         (TaskType.MULTICLASS, np.zeros((2, 2)), r"expected \(2, 3\)"),
         (TaskType.RECOMMENDATION, np.zeros((2, 3)), r"expected \(2, 4\)"),

@@ -130,8 +130,8 @@ def test_examples_hold_what_their_questions_may_see(toy: Toy, regime: Regime) ->
         labels = expected_labels(toy, split)  # type: ignore[arg-type]
         holdout = stages.holdout(split)  # type: ignore[arg-type]
         cutoffs = [min(day, end) if regime == "frozen" else day for day, _, _ in labels]
-        _check(toy, holdout.questions, labels, cutoffs, VAL)
-        assert holdout.questions.labels is None
+        _check(toy, holdout.examples, labels, cutoffs, VAL)
+        assert holdout.examples.labels is None
         if split != "test":
             examples = stages.examples(split)  # type: ignore[arg-type]
             _check(toy, examples, labels, cutoffs, VAL)
@@ -174,15 +174,15 @@ def test_a_row_is_visible_iff_it_is_older(toy: Toy, day: int) -> None:
 @settings(max_examples=40, deadline=None)
 @given(toys(), st.sampled_from(REGIMES))
 def test_label_history_knows_training_labels_and_later_windows_once_they_have_closed(toy: Toy, regime: Regime) -> None:
-    questions = Stages(toy.dataset, toy.task, regime).holdout("test").questions
-    past = closed_labels(questions, windows=60)
-    span = past.known(questions)
+    examples = Stages(toy.dataset, toy.task, regime).holdout("test").examples
+    past = closed_labels(examples, windows=60)
+    span = past.known(examples)
     h = toy.horizon
     training = expected_labels(toy, "train")
     last = max(day for day, _, _ in training)
-    latest = int(questions.cutoff.max() // DAY)
-    for i, (who, cutoff) in enumerate(zip(questions.entity, questions.cutoff // DAY, strict=True)):
-        # persons who are not there at the last cut-off are not asked about
+    latest = int(examples.cutoff.max() // DAY)
+    for i, (who, cutoff) in enumerate(zip(examples.entity, examples.cutoff // DAY, strict=True)):
+        # persons who are not there at the last cut-off have no examples
         expected = [float(v) for day, w, v in training if w == who and day + h < cutoff]
         for start in range(last + h, latest, h):
             inside = [v for at, w, v in toy.events if w == who and start < at <= start + h]

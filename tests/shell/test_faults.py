@@ -208,7 +208,7 @@ def test_a_tracker_that_is_down_loses_no_result_and_no_further_run(
     assert main(["run", "-m", TASK, "method=constant", "seed=0,1", "tracker=wandb", f"results_dir={results}"]) == 2
     shown = capsys.readouterr()
     told = [line for line in shown.err.splitlines() if line.startswith("relbench-harness: ")]
-    assert len(told) == 2 and all("is stored, but not told: Weights & Biases" in line for line in told)
+    assert len(told) == 2 and all("is stored, but not logged: Weights & Biases" in line for line in told)
     assert len(read_results(results)) == 2 == shown.out.count("roc_auc val")
 
 

@@ -21,26 +21,26 @@ TASK = "little-shop/churn"
 
 @dataclass(frozen=True)
 class Fixed:
-    """Answers every question with the same number."""
+    """Answers every example with the same number."""
 
     value: float = 0.3
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Fixed:
         return self
 
-    def predict(self, questions: Examples) -> NDArray[np.float64]:
-        return np.full(len(questions), self.value)
+    def predict(self, examples: Examples) -> NDArray[np.float64]:
+        return np.full(len(examples), self.value)
 
 
 @dataclass(frozen=True)
 class Wrong(Fixed):
-    """Answers one question too many."""
+    """Answers one example too many."""
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Wrong:
         return self
 
-    def predict(self, questions: Examples) -> NDArray[np.float64]:
-        return np.zeros(len(questions) + 1)
+    def predict(self, examples: Examples) -> NDArray[np.float64]:
+        return np.zeros(len(examples) + 1)
 
 
 def test_tables_hide_the_answers_of_the_test_split(shop_path: Path) -> None:

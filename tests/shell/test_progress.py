@@ -1,4 +1,4 @@
-"""Progress is drawn on a terminal and nowhere else; a file gets one line for each phase and each epoch when asked."""
+"""Progress is drawn on a terminal and nowhere else; a file gets one line for each phase and each epoch with -v."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 
 from relbench_harness.board.store import read_results
 from relbench_harness.cli import main
-from relbench_harness.compose import _quoted
+from relbench_harness.overrides import quoted
 
 TASK = "task=little-shop/churn"
 
@@ -146,7 +146,7 @@ def test_a_failing_method_is_a_recorded_failure(
     faulty.Faulty = Faulty  # type: ignore[attr-defined]
     faulty.__file__ = __file__
     monkeypatch.setitem(sys.modules, "faulty", faulty)
-    monkeypatch.setattr("relbench_harness.board.lines._module_file", lambda target: Path(__file__))
+    monkeypatch.setattr("relbench_harness.board.method_files.module_file", lambda target: Path(__file__))
     assert run(results, TASK, "method=constant", "method._target_=faulty.Faulty") == 1
     (stored,) = read_results(results)
     assert stored.status == "out_of_memory" and stored.error == "MemoryError: the matrix of 3 TB"
@@ -202,4 +202,4 @@ def test_the_installed_command_says_what_it_can(shop_path: Path) -> None:
     ],
 )
 def test_addresses_with_parameters_need_no_quotes(given: str, composed: str) -> None:
-    assert _quoted(given) == composed
+    assert quoted(given) == composed

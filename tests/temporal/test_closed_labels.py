@@ -65,7 +65,7 @@ def test_seasons_dated_like_the_cut_off_are_not_counted_without_the_last(tmp_pat
     dates = yearly(11, 15)
     league(tmp_path / "league", {"seasons": dates}, ("2021-11-15", "2022-11-15"))
     stages = Stages(*open_task(f"{tmp_path / 'league'}/seasons"), "rolling")
-    questions = stages.holdout("val").questions
+    questions = stages.holdout("val").examples
     known = of_first_player(closed_labels(questions), questions)
     for start, label in known.items():
         inside = [i + 1 for i, date in enumerate(dates) if start < date <= start + pd.Timedelta(days=365)]
@@ -77,7 +77,7 @@ def test_seasons_dated_like_the_cut_off_are_not_counted_without_the_last(tmp_pat
 def test_games_of_july_are_known_in_november(tmp_path: Path) -> None:
     events = {"seasons": yearly(11, 15), "games": yearly(7, 10)}
     league(tmp_path / "league", events, ("2021-11-15", "2022-11-15"))
-    questions = Stages(*open_task(f"{tmp_path / 'league'}/games"), "rolling").holdout("val").questions
+    questions = Stages(*open_task(f"{tmp_path / 'league'}/games"), "rolling").holdout("val").examples
     known = of_first_player(closed_labels(questions), questions)
     # the SQL reads both tables; that seasons lie at the cut-off does not matter, for they are not counted
     assert max(known) == pd.Timestamp("2020-11-15") and known[max(known)] == 24.0
@@ -87,7 +87,7 @@ def test_a_window_that_ends_at_the_cut_off_has_closed_where_times_are_continuous
     rng = np.random.default_rng(0)
     times = sorted(pd.Timestamp("2019-01-01") + pd.Timedelta(seconds=int(s)) for s in rng.integers(0, 900 * 86_400, 400))
     league(tmp_path / "shop", {"seasons": times}, ("2021-02-01", "2021-04-01"), days=30)
-    questions = Stages(*open_task(f"{tmp_path / 'shop'}/seasons"), "rolling").holdout("val").questions
+    questions = Stages(*open_task(f"{tmp_path / 'shop'}/seasons"), "rolling").holdout("val").examples
     known = of_first_player(closed_labels(questions), questions)
     assert max(known) == pd.Timestamp("2021-01-02")
     inside = [i + 1 for i, t in enumerate(times) if max(known) < t < pd.Timestamp("2021-02-01")]
@@ -99,7 +99,7 @@ def test_dates_within_a_few_windows_are_no_evidence(tmp_path: Path, hour: int) -
     # daily rows; at noon none lies at a cut-off, which is midnight
     dates = list(pd.date_range("2021-01-01", "2021-06-30", freq="D") + pd.Timedelta(hours=hour))
     league(tmp_path / "daily", {"seasons": dates}, ("2021-04-01", "2021-05-01"), days=10)
-    questions = Stages(*open_task(f"{tmp_path / 'daily'}/seasons"), "rolling").holdout("val").questions
+    questions = Stages(*open_task(f"{tmp_path / 'daily'}/seasons"), "rolling").holdout("val").examples
     known = of_first_player(closed_labels(questions), questions)
     assert max(known) == pd.Timestamp("2021-03-12" if hour == 0 else "2021-03-22")
     for start, label in known.items():
@@ -177,7 +177,7 @@ def test_labels_of_training_on_a_grid_of_its_own_are_used_and_carried_forward(tm
     hosted = pd.DataFrame({"date": np.repeat(months, 2), "player": np.tile([0, 1], len(months))})
     hosted["points"] = -np.arange(1.0, len(hosted) + 1)
     hosted.to_parquet(dataset.folder / "tasks" / "seasons" / "train.parquet")
-    questions = Stages(*open_task(f"{tmp_path / 'monthly'}/seasons"), "rolling").holdout("test").questions
+    questions = Stages(*open_task(f"{tmp_path / 'monthly'}/seasons"), "rolling").holdout("test").examples
     known = of_first_player(closed_labels(questions), questions)
     held = {start: label for start, label in known.items() if start <= months[-1]}
     assert held == {month: -(2.0 * i + 1) for i, month in enumerate(months)}
@@ -199,5 +199,5 @@ def test_label_history_on_seasons_dated_like_their_cut_offs(real_data: Path, tas
     stages = Stages(*open_task(f"baseball/{task}"), "frozen")
     fitted = LabelHistory().fit(stages.examples("train"), stages.examples("val"), Budget(threads=1))
     holdout = stages.holdout("test")
-    score = holdout.score(fitted.predict(holdout.questions))[metric]
+    score = holdout.score(fitted.predict(holdout.examples))[metric]
     assert round(-score if metric == "nmae" else score, 3) >= least

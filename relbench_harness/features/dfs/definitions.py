@@ -159,7 +159,7 @@ def _unused(name: str, taken: Iterable[str]) -> str:
 
 def _frame(name: str, table: Table, references: Mapping[str, str], timed: bool = True) -> Frame:
     index = table.key or _unused("row", table.rows.column_names)
-    kinds = {column: kind_of(table.rows.column(column)) for column in table.attributes}
+    kinds = {column: kind_of(table, column) for column in table.attributes}
     if table.time is not None:
         kinds[table.time] = ColumnKind.INSTANT
     known = {column: kind for column, kind in kinds.items() if kind is not None}

@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.stypes import is_list
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError
 from relbench_harness.features.dfs.backend import Source
-from relbench_harness.features.encode import ColumnKind, is_list
+from relbench_harness.features.encode import ColumnKind
 
 
 def session(threads: int | None = None, memory_mb: int | None = None) -> Any:

@@ -73,7 +73,7 @@ def test_spark_equals_duckdb(shop: Database, questions: Ask, running: Any) -> No
 def test_spark_equals_duckdb_on_a_real_database(real_data: Path, running: Any) -> None:
     """Every default feature of every example of training, validation and test."""
     stages = Stages(*open_task("rel-f1/driver-dnf"), "rolling")
-    every = united([stages.examples("train"), stages.examples("val"), stages.holdout("test").questions])
+    every = united([stages.examples("train"), stages.examples("val"), stages.holdout("test").examples])
     assert every is not None
     assert_equal(DeepFeatureSynthesis(depth=2, threads=2).fit(stages.examples("train")), every)
 

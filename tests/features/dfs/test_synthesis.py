@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench_harness.compose import make_method, run_task
+from relbench_harness.compose import make_method
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
 from relbench_harness.errors import InputError
@@ -25,6 +25,7 @@ from relbench_harness.features.dfs.definitions import AGGREGATIONS, TRANSFORMS
 from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, FittedSynthesis
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.request import RunRequest
 
 Ask = Callable[..., Any]
 ORDERED = ("first", "last", "trend", "time_since_last", "avg_time_between", "entropy", "median", "is_null")
@@ -114,9 +115,10 @@ def test_no_space_to_spill_names_the_feature(shop: Any, questions: Ask) -> None:
 def test_features_that_fail_are_a_recorded_failure(synthesis: DeepFeatureSynthesis, status: str, error: str) -> None:
     method, config = make_method("xgboost_dfs")
     method = replace(method, features=(synthesis,))
-    result = run_task(
-        "rel-shop@scale=0.2/customer-churn", method, "xgboost_dfs", config, "rolling", "train", Budget(threads=1)
-    ).result
+    request = RunRequest(
+        "rel-shop@scale=0.2/customer-churn", method, "xgboost_dfs", config, "rolling", budget=Budget(threads=1)
+    )
+    result = request.execute().result
     assert result.status == status
     assert re.search(error, str(result.error)), result.error
 

@@ -1,0 +1,56 @@
+"""What a run may use, and the one place where the defaults of that are written."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from relbench_harness.errors import InputError
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+LARGEST_SEED = 2**31 - 1
+"""What every package's generator takes."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may use; `seed` fixes every random choice of a method.
+
+    Attributes:
+        seed: From 0 to `LARGEST_SEED`.
+        seconds: Wall seconds for fitting, None without limit.
+        memory_mb: Memory that a method should stay within, None without limit.
+        threads: Processor threads.
+        trials: How many configurations a tuned method may try.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or one of several, `cuda:1`.
+    """
+
+    seed: int = 0
+    seconds: float | None = None
+    memory_mb: int | None = None
+    threads: int = 2
+    trials: int = 20
+    device: str = "auto"
+
+    def check(self) -> None:
+        """Raises `InputError` for a value of another type, or one that no run can keep.
+
+        Called where a run begins: the shares of a budget that methods give to their parts may be what is left of it.
+        """
+        for name in ("seed", "threads", "trials", "memory_mb", "seconds"):
+            value = getattr(self, name)
+            if value is None and name in ("seconds", "memory_mb"):
+                continue
+            kinds, kind = ((int, float), "a number") if name == "seconds" else (int, "int")
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise InputError(f"budget: {name} is {value!r}, not {kind}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"seed is {self.seed}; it is a whole number from 0 to {LARGEST_SEED}")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise InputError(f"budget: seconds is {self.seconds}; it is more than 0, or null for no limit")
+        for name in ("threads", "trials", "memory_mb"):
+            if (getattr(self, name) or 0) < 1 and getattr(self, name) is not None:
+                raise InputError(f"budget: {name} is {getattr(self, name)}; it is at least 1")
+        if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
+            raise InputError(f"budget: unknown device {self.device!r}; known: auto, cpu, cuda")
