@@ -43,6 +43,8 @@ _NETWORK = {
     "networks": "ensemble_size",
     "compiled": "compile",
     "layer": "backbone",
+    "parts": "item_scores",
+    "tokens": "max_tokens",
     "leveled": "recent_label_mean",
     "stale": "simulate_staleness",
 }
@@ -62,6 +64,9 @@ KEYS: Mapping[str, Mapping[str, str]] = {
     f"{BASELINES}ranker.Ranker": _TREES,
 }
 """Old `_target_` → old key → new key. A key means what its part's class says, so the same name may differ between classes."""
+
+VALUES: Mapping[str, Mapping[str, str]] = {"item_scores": {"hybrid": "both", "id_aware": "id_gnn"}}
+"""New key → old value → new value."""
 
 SPACES = "space"
 """Where a tuned method lists hyperparameters of its `method` by name."""
@@ -95,6 +100,7 @@ def _renamed(value: Any) -> Any:
     target = str(value.get(TARGET, ""))
     keys = KEYS.get(target, {})
     found = {keys.get(key, key): _renamed(inner) for key, inner in value.items()}
+    found |= {key: new[found[key]] for key, new in VALUES.items() if keys and found.get(key) in new}
     if target:
         found[TARGET] = _target(target)
     tuned = value.get("method")
