@@ -125,9 +125,9 @@ class Preprocessor:
     def builder(self, examples: Examples, bound: Bound) -> BatchBuilder:
         """The builder of the database of `examples` from parts that are made already."""
         database, graph = examples.database, bound.graph
-        fans = cast(list[Fan], self.steps(graph))
+        per_hop = cast(list[Fan], self.steps(graph))
         own_parents = self.train.task.own_row_visible
-        sampler = Sampler(graph, fans, strategy=self.sampling.strategy, own_parents=own_parents, threads=1)
+        sampler = Sampler(graph, per_hop, strategy=self.sampling.strategy, own_parents=own_parents, threads=1)
         joins = [AsOfIndex(graph, key) for key in self.as_of]
         ancestors = AncestorIndex(database)
         depth = self.sampling.ancestor_depth

@@ -52,31 +52,31 @@ def breaches(method: Method, name: str, dataset: Dataset, task: Task, budget: Bu
         yield Breach(name, task.id, f"its predictions are refused: {_short(error)}")
         return
     if not _same(given, np.asarray(predictor.predict(holdout.examples))):
-        yield Breach(name, task.id, "it answers the same questions differently the second time")
+        yield Breach(name, task.id, "it answers the same examples differently the second time")
     if not _same(given, np.asarray(method.fit(train, valid, budget).predict(holdout.examples))):
         yield Breach(name, task.id, "fitted again with the same seed, it answers differently")
     changed = changed_by_later_rows(predictor.predict, replace(_early(train), labels=None))
     if changed:
-        yield Breach(name, task.id, f"{changed} answers change when rows at or after the question's time are taken away")
+        yield Breach(name, task.id, f"{changed} answers change when rows at or after the example's time are taken away")
 
 
-def changed_by_later_rows(predict: object, questions: Examples) -> int:
-    """How many answers change when the database ends at the questions' own cut-off: rows that none of them may see."""
-    end = int(questions.cutoff.max())
-    shorter = replace(questions, database=cut(questions.database, questions.task, questions.entity, end))
-    whole = np.asarray(predict(questions))  # type: ignore[operator]
+def changed_by_later_rows(predict: object, examples: Examples) -> int:
+    """How many answers change when the database ends at the examples' own cut-off: rows that none of them may see."""
+    end = int(examples.cutoff.max())
+    shorter = replace(examples, database=cut(examples.database, examples.task, examples.entity, end))
+    whole = np.asarray(predict(examples))  # type: ignore[operator]
     without = np.asarray(predict(shorter))  # type: ignore[operator]
     differ = ~np.isclose(whole.astype(float), without.astype(float), rtol=1e-5, atol=1e-6)
     return int(differ.reshape(len(differ), -1).any(axis=1).sum())
 
 
 def _few(examples: Examples) -> Examples:
-    """At most `FEW` of the questions, spread over all of them."""
+    """At most `FEW` of the examples, spread over all of them."""
     return examples.take(np.unique(np.linspace(0, len(examples) - 1, min(FEW, len(examples))).astype(np.int64)))
 
 
 def _early(examples: Examples) -> Examples:
-    """The questions of the earlier half: the database they come with holds rows that they may not see."""
+    """The examples of the earlier half: the database they come with holds rows that they may not see."""
     return examples.take(np.flatnonzero(examples.cutoff <= np.median(examples.cutoff)))
 
 

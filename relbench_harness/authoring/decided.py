@@ -23,7 +23,7 @@ def decided(
     columns, an inherited time) is looked up in `origin`.
 
     Args:
-        times: Table → its time column, or None for none, told now: it goes before the manifest.
+        times: Table → its time column, or None for none, given now: it goes before the manifest.
         known: All tables of the source. One that is declared and not staged was left out by an option, and so are the foreign
             keys to it.
 

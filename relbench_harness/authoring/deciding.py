@@ -1,6 +1,6 @@
-"""What an import decides by itself: keys, foreign keys and times, declared by the source, told by the user, or proposed.
+"""What an import decides by itself: keys, foreign keys and times, declared by the source, given by the user, or proposed.
 
-Invariant: what is taken unasked is declared, told or sure; everything else stays in `open`.
+Invariant: what is taken unasked is declared, given or sure; everything else stays in `open`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Decider:
     """Decides on the tables of a first import.
 
     Attributes:
-        told: Foreign keys that the user names, by table.
+        given: Foreign keys that the user names, by table.
         open: Proposals that were not taken.
         evidence: Why, by (table, "key" | "time" | foreign-key column).
         formats: Columns, as `table.column`, that were recognised as times of a format.
@@ -35,7 +35,7 @@ class Decider:
     wanted: Wanted
     tables: Mapping[str, SourceTable]
     staged: Mapping[str, Staged]
-    told: Mapping[str, Sequence[Reference]]
+    given: Mapping[str, Sequence[Reference]]
     bench: Workbench
     open: list[Proposal] = field(default_factory=list)
     evidence: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Decider:
     hints: list[str] = field(default_factory=list)
 
     def decide(self) -> dict[str, Decision]:
-        """The decision on every table. Raises `InputError` for a time that is told and is none."""
+        """The decision on every table. Raises `InputError` for a time that is given and is none."""
         maybe = {name: self._recognise(name) for name in self.tables}
         profiles = {
             name: self.bench.profile(name, self.staged[name], bool(table.key)) for name, table in self.tables.items()
@@ -62,7 +62,7 @@ class Decider:
     def _recognise(self, name: str) -> list[Recognised]:
         """Read the columns that surely hold times as such; the others that may."""
         one, table = self.staged[name], self.tables[name]
-        used = {c for r in (*table.references, *self.told.get(name, ())) for c in r.columns} | set(table.key)
+        used = {c for r in (*table.references, *self.given.get(name, ())) for c in r.columns} | set(table.key)
         maybe = []
         for column in recognised(one, self.bench):
             if column.column in used:
@@ -90,18 +90,18 @@ class Decider:
     def _references(self, decisions: Mapping[str, Decision], profiles: Profiles) -> None:
         declared = {name: [r for r in t.references if r.parent in self.tables] for name, t in self.tables.items()}
         for name, references in declared.items():
-            told = list(self.told.get(name, ()))
-            for reference in told:
+            given = list(self.given.get(name, ()))
+            for reference in given:
                 clash = next((r for r in references if r.columns == reference.columns), None)
                 if clash is not None:
                     raise InputError(
                         f"--entity {reference.parent}={name}.{reference.columns[0]}: "
                         f"the column refers to table {clash.parent!r}"
                     )
-                self.evidence[name, reference.columns[0]] = "as told"
+                self.evidence[name, reference.columns[0]] = "as given"
             for reference in references:
                 self.evidence[name, reference.columns[0]] = "declared"
-            decisions[name].references = [*references, *told]
+            decisions[name].references = [*references, *given]
         keys = {name: decision.key for name, decision in decisions.items()}
         taken = {(name, c) for name, d in decisions.items() for r in d.references for c in r.columns}
         for proposal in reference_proposals(keys, profiles, self.bench, taken, any(declared.values())):
@@ -123,7 +123,7 @@ class Decider:
                     f"--time {name}={column}: the column is {profile[column].type} and reads as no time; "
                     f"--time {name}={column}:FORMAT says how it does, by {', '.join(EPOCHS)} or a pattern such as %d/%m/%Y"
                 )
-            self.evidence[name, "time"] = "as told"
+            self.evidence[name, "time"] = "as given"
             return column
         proposals = time_proposals(name, profile, self.bench)
         if not proposals:

@@ -44,7 +44,7 @@ def future_columns(database: Database, val: pd.Timestamp) -> Iterator[Finding]:
         for child in database.values() if table.attributes else ():
             for key, parent in child.references.items():
                 if parent == table.name and child.times is not None:
-                    for found in _told(table, child, key, nanoseconds(val)):
+                    for found in _revealing(table, child, key, nanoseconds(val)):
                         if (found.number or 0) > (worst[found.where].number or 0 if found.where in worst else 0):
                             worst[found.where] = found
         yield from worst.values()
@@ -91,7 +91,7 @@ def _floats(values: pa.ChunkedArray) -> NDArray[np.float64]:
     return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _told(table: Table, child: Table, key: str, val: int) -> Iterator[Finding]:
+def _revealing(table: Table, child: Table, key: str, val: int) -> Iterator[Finding]:
     assert child.times is not None
     owner, cut = child.parents(key), int(child.visible(val)[0])
     if not 0 < cut < len(child):

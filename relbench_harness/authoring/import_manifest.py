@@ -22,7 +22,7 @@ class Described:
         keys: The columns of each table's key at the source.
         inherited: The foreign key by which a table took its parent's time.
         evidence: Why, by (table, "key" | "time" | foreign-key column).
-        choices: What the import was told (`wanted.recorded`).
+        choices: What the import was given (`wanted.recorded`).
         comments: Open proposals of the manifest that the import was repeated by.
         late: Late columns that moved to tables of their own.
     """
@@ -120,7 +120,7 @@ def _comments(described: Described, table: str, role: str, form: str) -> list[st
 
 
 def _origin(described: Described) -> list[str]:
-    """Where the tables came from, what the import was told, and what is behind keys and times that the source lacks."""
+    """Where the tables came from, what the import was given, and what is behind keys and times that the source lacks."""
     origin: dict[str, Any] = {"source": described.source}
     keys = {name: list(key) for name, key in described.keys.items() if key != (described.written[name].spec.pkey,)}
     references = {name: found for name in described.written if (found := _references(described, name))}

@@ -320,7 +320,7 @@ class Compiler:
             return f"{part.function.removesuffix('_DISTINCT')}(DISTINCT {inner})"
         if part.function in ("FIRST", "LAST"):
             chooser = "arg_min" if part.function == "FIRST" else "arg_max"
-            # rows of one time are told apart by their place in canonical order
+            # rows of one time are distinguished by their place in canonical order
             return f"{chooser}({inner}, ({rows.time}, {rows.place}))"
         if part.function == "AVG" and isinstance(part.value, Column) and pa.types.is_boolean(self.kind(part.value)):
             return f"AVG(CAST({inner} AS INTEGER))"

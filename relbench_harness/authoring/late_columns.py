@@ -1,7 +1,7 @@
 """Columns that are filled in after their row's time: dates that lie later, and columns that are filled only with them.
 
 An order has `returned_at` and `refund`. Its row is visible from the order's own time on, so whoever reads these columns sees the
-future. Dates that a row already knows (due, planned, one term after the row for all) are told apart from those that happen.
+future. Dates that a row already knows (due, planned, one term after the row for all) are distinguished from those that happen.
 
 Invariant: detection reads values only, so an import and `dataset check` find the same.
 """

@@ -191,14 +191,14 @@ def auroc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
 
 def written_afterwards(task: Task, table: Table, tables: Tables) -> Iterator[Finding]:
     """Columns that have values for entities that are asked about and for no others."""
-    asked = np.zeros(len(table), dtype=np.bool_)
+    labelled = np.zeros(len(table), dtype=np.bool_)
     for labels in tables.values():
-        asked[labels.entity] = True
-    if min(asked.sum(), (~asked).sum()) < FEWEST:
+        labelled[labels.entity] = True
+    if min(labelled.sum(), (~labelled).sum()) < FEWEST:
         return
     for column in table.attributes:
         present = np.asarray(pc.is_valid(table.rows.column(column)))
-        inside, outside = float(present[asked].mean()), float(present[~asked].mean())
+        inside, outside = float(present[labelled].mean()), float(present[~labelled].mean())
         if inside >= 0.1 and outside <= 0.01:
             what = f"filled for {inside:.1%} of the entities that are asked about and {outside:.1%} of the others"
             yield Finding("afterwards", f"{task.name} {table.name}.{column}", what, inside)
@@ -220,7 +220,7 @@ def future_members(dataset: Dataset, task: Task, labels: LabelTable) -> Iterator
         share = decided / len(labels)
         what = (
             f"{decided:,} of {len(labels):,} test questions ({share:.1%}) are about entities without a row in "
-            f"{', '.join(sorted(sources))} for a year, asked only because they have one later"
+            f"{', '.join(sorted(sources))} for a year, seeds only because they have one later"
         )
         yield Finding("future-member", task.name, what, share)
 
@@ -240,7 +240,7 @@ def last_mention(name: str, database: Database, labels: LabelTable, tables: froz
     latest = np.full(len(labels), np.iinfo(np.int64).min // 2)
     for table in tables:
         times = database[table].times
-        assert times is not None  # only timed tables are asked for
+        assert times is not None  # only timed tables are seeds for
         for column, parent in database[table].references.items():
             if parent != name:
                 continue
@@ -259,8 +259,8 @@ def _last_before(entity: NDArray[np.int64], time: NDArray[np.int64], labels: Lab
     position = np.where(is_event[order] == 1, np.arange(len(order)), -1)
     latest = np.maximum.accumulate(position)
     result = np.full(len(labels), np.iinfo(np.int64).min // 2)
-    asked = np.flatnonzero(is_event[order] == 0)
-    found = latest[asked]
-    same = (found >= 0) & (merged[0][order][np.maximum(found, 0)] == merged[0][order][asked])
-    result[order[asked][same]] = merged[1][order][found[same]]
+    seeds = np.flatnonzero(is_event[order] == 0)
+    found = latest[seeds]
+    same = (found >= 0) & (merged[0][order][np.maximum(found, 0)] == merged[0][order][seeds])
+    result[order[seeds][same]] = merged[1][order][found[same]]
     return result

@@ -77,12 +77,12 @@ def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progre
         )
     previous = _previous(target) if wanted.again else None
     wanted = _formats_apart(wanted)
-    told, wanted = wanted, remembered(wanted, (previous or {}).get("origin", {}).get("choices"))
+    given, wanted = wanted, remembered(wanted, (previous or {}).get("origin", {}).get("choices"))
     _check_zone(wanted.zone_name)
     source = open_source(uri)
     out.mkdir(parents=True, exist_ok=True)
     with _whole(out, target) as folder, tempfile.TemporaryDirectory(prefix=f".{name}-staging-", dir=out) as scratch:
-        return _Import(name, source, wanted, told, Path(scratch), target, previous).run(folder, progress)
+        return _Import(name, source, wanted, given, Path(scratch), target, previous).run(folder, progress)
 
 
 def _formats_apart(wanted: Wanted) -> Wanted:
@@ -143,14 +143,14 @@ class _Import:
 
     Attributes:
         wanted: What the manifest's choices and this call say together.
-        told: What this call alone says: it goes before the manifest's tables.
+        given: What this call alone says: it goes before the manifest's tables.
         previous: The manifest to import again by, None for a first import.
     """
 
     name: str
     source: Source
     wanted: Wanted
-    told: Wanted
+    given: Wanted
     scratch: Path
     target: Path
     previous: dict[str, Any] | None
@@ -170,21 +170,21 @@ class _Import:
             for name, one in staged.items():
                 bench.view(name, one.path)
                 type_times(one, self.wanted.zone_name, bench)
-            self._read_as_told(staged, bench)
+            self._read_as_given(staged, bench)
             entities = {
-                name: self._still(places, self.told.entities.get(name, ()), staged)
+                name: self._still(places, self.given.entities.get(name, ()), staged)
                 for name, places in self.wanted.entities.items()
             }
-            told = add_entities(entities, staged, self.scratch, bench)
+            given = add_entities(entities, staged, self.scratch, bench)
             lent: dict[str, Reference] | None = None
             if self.previous is None:
-                decisions = self._decide(tables, staged, told, bench)
+                decisions = self._decide(tables, staged, given, bench)
             else:
-                decisions, lent = decided(without_late(self.previous), staged, self.told.times, self.known)
+                decisions, lent = decided(without_late(self.previous), staged, self.given.times, self.known)
                 self._keep_evidence()
-            read = sorted(self._still(self.wanted.formats, self.told.formats, staged))
+            read = sorted(self._still(self.wanted.formats, self.given.formats, staged))
             self.notes += [f"{place} is read as times: {self.wanted.formats[place]}" for place in read]
-            keep = self._still(self.wanted.keep, self.told.keep, staged)
+            keep = self._still(self.wanted.keep, self.given.keep, staged)
             self.notes += leave_out_secrets(staged, decisions, keep)
             check_keys(bench, staged, decisions)
             if self.previous is None:
@@ -211,14 +211,16 @@ class _Import:
         self,
         tables: Mapping[str, SourceTable],
         staged: Mapping[str, Staged],
-        told: Mapping[str, list[Reference]],
+        given: Mapping[str, list[Reference]],
         bench: Workbench,
     ) -> dict[str, Decision]:
         made = {name: SourceTable(name, tuple(staged[name].schema.names)) for name in self.wanted.entities}
-        decider = Decider(self.wanted, {**tables, **made}, staged, told, bench)
+        decider = Decider(self.wanted, {**tables, **made}, staged, given, bench)
         decisions = decider.decide()
         self.open, self.evidence = decider.open, decider.evidence
-        self.evidence |= {(name, "key"): "as told: the different values of the columns that name its rows" for name in made}
+        self.evidence |= {
+            (name, "key"): "as given: the different values of the columns that name its rows" for name in made
+        }
         self.hints = decider.hints
         self.wanted = replace(self.wanted, formats={**decider.formats, **self.wanted.formats})
         return decisions
@@ -241,11 +243,11 @@ class _Import:
             tables = reading.tables()
             self.known = {table.name for table in tables}
             chosen = chosen_tables(tables, wanted.tables, wanted.exclude, label, self.notes)
-            chosen = self._declared(chosen, {found(name, tables, label) for name in self.told.tables})
+            chosen = self._declared(chosen, {found(name, tables, label) for name in self.given.tables})
             _check_table_names(chosen)
             for name in wanted.entities:
                 _check_file_name(name)
-            _check_times(self.told.times, [*chosen, *wanted.entities])
+            _check_times(self.given.times, [*chosen, *wanted.entities])
             staged = {
                 name: stage(
                     name,
@@ -260,23 +262,23 @@ class _Import:
             self.notes += reading.notes
         return chosen, staged
 
-    def _read_as_told(self, staged: Mapping[str, Staged], bench: Workbench) -> None:
+    def _read_as_given(self, staged: Mapping[str, Staged], bench: Workbench) -> None:
         """Read the columns as times that the options, or the manifest, say are."""
         columns = {name: one.schema.names for name, one in staged.items()}
-        for place in self._still(self.wanted.formats, self.told.formats, staged):
+        for place in self._still(self.wanted.formats, self.given.formats, staged):
             form = self.wanted.formats[place]
             table, column = column_of("--time", place, columns)
             check_format(f"--time {table}={column}:{form}", form)
             read_as_times(staged[table], column, form, self.wanted.zone_name, bench)
 
     @staticmethod
-    def _still(places: Iterable[str], told: Iterable[str], staged: Iterable[str]) -> list[str]:
-        """The `places` (TABLE.COLUMN) that are told now, and those remembered whose table is still imported."""
-        now = set(told)
+    def _still(places: Iterable[str], given: Iterable[str], staged: Iterable[str]) -> list[str]:
+        """The `places` (TABLE.COLUMN) that are given now, and those remembered whose table is still imported."""
+        now = set(given)
         return [p for p in places if p in now or any(p.startswith(f"{name}.") for name in staged)]
 
     def _declared(self, tables: Mapping[str, SourceTable], now: set[str]) -> dict[str, SourceTable]:
-        """The tables that the manifest to import again by declares, and those told now; all on a first import."""
+        """The tables that the manifest to import again by declares, and those given now; all on a first import."""
         if self.previous is None:
             return dict(tables)
         kept = {n: t for n, t in tables.items() if n in self.previous["tables"] or n in now}
@@ -285,12 +287,12 @@ class _Import:
         return kept
 
     def _doubt_times(self, staged: Mapping[str, Staged], decisions: Mapping[str, Decision], bench: Workbench) -> None:
-        """A time that was not told, and that most rows which name the table's rows precede, is left open."""
-        told = self.wanted.times
+        """A time that was not given, and that most rows which name the table's rows precede, is left open."""
+        given = self.wanted.times
         doubted = {
             name: said
             for name, decision in decisions.items()
-            if decision.time is not None and name not in told
+            if decision.time is not None and name not in given
             if (said := written_later(name, staged, decisions, bench)) is not None
         }
         for name, said in doubted.items():
@@ -310,7 +312,7 @@ class _Import:
         Args:
             lent: The references by which the manifest says that times were taken; None where that is still to be found.
         """
-        waiting = [n for n, d in decisions.items() if d.time is None and n not in self.told.times]
+        waiting = [n for n, d in decisions.items() if d.time is None and n not in self.given.times]
         waiting = [n for n in waiting if lent is None or n in lent]
         while waiting:
             lenders = {n: lender(n, staged, decisions, bench) if lent is None else (lent[n], "") for n in waiting}

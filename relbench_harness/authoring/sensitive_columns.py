@@ -1,6 +1,6 @@
 """Columns that are named like secrets: they predict nothing that should be predicted, and a copy of them is a leak.
 
-Such a column is left out of a dataset unless it is a key, a time or a flag, or the import is told to keep it.
+Such a column is left out of a dataset unless it is a key, a time or a flag, or the import is given to keep it.
 """
 
 from __future__ import annotations

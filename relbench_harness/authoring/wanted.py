@@ -1,4 +1,4 @@
-"""What an import is told beyond its source, and how the manifest records it.
+"""What an import is given beyond its source, and how the manifest records it.
 
 Invariant: an import is a function of its source and its manifest. Each field of `Wanted` that shapes what is written stands in
 the manifest's `origin.choices`, unless it has its default, and `--again` reads it from there. A new option is a new field: it

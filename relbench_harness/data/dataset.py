@@ -247,7 +247,7 @@ class Dataset:
     def reasons(self, task: Task, split: Split) -> pa.Table | None:
         """Which rows caused the labels of `split`, where the dataset's `build.py` has a function `reasons`.
 
-        Columns: question (position in the label table), cause, table, row. Every row named is visible to its question.
+        Columns: question (position in the label table), cause, table, row. Every row named is visible to its example.
         """
         source = self._source()
         return source.reasons(task.name, self.labels(task, split)) if isinstance(source, _Script) else None

@@ -1,6 +1,6 @@
 """Label tables: who is asked when, and the answer, exactly as RelBench 3 makes them.
 
-Labels are the one place that looks at times at or after a question's own: a label of time t comes from (t, t + Δ].
+Labels are the one place that looks at times at or after an example's own: a label of time t comes from (t, t + Δ].
 Hosted `{train,val,test}.parquet` are used where a task's folder has them, else the task's SQL is run in DuckDB.
 """
 

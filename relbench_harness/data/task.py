@@ -40,9 +40,9 @@ class Task:
     """One task of one dataset.
 
     Attributes:
-        entity_table, entity_col: Whom the question is about; a recommendation's source entity.
+        entity_table, entity_col: Whom the examples are about; a recommendation's source entity.
         target: The label column.
-        time_col: The column of a label table that holds each question's time.
+        time_col: The column of a label table that holds each example's time.
         horizon: Δ: a label comes from the window (t, t + Δ]. One second for autocomplete tasks, as in RelBench.
         item_table: The table whose rows are recommended, else None.
         eval_k: How many items a recommendation names, else None.
@@ -78,7 +78,7 @@ class Task:
 
     @property
     def own_row_visible(self) -> bool:
-        """Whether a question's own row, and the parents it names, are visible at its time (autocomplete)."""
+        """Whether an example's own row, and the parents it names, are visible at its time (autocomplete)."""
         return self.kind is Kind.AUTOCOMPLETE
 
     def visible_columns(self, database: Database) -> Database:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Truth:
-    """The distribution of the labels of some questions, given every row that is visible to them.
+    """The distribution of the labels of some examples, given every row that is visible to them.
 
     Attributes:
         answers: The best answers in the task's primary metric, in the shape that a predictor gives: (n,) probabilities of

@@ -1,1 +1,1 @@
-"""Features: blocks that read the tables visible to each question and make a matrix of them."""
+"""Features: blocks that read the tables visible to each example and make a matrix of them."""

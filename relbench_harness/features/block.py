@@ -1,6 +1,6 @@
-"""What a feature block is: fitted once on training's known rows, then computed for any questions about that schema.
+"""What a feature block is: fitted once on training's known rows, then computed for any examples about that schema.
 
-Invariant: row i of every `Features` belongs to question i, and no value rests on a row that the question may not see.
+Invariant: row i of every `Features` belongs to example i, and no value rests on a row that the example may not see.
 Vocabularies, kinds of columns and feature definitions come from `fit`, so train, validation and test share columns.
 """
 
@@ -24,7 +24,7 @@ FEW = 12
 
 @dataclass(frozen=True)
 class Column:
-    """One feature of n questions.
+    """One feature of n examples.
 
     Attributes:
         values: (n,) floating numbers with NaN where missing; for a categorical column (n,) int32 codes into
@@ -47,7 +47,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Features:
-    """Named columns of n questions, each numeric or categorical."""
+    """Named columns of n examples, each numeric or categorical."""
 
     rows: int
     columns: tuple[Column, ...]
@@ -98,7 +98,7 @@ class Features:
         return Features(self.rows, self.columns + tuple(renamed))
 
     def take(self, rows: NDArray[np.int64]) -> Features:
-        """The questions `rows`."""
+        """The examples `rows`."""
         return Features(len(rows), tuple(replace(c, values=c.values[rows]) for c in self.columns))
 
     def select(self, names: Iterable[str]) -> Features:
@@ -132,7 +132,7 @@ class FittedBlock(Protocol):
     """A block whose definitions and vocabularies are fixed."""
 
     def transform(self, examples: Examples) -> Features:
-        """The features of every question: the same names, kinds and order for any examples of this schema."""
+        """The features of every example: the same names, kinds and order for any examples of this schema."""
         ...
 
 
@@ -179,7 +179,7 @@ class FittedFeatureUnion:
 def transform_many(block: FittedBlock, stages: Sequence[Examples]) -> list[Features]:
     """The features of several examples, in one pass where their databases are prefixes of the largest one.
 
-    A pass over the largest database is right for all, since every question is judged by its own cut-off.
+    A pass over the largest database is right for all, since every example is judged by its own cut-off.
     """
     whole = united(stages)
     if whole is None:
@@ -190,7 +190,7 @@ def transform_many(block: FittedBlock, stages: Sequence[Examples]) -> list[Featu
 
 
 def united(stages: Sequence[Examples]) -> Examples | None:
-    """The questions of all `stages` about the largest of their databases; None if they are not prefixes of it."""
+    """The examples of all `stages` about the largest of their databases; None if they are not prefixes of it."""
     if not stages:
         return None
     largest = max(stages, key=lambda e: sum(len(table) for table in e.database.values()))

@@ -48,7 +48,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class ParentContext:
-    """Attributes and window features of the question's parents.
+    """Attributes and window features of the example's parents.
 
     Attributes:
         windows: What to compute for each parent; the default is lighter than an entity's own windows.
@@ -74,7 +74,7 @@ class ParentContext:
 
 
 def parents(train: Examples, most: int) -> list[Parent]:
-    """The parents of a task's questions: one per (foreign key's table) from own row and from latest rows."""
+    """The parents of a task's examples: one per (foreign key's table) from own row and from latest rows."""
     database, entity = train.database, train.task.entity_table
     keys = foreign_keys(database)
     found = [Parent(key) for key in keys if key.child == entity]

@@ -1,4 +1,4 @@
-"""What a question itself tells: its own row's attributes and the calendar of its time."""
+"""Features of an example itself: the attributes of its own row and the calendar of its time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from relbench_harness.temporal.visibility import gather, own_parents, visible_pa
 
 @dataclass(frozen=True)
 class EntityColumns:
-    """The attributes of the question's own row and of the parents that its foreign keys name.
+    """The attributes of the example's own row and of the parents that its foreign keys name.
 
-    A parent with a time of its own counts only if it is older than the question's cut-off, except where the task shows
+    A parent with a time of its own counts only if it is older than the example's cut-off, except where the task shows
     the own row's parents (autocomplete).
 
     Attributes:
@@ -73,9 +73,9 @@ class FittedEntityColumns:
 
 @dataclass(frozen=True)
 class Calendar:
-    """The question's time (month, day of the month, weekday, hour) and how stale the database is (days).
+    """The example's time (month, day of the month, weekday, hour) and how stale the database is (days).
 
-    A part of the calendar is a feature only if training saw its values come back. Where questions are asked at six times,
+    A part of the calendar is a feature only if training saw its values come back. Where examples are asked at six times,
     the weekday tells which of the six it was, and what is learned of it never happens again.
 
     Attributes:

@@ -1,7 +1,7 @@
 """The data scientist's arm: features as one hand-written SQL query per task, held to the same rule of time.
 
 A query sees every table of the visible database by name, keys being row numbers, and a relation `seeds(seed, entity, cutoff,
-time)`: the number of each question, its entity's row number and its two times. It returns `seed` and one column per
+time)`: the number of each example, its entity's row number and its two times. It returns `seed` and one column per
 feature; for a recommendation also `item`, one row per candidate. A row may count only if its time lies before the seed's
 `cutoff`. Nothing in SQL enforces that, so every fit audits it: for some cut-offs the query runs again on a database that
 ends there, and any difference is an error.
@@ -116,7 +116,7 @@ class Query:
 
     def _tables(self, examples: Examples, database: Database) -> dict[str, pa.Table]:
         if SEEDS in database:
-            raise InputError(f"a table called {SEEDS!r} hides the questions from feature queries")
+            raise InputError(f"a table called {SEEDS!r} hides the examples from feature queries")
         seeds = {
             "seed": pa.array(np.arange(len(examples))),
             "entity": pa.array(examples.entity),
@@ -127,7 +127,7 @@ class Query:
 
     def _check(self, answer: Answer, examples: Examples) -> None:
         if len(answer.seed) and (answer.seed[0] < 0 or answer.seed[-1] >= len(examples)):
-            raise InputError(f"{self.what} returns a seed that was not asked")
+            raise InputError(f"{self.what} returns a seed that was not asked about")
         if (answer.key[1:] == answer.key[:-1]).any():
             row = int(np.flatnonzero(answer.key[1:] == answer.key[:-1])[0])
             pair = "" if answer.item is None else f" with item {answer.item[row]}"
@@ -145,12 +145,12 @@ class Query:
         """Raises `InputError` where an answer changes once the rows at and after the seed's cut-off are gone."""
         table = examples.database[examples.task.entity_table]
         for cutoff in np.unique(examples.cutoff):
-            asked = examples.take(np.flatnonzero(examples.cutoff == cutoff))
-            keep = {table.name: int(asked.entity.max()) + 1}
-            if asked.task.own_row_visible:
+            chosen = examples.take(np.flatnonzero(examples.cutoff == cutoff))
+            keep = {table.name: int(chosen.entity.max()) + 1}
+            if chosen.task.own_row_visible:
                 for column, parent in table.references.items():
-                    keep[parent] = max(keep.get(parent, 0), int(table.parents(column)[asked.entity].max()) + 1)
-            whole, cut = self.run(asked), self.run(replace(asked, database=asked.database.upto(int(cutoff), keep)))
+                    keep[parent] = max(keep.get(parent, 0), int(table.parents(column)[chosen.entity].max()) + 1)
+            whole, cut = self.run(chosen), self.run(replace(chosen, database=chosen.database.upto(int(cutoff), keep)))
             faults = differences(whole, cut)
             if faults:
                 when = np.datetime64(int(cutoff), "ns").astype("datetime64[s]")
@@ -169,14 +169,14 @@ class FittedSqlFeatures:
     names: tuple[str, ...]
 
     def transform(self, examples: Examples) -> Features:
-        """One row per question; a question that the query leaves out has no values."""
+        """One row per example; an example that the query leaves out has no values."""
         answer = self.query.run(examples)
         place = np.full(len(examples), -1, dtype=np.int64)
         place[answer.seed] = np.arange(len(answer.seed))
         return Features(len(examples), tuple(self._column(answer, name, place) for name in self.names))
 
     def pairs(self, examples: Examples) -> tuple[NDArray[np.int64], NDArray[np.int64], Features]:
-        """(p,) question and (p,) item of every candidate, ascending in question, and their features."""
+        """(p,) example and (p,) item of every candidate, ascending in example, and their features."""
         answer = self.query.run(examples)
         assert answer.item is not None
         place = np.arange(len(answer.seed))

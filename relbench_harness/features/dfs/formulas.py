@@ -28,7 +28,7 @@ CUBES = f"(SUM({C} * {C} * {C}) - 3 * {MEAN} * SUM({C} * {C}) + 2 * {N} * {MEAN}
 MODE = "MAX(CASE WHEN $v IS NOT NULL THEN OCCURRENCE($v) * $codes + ($codes - 1 - $v) END)"
 
 # how much Σ c log c over the counts c of each value, null among them, grows with a row
-GROWTH = """(OCCURRENCE($v) * LN(OCCURRENCE($v))
+RISE = """(OCCURRENCE($v) * LN(OCCURRENCE($v))
     - CASE WHEN OCCURRENCE($v) > 1 THEN (OCCURRENCE($v) - 1) * LN(OCCURRENCE($v) - 1) ELSE 0 END)"""
 
 # NaN for null, so that a missing value at the end is not passed over
@@ -61,7 +61,7 @@ FORMULAS = {
     "num_unique": f"""CASE WHEN {ROWS} > 0 THEN
         SUM(CASE WHEN $v IS NOT NULL AND OCCURRENCE($v) = 1 THEN 1 ELSE 0 END) END""",
     "mode": f"$codes - 1 - ({MODE} - FLOOR({MODE} / $codes) * $codes)",
-    "entropy": f"CASE WHEN {ROWS} > 0 THEN LN({ROWS}) - SUM({GROWTH}) / {ROWS} END",
+    "entropy": f"CASE WHEN {ROWS} > 0 THEN LN({ROWS}) - SUM({RISE}) / {ROWS} END",
     "first": FIRST,
     "last": LAST,
     "time_since_last": "(seed_t - MAX(own)) / 1e9 / $unit",
