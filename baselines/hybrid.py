@@ -19,9 +19,9 @@ from relbench_harness.features.block import Column, Features
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 
 from .averaged import FittedAverage, shares
-from .boosted_trees import BoostedTrees
 from .relational import Fitted, Relational, in_order
 from .training import autocast, device_of
+from .trees.method import BoostedTrees
 
 
 @dataclass(frozen=True)

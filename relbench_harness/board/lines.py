@@ -215,7 +215,8 @@ def _module_file(target: str) -> Path | None:
         if module == f"{PACKAGE}.baselines":
             break
         if module.startswith(f"{PACKAGE}.baselines."):
-            found = home("baselines") / f"{module.removeprefix(f'{PACKAGE}.baselines.')}.py"
+            inside = module.removeprefix(f"{PACKAGE}.baselines.").replace(".", "/")
+            found = home("baselines") / f"{inside}.py"
         elif module == PACKAGE or module.startswith(f"{PACKAGE}."):
             return None
         else:

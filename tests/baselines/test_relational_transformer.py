@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from relbench_harness.baselines.averaged import FittedAverage, fused
-from relbench_harness.baselines.boosted_trees import BoostedTrees
 from relbench_harness.baselines.hybrid import Hybrid, NetworkView, by_time
 from relbench_harness.baselines.recommender import Recommender
 from relbench_harness.baselines.relational import Fitted
 from relbench_harness.baselines.relational_gnn import RelationalGNN
 from relbench_harness.baselines.relational_transformer import RelationalTransformer
+from relbench_harness.baselines.trees.method import BoostedTrees
 from sklearn.metrics import roc_auc_score
 
 from relbench_harness.compose import make_method
@@ -61,7 +61,7 @@ def test_trees_learn_what_the_network_sees() -> None:
     database = shop()
     train, valid, later = (asked(database, TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
     unknown = replace(later, labels=None)
-    trees = BoostedTrees(library="lightgbm", rounds=40, bags=1, features=(EntityColumns(),))
+    trees = BoostedTrees(library="lightgbm", n_estimators=40, ensemble_size=1, features=(EntityColumns(),))
     network = RelationalGNN(channels=16, fans=(4, 2), epochs=10, steps=12, batch=64, rate=0.01)
     fitted = Hybrid(network, trees, view=network).fit(train, valid, ONE)
     assert isinstance(fitted, FittedAverage)
@@ -96,7 +96,7 @@ def test_a_hybrid_recommends_by_the_ranks_of_both() -> None:
     train, valid, later = (asked(database, TaskType.RECOMMENDATION, days) for days in (TRAIN, VALID, LATER))
     unknown = replace(later, labels=None)
     network = RelationalGNN(channels=16, fans=(4, 2), epochs=2, steps=12, batch=64, rate=0.01)
-    trees = BoostedTrees(library="lightgbm", rounds=20, bags=1, features=(EntityColumns(),))
+    trees = BoostedTrees(library="lightgbm", n_estimators=20, ensemble_size=1, features=(EntityColumns(),))
     fitted = Hybrid(network, trees, view=network).fit(train, valid, ONE)
     assert isinstance(fitted, FittedAverage)
     ranked = [np.asarray(member.predict(unknown), np.int64) for member in fitted.members]

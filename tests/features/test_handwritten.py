@@ -145,7 +145,7 @@ def test_every_task_of_the_study_has_a_query() -> None:
 
 
 def test_the_query_counts_as_lines_of_its_task(real_data: Path) -> None:
-    method, config = make_method("sql_xgboost", rounds=2, bags=1)
+    method, config = make_method("sql_xgboost", n_estimators=2, ensemble_size=1)
     result = run_task("rel-f1/driver-top3", method, "sql_xgboost", config, "rolling", "train", Budget(threads=1)).result
     assert result.status == "ok", result.error
     assert result.lines["task"] > 20
