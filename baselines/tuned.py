@@ -17,10 +17,10 @@ import numpy as np
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Block
+from relbench_harness.features.cached import Cached, FeatureCache
 from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
 from relbench_harness.timing import phase
 
-from .cached import Cached, FeatureCache
 from .quality import quality
 
 Choice = Sequence[object] | Mapping[str, float]

@@ -8,53 +8,23 @@ cosine). Where there are few items, all of them are candidates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
-from relbench_harness.features.block import Features
+from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import Encoder, fit_encoders
 from relbench_harness.features.label_history import closed_labels
 from relbench_harness.protocol.method import Examples
 
 from ..interactions import ALWAYS, Events, Trail, answers, events, trails
-from .pair_features import PairFeatures, rank_in_run, renumbered
+from .pair_features import PairFeatures, rank_in_run
 
-
-@dataclass(frozen=True)
-class Pairs:
-    """Candidates of some examples.
-
-    Attributes:
-        example: (p,) index of the example, ascending.
-        item: (p,) row number of the item; an example's items are distinct.
-        values: (p, f) what speaks for the pair, NaN where there is nothing to say.
-        names: The f features.
-        categorical: (f,) which of them are codes.
-    """
-
-    example: NDArray[np.int64]
-    item: NDArray[np.int64]
-    values: NDArray[np.float32]
-    names: tuple[str, ...]
-    categorical: NDArray[np.bool_]
-
-    @staticmethod
-    def of(example: NDArray[np.int64], item: NDArray[np.int64], features: Features) -> Pairs:
-        return Pairs(example, item, features.to_matrix(), tuple(features.names), features.native)
-
-    def take(self, rows: NDArray[np.int64]) -> Pairs:
-        return replace(self, example=self.example[rows], item=self.item[rows], values=self.values[rows])
-
-    def beside(self, features: Features) -> Pairs:
-        """The same candidates with further features."""
-        more = Pairs.of(self.example, self.item, features)
-        values = np.concatenate([self.values, more.values], axis=1)
-        categorical = np.concatenate([self.categorical, more.categorical])
-        return replace(self, values=values, names=self.names + more.names, categorical=categorical)
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], Features]
+"""(p,) index of the example, ascending; (p,) row number of the item, distinct within an example; features of the p pairs."""
 
 
 class Candidates(Protocol):
@@ -62,13 +32,13 @@ class Candidates(Protocol):
 
     def fit(self, train: Examples) -> FittedCandidates:
         """Fixes paths and vocabularies on the rows visible at the end of training."""
-        ...
 
 
 class FittedCandidates(Protocol):
     """Candidates and their features, the same columns for any examples of the schema."""
 
-    def pairs(self, examples: Examples) -> Pairs: ...
+    def pairs(self, examples: Examples) -> Pairs:
+        """The candidates of all examples."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +75,14 @@ class InteractionCandidates:
         return FittedInteractionCandidates(self, found, fit_encoders(train.known[task.item_table or ""]))
 
 
+class _Part(NamedTuple):
+    """The pairs of the examples of one cut-off, and what the interactions say of each."""
+
+    example: NDArray[np.int64]
+    item: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float32]]
+
+
 @dataclass(frozen=True)
 class FittedInteractionCandidates:
     """The tables of interactions, and the encoders of the items' own columns."""
@@ -119,47 +97,40 @@ class FittedInteractionCandidates:
         if self.method.past_labels and examples.task.sql is not None:
             found["answers"] = answers(closed_labels(examples, windows=24))
         parts = [self._at(int(cutoff), examples, found) for cutoff in np.unique(examples.cutoff)]
-        example, item = (np.concatenate([getattr(part, name) for part in parts]) for name in ("example", "item"))
-        values = np.concatenate([part.values for part in parts])
-        pairs = replace(parts[0], example=example, item=item, values=values).take(np.argsort(example, kind="stable"))
-        return pairs.beside(self._attributes(pairs, examples))
+        order = np.argsort(np.concatenate([part.example for part in parts]), kind="stable")
+        example = np.concatenate([part.example for part in parts])[order]
+        item = np.concatenate([part.item for part in parts])[order]
+        names = parts[0].columns
+        columns = [Column(name, np.concatenate([part.columns[name] for part in parts])[order]) for name in names]
+        rows, at = examples.database[examples.task.item_table or ""].rows, examples.cutoff[example]
+        for encoder in self.encoders:
+            if encoder.column in rows.column_names:
+                columns += encoder.columns(rows.column(encoder.column), item, at, "item.")
+        return example, item, Features(len(item), tuple(columns))
 
-    def _at(self, cutoff: int, examples: Examples, found: Mapping[str, Events]) -> Pairs:
-        """The pairs of the examples that share `cutoff`."""
+    def _at(self, cutoff: int, examples: Examples, found: Mapping[str, Events]) -> _Part:
+        """The pairs of the examples that share `cutoff`, and what the interactions say of each."""
         asked = np.flatnonzero(examples.cutoff == cutoff)
         entity, number = np.unique(examples.entity[asked], return_inverse=True)
-        table, method = examples.database[examples.task.item_table or ""], self.method
-        horizon = int(examples.task.horizon.value)
-        windows = {f"{w:g} horizons": cutoff - int(w * horizon) for w in method.windows} | {"all time": ALWAYS}
-        views = {}
-        for name, interactions in found.items():
-            seen = interactions.before(cutoff)
-            own = renumbered(seen, entity)
-            views[name] = PairFeatures(seen, own, len(entity), len(table), cutoff, horizon, windows, method.latest)
-        keys = np.arange(len(entity) * len(table))
-        if len(table) > method.all_items:
+        table, horizon = examples.database[examples.task.item_table or ""], int(examples.task.horizon.value)
+        windows = {f"{w:g} horizons": cutoff - int(w * horizon) for w in self.method.windows} | {"all time": ALWAYS}
+        method, items = self.method, len(table)
+        views = {
+            name: PairFeatures(interactions.before(cutoff), entity, items, cutoff, horizon, windows, method.latest)
+            for name, interactions in found.items()
+        }
+        keys = np.arange(len(entity) * items)
+        if items > method.all_items:
             candidates = [view.keys(method.own, method.popular, method.related) for view in views.values()]
             keys = np.unique(np.concatenate(candidates))
-        row, item = np.divmod(keys[keys % len(table) < table.visible(cutoff)[0]], len(table))
-        columns = {
-            f"{name}: {what}": column for name, view in views.items() for what, column in view.columns(row, item).items()
-        }
-        values = np.stack(list(columns.values()), axis=1).astype(np.float32)
+        row, item = np.divmod(keys[keys % items < table.visible(cutoff)[0]], items)
         # one run of candidates per entity, handed to each of its examples
         starts = np.searchsorted(row, np.arange(len(entity) + 1))
-        counts = np.diff(starts)[number]
-        example = np.repeat(asked, counts)
-        at = np.repeat(starts[number], counts) + rank_in_run(example)
-        return Pairs(example, item[at], values[at], tuple(columns), np.zeros(len(columns), bool))
-
-    def _attributes(self, pairs: Pairs, examples: Examples) -> Features:
-        """The items' own columns."""
-        rows = examples.database[examples.task.item_table or ""].rows
-        at = examples.cutoff[pairs.example]
-        columns = [
-            column
-            for encoder in self.encoders
-            if encoder.column in rows.column_names
-            for column in encoder.columns(rows.column(encoder.column), pairs.item, at, "item.")
-        ]
-        return Features(len(pairs.item), tuple(columns))
+        example = np.repeat(asked, np.diff(starts)[number])
+        at = np.repeat(starts[number], np.diff(starts)[number]) + rank_in_run(example)
+        columns = {
+            f"{name}: {what}": values.astype(np.float32)[at]
+            for name, view in views.items()
+            for what, values in view.columns(row, item).items()
+        }
+        return _Part(example, item[at], columns)

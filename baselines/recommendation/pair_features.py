@@ -23,18 +23,17 @@ YEAR = 365 * DAY
 class PairFeatures:
     """Interactions from the side of the entities of some examples, numbered 0 … n − 1.
 
-    A pair's key is entity · items + item.
-
     Attributes:
         seen: All interactions older than the cut-off.
-        own: Those of the n entities, by their numbers.
-        entities, items: How many there are.
+        entity: (n,) row numbers of the entities, ascending; not empty.
+        items: How many items there are. A pair's key is the entity's number · items + item.
+        cutoff, horizon: Nanoseconds.
         windows: Name → start (nanoseconds) of each window up to the cut-off, all time last.
+        latest: Only the latest so many distinct items of an entity count for co-visitation.
     """
 
     seen: Events
-    own: Events
-    entities: int
+    entity: NDArray[np.int64]
     items: int
     cutoff: int
     horizon: int
@@ -42,78 +41,70 @@ class PairFeatures:
     latest: int
 
     @cached_property
+    def own(self) -> Events:
+        """The interactions of the n entities, by their numbers."""
+        number = np.searchsorted(self.entity, self.seen.entity).clip(max=len(self.entity) - 1)
+        own = self.entity[number] == self.seen.entity
+        return Events(number[own], self.seen.item[own], self.seen.time[own])
+
+    @cached_property
     def related(self) -> sparse.csr_matrix:
-        """(entities, items) summed cosine similarity of each item to the entity's `latest` items."""
+        """(n, items) summed cosine similarity of each item to the entity's `latest` items."""
         everyone, mine = latest_items(self.seen, self.latest), latest_items(self.own, self.latest)
-        shape = (int(everyone.entity.max(initial=0)) + 1, self.items)
-        met = sparse.csr_matrix((np.ones(len(everyone)), (everyone.entity, everyone.item)), shape=shape)
-        own = sparse.csr_matrix((np.ones(len(mine)), (mine.entity, mine.item)), shape=(self.entities, self.items))
-        norms = sparse.diags(1 / np.sqrt(np.maximum(np.asarray(met.sum(axis=0)).ravel(), 1)))
-        found: sparse.csr_matrix = ((own @ norms).tocsr() @ (met.T.tocsr() @ (met @ norms).tocsr())).tocsr()
+        met = self._matrix(everyone, np.ones(len(everyone)), int(everyone.entity.max(initial=0)) + 1)
+        scale = sparse.diags(1 / np.sqrt(np.maximum(np.asarray(met.sum(axis=0)).ravel(), 1)))
+        weights = (self._matrix(mine, np.ones(len(mine)), len(self.entity)) @ scale).tocsr()
+        found: sparse.csr_matrix = (weights @ (met.T.tocsr() @ (met @ scale).tocsr())).tocsr()
         found.sort_indices()
         return found
 
-    def popularity(self, start: int) -> NDArray[np.float64]:
-        """(items,) interactions with each item since `start`."""
-        return np.bincount(self.seen.since(start).item, minlength=self.items).astype(np.float64)
-
     def keys(self, own: int, popular: int, related: int) -> NDArray[np.int64]:
         """Ascending keys of the candidates; see `InteractionCandidates`."""
-        mine = latest_items(self.own, own)
+        mine, entities = latest_items(self.own, own), np.arange(len(self.entity))[:, None]
         parts = [mine.entity * self.items + mine.item]
         for start in [*list(self.windows.values())[:2], ALWAYS]:
-            counts = self.popularity(start)
+            counts = np.bincount(self.seen.since(start).item, minlength=self.items)
             top = np.argsort(-counts, kind="stable")[:popular]
-            parts.append((np.arange(self.entities)[:, None] * self.items + top[counts[top] > 0]).ravel())
+            parts.append((entities * self.items + top[counts[top] > 0]).ravel())
         found = self.related.tocoo()
         order = np.lexsort((found.col, -found.data, found.row))
-        best = order[rank_in_run(found.row[order].astype(np.int64)) < related]
-        parts.append(found.row[best].astype(np.int64) * self.items + found.col[best])
-        return np.unique(np.concatenate(parts))
+        best = order[rank_in_run(found.row[order]) < related]
+        return np.unique(np.concatenate([*parts, found.row[best].astype(np.int64) * self.items + found.col[best]]))
 
-    def columns(self, entity: NDArray[np.int64], item: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    def columns(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """(pairs,) values of each feature for pairs of an entity's number and an item."""
-        wanted, year = entity * self.items + item, self.cutoff - YEAR
-        columns = {"related": np.asarray(self.related[entity, item]).ravel()}
+        entities, year, distinct = len(self.entity), self.cutoff - YEAR, self.own.distinct
+        columns = {"related": _at(self.related, number, item)}
         for name, start in self.windows.items():
-            popular, mine = self.popularity(start), self.own.since(start)
+            popular, mine = np.bincount(self.seen.since(start).item, minlength=self.items), self.own.since(start)
+            greater = self.items - np.searchsorted(np.sort(popular), popular, side="right")
             columns[f"popularity {name}"] = popular[item] / max(popular.sum(), 1)
-            columns[f"rank {name}"] = ranks(popular)[item]
-            columns[f"own {name}"] = self._counts(mine, wanted)
-            columns[f"activity {name}"] = np.bincount(mine.entity, minlength=self.entities)[entity].astype(np.float64)
-        season, mine = (met.since(year).before(year + self.horizon) for met in (self.seen, self.own))
+            columns[f"rank {name}"] = greater[item].astype(np.float64)
+            columns[f"own {name}"] = _at(self._matrix(mine, np.ones(len(mine)), entities), number, item)
+            columns[f"activity {name}"] = np.bincount(mine.entity, minlength=entities)[number].astype(np.float64)
+        season, mine = (events.since(year).before(year + self.horizon) for events in (self.seen, self.own))
         columns["popularity a year ago"] = np.bincount(season.item, minlength=self.items)[item] / max(len(season), 1)
-        columns["own a year ago"] = self._counts(mine, wanted)
-        columns["item's last"] = self._age(last_of_each(self.seen.item, self.seen.time, self.items)[item])
-        columns["item's first"] = self._age(last_of_each(self.seen.item[::-1], self.seen.time[::-1], self.items)[item])
-        columns["own last"] = self._age(self._own_last(wanted))
-        columns["own distinct"] = np.bincount(self.own.distinct.entity, minlength=self.entities)[entity].astype(np.float64)
+        columns["own a year ago"] = _at(self._matrix(mine, np.ones(len(mine)), entities), number, item)
+        columns["item's last"] = self._item_age(self.seen.item, self.seen.time)[item]
+        columns["item's first"] = self._item_age(self.seen.item[::-1], self.seen.time[::-1])[item]
+        age = _at(self._matrix(distinct, self._age(distinct.time), entities), number, item)
+        columns["own last"] = np.where(columns["own all time"] > 0, age, np.nan)
+        columns["own distinct"] = np.bincount(distinct.entity, minlength=entities)[number].astype(np.float64)
         return columns
 
-    def _counts(self, own: Events, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How many of some interactions each of the keys `wanted` has."""
-        keys = np.sort(own.entity * self.items + own.item)
-        return (np.searchsorted(keys, wanted, side="right") - np.searchsorted(keys, wanted)).astype(np.float64)
+    def _matrix(self, interactions: Events, values: NDArray[np.float64], entities: int) -> sparse.csr_matrix:
+        """(entities, items) sums of the interactions' values."""
+        return sparse.csr_matrix((values, (interactions.entity, interactions.item)), shape=(entities, self.items))
 
-    def _own_last(self, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The time of the latest interaction of each of the keys `wanted`, NaN without one."""
-        last = self.own.distinct
-        keys = last.entity * self.items + last.item
-        order = np.argsort(keys)
-        place = np.searchsorted(keys[order], wanted)
-        found = np.append(keys[order], -1)[place] == wanted
-        return np.where(found, np.append(last.time[order].astype(np.float64), np.nan)[place], np.nan)
+    def _item_age(self, item: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(items,) age of the last interaction with each item in the order given, NaN without one."""
+        found = np.full(self.items, np.nan)
+        found[item] = self._age(time)
+        return found
 
-    def _age(self, time: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Days from `time` to the cut-off; NaN for no time, or that of a table without times."""
-        return np.where(time > float(ALWAYS), (self.cutoff - time) / DAY, np.nan)
-
-
-def renumbered(interactions: Events, entity: NDArray[np.int64]) -> Events:
-    """The interactions of the entities in ascending `entity`, which is not empty, by their places there."""
-    place = np.searchsorted(entity, interactions.entity).clip(max=len(entity) - 1)
-    own = entity[place] == interactions.entity
-    return Events(place[own], interactions.item[own], interactions.time[own])
+    def _age(self, time: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Days from `time` to the cut-off; NaN for the time of a table without times."""
+        return np.where(time > ALWAYS, (self.cutoff - time.astype(np.float64)) / DAY, np.nan)
 
 
 def latest_items(interactions: Events, most: int) -> Events:
@@ -128,13 +119,6 @@ def rank_in_run(ascending: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(len(ascending)) - np.searchsorted(ascending, ascending)
 
 
-def last_of_each(keys: NDArray[np.int64], values: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """(size,) the last value of each key in the order given, NaN without one."""
-    found = np.full(size, np.nan)
-    found[keys] = values
-    return found
-
-
-def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many values are greater: equal values share a rank, so that row numbers say nothing."""
-    return (len(values) - np.searchsorted(np.sort(values), values, side="right")).astype(np.float64)
+def _at(matrix: sparse.csr_matrix, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The entries of a matrix at pairs of a row and a column; 0 where it holds none."""
+    return np.asarray(matrix[row, column], dtype=np.float64).ravel()

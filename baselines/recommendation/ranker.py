@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
-from relbench_harness.features.handwritten import FittedSqlFeatures, SqlFeatures
 from relbench_harness.protocol.method import Budget, Examples, Predictor, Ragged
 from relbench_harness.timing import phase
 
@@ -51,36 +50,27 @@ class Ranker:
             raise InputError(f"task {train.task.id} is no recommendation, so there are no items to rank")
         with phase("features"):
             candidates = self.candidates.fit(train)
-            rows = self._training(train, candidates, budget)
-            held = dataset(candidates.pairs(valid), valid)
+            data = self.training_data(train, candidates, budget.seed)
+            held = ranking_data(candidates.pairs(valid), valid.lists)
         objective = Objective("rank", top=train.task.eval_k or 10)
-        with phase("fit"):
-            most = (self.trees.n_estimators,) * self.ensemble_size
-            ensemble = fit_ensemble(self.trees, objective, rows, held, most, budget)
-        return FittedRanker(self, objective, candidates, ensemble, budget)
+        most = (self.trees.n_estimators,) * self.ensemble_size
+        return FittedRanker(
+            self, candidates, fit_ensemble(self.trees, objective, data, held, most, budget), objective, budget
+        )
 
-    def refit(self, fitted: FittedRanker, examples: Examples) -> FittedRanker:
-        """`fitted` fitted again on more labels with the same number of trees."""
-        with phase("features"):
-            rows = self._training(examples, fitted.candidates, fitted.budget)
-        with phase("fit"):
-            most = fitted.ensemble.n_estimators
-            ensemble = fit_ensemble(self.trees, fitted.objective, rows, None, most, fitted.budget)
-        return replace(fitted, ensemble=ensemble)
-
-    def _training(self, examples: Examples, candidates: FittedCandidates, budget: Budget) -> TreeDataset:
+    def training_data(self, examples: Examples, candidates: FittedCandidates, seed: int) -> TreeDataset:
         """Pairs of the latest examples, each with its right candidates and some of the wrong ones."""
-        random = np.random.default_rng([budget.seed, 11])
+        random = np.random.default_rng([seed, 11])
         parts: list[TreeDataset] = []
         for portion in latest_first(examples):
-            pairs = candidates.pairs(portion)
-            right = relevant(pairs, portion.lists)
-            named = max(len(np.unique(pairs.example)), 1)
-            share = min(1.0, self.negatives * named / max(int((~right).sum()), 1))
-            keep = right | (random.random(len(right)) < share)
+            example, item, features = candidates.pairs(portion)
+            right = relevant(example, item, portion.lists)
+            share = self.negatives * max(len(np.unique(example)), 1) / max(int((~right).sum()), 1)
+            keep = right | (random.random(len(right)) < min(1.0, share))
             # an example whose right items are no candidates teaches nothing
-            keep &= np.bincount(pairs.example, weights=right, minlength=len(portion))[pairs.example] > 0
-            parts.append(dataset(pairs.take(np.flatnonzero(keep)), portion))
+            keep &= np.bincount(example, weights=right, minlength=len(portion))[example] > 0
+            rows = np.flatnonzero(keep)
+            parts.append(ranking_data((example[rows], item[rows], features.take(rows)), portion.lists))
             if sum(len(part.labels) for part in parts) >= self.max_pairs:
                 break
         return concatenated(parts)
@@ -91,51 +81,44 @@ class FittedRanker:
     """Boosters over candidates."""
 
     method: Ranker
-    objective: Objective
     candidates: FittedCandidates
     ensemble: Ensemble
+    objective: Objective
     budget: Budget
 
     def predict(self, examples: Examples) -> NDArray[np.int64]:
         """(n, eval_k) row numbers of the items ranked first; −1 where an example has no further candidate."""
         with phase("features"):
-            pairs = self.candidates.pairs(examples)
-        with phase("predict"):
-            margins = self.ensemble.margins(pairs.values)[:, 0]
-            best = np.lexsort((pairs.item, -margins, pairs.example))
-            rank = rank_in_run(pairs.example[best])
-            answer = np.full((len(examples), examples.task.eval_k or 1), -1, dtype=np.int64)
-            first = best[rank < answer.shape[1]]
-            answer[pairs.example[first], rank[rank < answer.shape[1]]] = pairs.item[first]
-            return answer
+            example, item, features = self.candidates.pairs(examples)
+            values = features.to_matrix()
+        best = np.lexsort((item, -self.ensemble.margins(values)[:, 0], example))
+        rank = rank_in_run(example[best])
+        answer = np.full((len(examples), examples.task.eval_k or 1), -1, dtype=np.int64)
+        first = rank < answer.shape[1]
+        answer[example[best[first]], rank[first]] = item[best[first]]
+        return answer
 
     def refit(self, examples: Examples) -> FittedRanker:
-        return self.method.refit(self, examples)
+        """The same fitted again on more labels, with the same number of trees."""
+        with phase("features"):
+            data = self.method.training_data(examples, self.candidates, self.budget.seed)
+        most = self.ensemble.n_estimators
+        return replace(self, ensemble=fit_ensemble(self.method.trees, self.objective, data, None, most, self.budget))
 
 
-@dataclass(frozen=True)
-class QueryCandidates:
-    """Candidates that a hand-written query returns."""
-
-    query: SqlFeatures
-
-    def fit(self, train: Examples) -> FittedQueryCandidates:
-        return FittedQueryCandidates(self.query.fit(train))
+def ranking_data(pairs: Pairs, truth: Ragged) -> TreeDataset:
+    """Pairs as boosters learn them: relevance 1 or 0, grouped by example."""
+    example, item, features = pairs
+    groups = np.unique(example, return_counts=True)[1].astype(np.int64)
+    labels = relevant(example, item, truth).astype(np.float64)
+    return TreeDataset(features.to_matrix(), labels, features.native, groups)
 
 
-@dataclass(frozen=True)
-class FittedQueryCandidates:
-    query: FittedSqlFeatures
-
-    def pairs(self, examples: Examples) -> Pairs:
-        return Pairs.of(*self.query.pairs(examples))
-
-
-def relevant(pairs: Pairs, truth: Ragged) -> NDArray[np.bool_]:
-    """(p,) whether the pair's item is among its example's right items."""
+def relevant(example: NDArray[np.int64], item: NDArray[np.int64], truth: Ragged) -> NDArray[np.bool_]:
+    """(p,) whether each item is among the right items of its example."""
     owner = np.repeat(np.arange(len(truth.offsets) - 1), np.diff(truth.offsets))
-    width = int(max(truth.values.max(initial=0), pairs.item.max(initial=0))) + 1
-    return np.isin(pairs.example * width + pairs.item, owner * width + truth.values)
+    width = int(max(truth.values.max(initial=0), item.max(initial=0))) + 1
+    return np.isin(example * width + item, owner * width + truth.values)
 
 
 def latest_first(examples: Examples) -> Iterator[Examples]:
@@ -146,10 +129,3 @@ def latest_first(examples: Examples) -> Iterator[Examples]:
         if end - start >= PORTION or end == len(order):
             yield examples.take(np.sort(order[start:end]))
             start = int(end)
-
-
-def dataset(pairs: Pairs, examples: Examples) -> TreeDataset:
-    """Pairs as boosters learn them: relevance 1 or 0, grouped by example."""
-    groups = np.unique(pairs.example, return_counts=True)[1].astype(np.int64)
-    labels = relevant(pairs, examples.lists).astype(np.float64)
-    return TreeDataset(pairs.values, labels, pairs.categorical, groups)

@@ -61,16 +61,12 @@ class Booster(Protocol):
     @property
     def n_estimators(self) -> int:
         """How many boosting rounds are kept."""
-        ...
 
     def margins(self, values: Real) -> NDArray[np.float64]:
         """(n, 1) or (n, classes) sums of leaf values."""
-        ...
 
     def contributions(self, values: Real) -> NDArray[np.float64]:
         """(n, 1 or classes, f + 1) what each column, and last the base value, adds to the margin."""
-        ...
 
     def gains(self, columns: int) -> NDArray[np.float64]:
         """(columns,) how much the splits on each column lowered the loss in all."""
-        ...

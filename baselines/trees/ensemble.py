@@ -20,9 +20,7 @@ from relbench_harness.protocol.method import LARGEST_SEED, Budget
 from .booster import Booster, TreeParameters
 from .dataset import Real, TreeDataset
 from .early_stopping import usual_n_estimators
-from .lightgbm_booster import fit_lightgbm
 from .objectives import Objective, signed_sqrt
-from .xgboost_booster import fit_xgboost
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +76,14 @@ def fit_booster(
         objective = replace(objective, loss="squared")
         train = replace(train, labels=signed_sqrt(train.labels)).demeaned_by_time()
         valid = None if valid is None else replace(valid, labels=signed_sqrt(valid.labels))
-    fit = fit_xgboost if parameters.library == "xgboost" else fit_lightgbm
-    return fit(parameters, objective, train, valid, budget)
+    # only the library that is needed is loaded
+    if parameters.library == "xgboost":
+        from .xgboost_booster import fit_xgboost
+
+        return fit_xgboost(parameters, objective, train, valid, budget)
+    from .lightgbm_booster import fit_lightgbm
+
+    return fit_lightgbm(parameters, objective, train, valid, budget)
 
 
 def fit_ensemble(

@@ -7,14 +7,12 @@ a sample of the training examples, ranks them by gain; fitting on the best few h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.features.block import Features, FittedBlock
-from relbench_harness.protocol.method import Budget, Examples
+from relbench_harness.protocol.method import Budget
 
 from .booster import TreeParameters
 from .dataset import TreeDataset
@@ -23,40 +21,6 @@ from .objectives import Objective
 
 QUICK_ROUNDS = 60
 QUICK_LEARNING_RATE = 0.1
-
-
-@runtime_checkable
-class Narrowable(Protocol):
-    """A fitted block that saves work when only some of its columns are wanted."""
-
-    def only(self, names: Sequence[str]) -> FittedBlock: ...
-
-
-@dataclass(frozen=True)
-class SelectedFeatures:
-    """Fitted blocks side by side, of each only the columns named."""
-
-    parts: tuple[tuple[FittedBlock, tuple[str, ...]], ...]
-
-    def transform(self, examples: Examples) -> Features:
-        found = Features(len(examples), ())
-        for block, names in self.parts:
-            found = found.concat(block.transform(examples).select(names))
-        return found
-
-    @staticmethod
-    def of(blocks: Sequence[FittedBlock], columns: Sequence[Sequence[str]], kept: NDArray[np.int64]) -> SelectedFeatures:
-        """The columns whose positions, counted over all `columns` of all blocks, are in `kept`.
-
-        A block of which none is kept is not computed.
-        """
-        parts, first = [], 0
-        for block, names in zip(blocks, columns, strict=True):
-            wanted = tuple(names[i - first] for i in kept if first <= i < first + len(names))
-            first += len(names)
-            if wanted:
-                parts.append((block.only(wanted) if isinstance(block, Narrowable) else block, wanted))
-        return SelectedFeatures(tuple(parts))
 
 
 def strongest_columns(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +32,6 @@ def fit_lightgbm(
     parameters: TreeParameters, objective: Objective, train: TreeDataset, valid: TreeDataset | None, budget: Budget
 ) -> LightGBMBooster:
     """At most `parameters.n_estimators` rounds, fewer if `valid` says so."""
-    import lightgbm
-
     settings = _settings(parameters, objective, valid, budget)
     data = lightgbm.Dataset(
         train.values,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from typing import get_args
 
 import numpy as np
@@ -17,20 +16,21 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.features.block import Block, Features, FeatureUnion, FittedBlock, transform_many, within
+from relbench_harness.features.block import Block, Features, FeatureUnion, within
+from relbench_harness.features.cached import KnownFeatures
 from relbench_harness.features.handwritten import SqlFeatures
-from relbench_harness.progress import track
+from relbench_harness.features.selected import Selection, fit_selected
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.temporal.staleness import staleness_of
 from relbench_harness.timing import phase
 
-from ..known_features import KnownFeatures
-from ..recommendation.ranker import QueryCandidates, Ranker
+from ..recommendation.candidates import Candidates
+from ..recommendation.ranker import Ranker
 from .booster import TreeParameters
 from .dataset import TreeDataset, concatenated, labelled, sampled, sampled_rows
 from .ensemble import fit_ensemble
-from .feature_selection import SelectedFeatures, strongest_columns
-from .fitted import FittedTrees, Head
+from .feature_selection import strongest_columns
+from .fitted import FittedTrees
 from .objectives import Objective, RegressionError, objectives_for
 from .staleness import Staleness, TrainingViews
 
@@ -82,59 +82,41 @@ class BoostedTrees(TreeParameters):
             return self._ranker().fit(train, valid, budget)
         views = TrainingViews.of(self.staleness, staleness_of(valid), self.max_rows)
         shown, valid = views.examples(train, budget.seed), labelled(valid)
-        block, features = self._select_features(shown, valid, budget)
+        objectives = objectives_for(train, self.error, self.quantiles)
+        block, features = self._select_features(shown, valid, objectives, budget)
         *parts, held = map(TreeDataset.of, features, [*shown, valid])
-        data, most = views.datasets(parts), (self.n_estimators,) * self.ensemble_size
-        heads = []
-        with phase("fit"):
-            for number, objective in enumerate(self._objectives(train)):
-                watched = held.output(number)
-                ensembles = {
-                    view: fit_ensemble(self, objective, rows.output(number), watched, most, budget)
-                    for view, rows in data.items()
-                }
-                heads.append(Head(objective, ensembles))
-        return FittedTrees(self, KnownFeatures(block, valid, features[-1]), tuple(heads), views, budget)
-
-    def _objectives(self, train: Examples) -> list[Objective]:
-        return objectives_for(train, self.error, self.quantiles)
+        most, ensembles = (self.n_estimators,) * self.ensemble_size, {}
+        for view, data in views.datasets(parts).items():
+            ensembles[view] = tuple(
+                fit_ensemble(self, objective, data.output(i), held.output(i), most, budget)
+                for i, objective in enumerate(objectives)
+            )
+        known = KnownFeatures(block, valid, features[-1])
+        return FittedTrees(self, known, objectives, ensembles, views, budget)
 
     def _ranker(self) -> Ranker:
         """The ranker with these trees, reading a hand-written query where the features are one."""
         patience = min(self.ranker.trees.early_stopping_rounds, self.early_stopping_rounds)
-        ranker = replace(self.ranker, trees=replace(self, early_stopping_rounds=patience))
         queries = [block for block in self.features if isinstance(block, SqlFeatures)]
-        return replace(ranker, candidates=QueryCandidates(queries[0])) if queries else ranker
+        candidates: Candidates = queries[0] if queries else self.ranker.candidates
+        return replace(self.ranker, trees=replace(self, early_stopping_rounds=patience), candidates=candidates)
 
     def _select_features(
-        self, shown: Sequence[Examples], valid: Examples, budget: Budget
-    ) -> tuple[FittedBlock, list[Features]]:
-        """The blocks cut down to the columns worth having, and their features of `shown` and `valid`.
+        self, shown: Sequence[Examples], valid: Examples, objectives: Sequence[Objective], budget: Budget
+    ) -> Selection:
+        """The columns worth having, and their values for `shown` and `valid`."""
 
-        All columns of all examples come from one pass; with many training examples, from a pass over a sample to choose the
-        columns and one over all examples for those alone.
-        """
-        stages, one_pass = [*shown, valid], len(shown[0]) <= ONE_PASS_ROWS
-        with phase("features"):
-            union = FeatureUnion(tuple(within(block, budget.memory_mb) for block in self.features)).fit(shown[0])
-            looked = stages if one_pass else [sampled(view, SELECTION_ROWS, budget.seed) for view in shown]
-            parts = [transform_many(block, looked) for block in track(union.blocks, "feature blocks")]
-        found = [
-            reduce(Features.concat, each, Features(len(asked), ())) for asked, *each in zip(looked, *parts, strict=True)
-        ]
-        block: FittedBlock = union
-        if len(found[0].columns) > self.max_features:
-            kept = self._strongest(found[: len(shown)], looked[: len(shown)], budget)
-            block = SelectedFeatures.of(union.blocks, [part[0].names for part in parts], kept)
-            found = [Features(features.rows, tuple(features.columns[i] for i in kept)) for features in found]
-        if one_pass:
-            return block, found
-        with phase("features"):
-            return block, transform_many(block, stages)
+        def strongest(views: Sequence[Features]) -> NDArray[np.int64] | None:
+            if len(views[0].columns) <= self.max_features:
+                return None
+            some = sampled_rows(len(views[0]), SELECTION_ROWS // len(shown), budget.seed)
+            pairs = zip(views, looked, strict=False)
+            rows = concatenated([TreeDataset.of(view.take(some), examples.take(some)) for view, examples in pairs])
+            with phase("fit"):
+                return strongest_columns(self, objectives, rows, self.max_features, budget)
 
-    def _strongest(self, features: Sequence[Features], shown: Sequence[Examples], budget: Budget) -> NDArray[np.int64]:
-        """Positions of the columns worth having, by a sample of examples in every view."""
-        with phase("fit"):
-            some = sampled_rows(len(shown[0]), SELECTION_ROWS // len(shown), budget.seed)
-            parts = [TreeDataset.of(f.take(some), view.take(some)) for f, view in zip(features, shown, strict=True)]
-            return strongest_columns(self, self._objectives(shown[0]), concatenated(parts), self.max_features, budget)
+        many = len(shown[0]) > ONE_PASS_ROWS
+        looked = [sampled(view, SELECTION_ROWS, budget.seed) for view in shown] if many else shown
+        union = FeatureUnion(tuple(within(block, budget.memory_mb) for block in self.features))
+        with phase("features"):
+            return fit_selected(union, [*shown, valid], looked if many else None, strongest)

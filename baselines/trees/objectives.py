@@ -60,16 +60,16 @@ class Objective:
         return np.asarray(np.log(share / (1 - share))) if self.loss == "binary" else mean
 
 
-def objectives_for(examples: Examples, error: RegressionError, quantiles: Sequence[float]) -> list[Objective]:
+def objectives_for(examples: Examples, error: RegressionError, quantiles: Sequence[float]) -> tuple[Objective, ...]:
     """The objectives of the examples' task: one for each label of a multilabel task, each quantile or each error."""
     kind = examples.task.type
     if kind is TaskType.MULTICLASS:
-        return [Objective("multiclass", classes=len(examples.classes))]
+        return (Objective("multiclass", classes=len(examples.classes)),)
     if kind is not TaskType.REGRESSION:
-        return [Objective("binary")] * max(examples.width, 1)
+        return (Objective("binary"),) * max(examples.width, 1)
     if quantiles:
-        return [Objective("quantile", quantile=level) for level in sorted(quantiles)]
-    return [Objective(loss) for loss in ERRORS[error]]
+        return tuple(Objective("quantile", quantile=level) for level in sorted(quantiles))
+    return tuple(map(Objective, ERRORS[error]))
 
 
 def to_predictions(kind: TaskType, objectives: Sequence[Objective], margins: NDArray[np.float64]) -> NDArray[np.float64]:

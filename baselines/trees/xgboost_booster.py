@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import xgboost
 from numpy.typing import NDArray
 
 from relbench_harness.protocol.method import Budget
@@ -32,8 +33,6 @@ def fit_xgboost(
     parameters: TreeParameters, objective: Objective, train: TreeDataset, valid: TreeDataset | None, budget: Budget
 ) -> XGBoostBooster:
     """At most `parameters.n_estimators` rounds, fewer if `valid` says so."""
-    import xgboost
-
     curves: dict[str, dict[str, list[float]]] = {}
     model = xgboost.train(
         _settings(parameters, objective, valid, budget),
@@ -53,6 +52,8 @@ def _settings(
     parameters: TreeParameters, objective: Objective, valid: TreeDataset | None, budget: Budget
 ) -> dict[str, Any]:
     loss, metric = OBJECTIVES[objective.loss]
+    has_gpu = bool(xgboost.build_info().get("USE_CUDA")) and os.path.exists("/dev/nvidia0")
+    on_gpu = budget.device == "cuda" or (budget.device == "auto" and has_gpu)
     settings: dict[str, Any] = {
         "objective": loss,
         "eval_metric": stopping_metric(metric, "logloss", valid),
@@ -68,7 +69,7 @@ def _settings(
         "lambda": parameters.l2,
         "nthread": budget.threads,
         "seed": budget.seed,
-        "device": _device(budget),
+        "device": "cuda" if on_gpu else "cpu",
         "verbosity": 0,
     }
     further: dict[Loss, dict[str, Any]] = {
@@ -84,18 +85,7 @@ def _settings(
     return settings | further.get(objective.loss, {})
 
 
-def _device(budget: Budget) -> str:
-    import xgboost
-
-    if budget.device == "cuda":
-        return "cuda"
-    has_gpu = bool(xgboost.build_info().get("USE_CUDA")) and os.path.exists("/dev/nvidia0")
-    return "cuda" if budget.device == "auto" and has_gpu else "cpu"
-
-
 def _dmatrix(data: TreeDataset, budget: Budget) -> Any:
-    import xgboost
-
     return xgboost.DMatrix(
         data.values,
         label=data.labels,

@@ -62,14 +62,15 @@ def test_features_equal_a_count_by_hand(shop: Shop, few: bool) -> None:
     trail = trails(shop.database, examples.task)[0]
     met = events(shop.database, trail)
     sources = InteractionCandidates(windows=(1.0, 3.0), all_items=200 if few else 0, own=3, popular=2, related=2)
-    pairs = sources.fit(examples).pairs(examples)
+    example, item, features = sources.fit(examples).pairs(examples)
+    values = features.to_matrix()
     seen = met.before(180 * DAY)
     if few:
-        assert len(pairs.item) == len(examples) * 12
-    assert len(np.unique(pairs.example * 100 + pairs.item)) == len(pairs.item)
-    for row in range(0, len(pairs.item), 37):
-        mine = (seen.entity == examples.entity[pairs.example[row]]) & (seen.item == pairs.item[row])
-        value = dict(zip(pairs.names, pairs.values[row], strict=True))
+        assert len(item) == len(examples) * 12
+    assert len(np.unique(example * 100 + item)) == len(item)
+    for row in range(0, len(item), 37):
+        mine = (seen.entity == examples.entity[example[row]]) & (seen.item == item[row])
+        value = dict(zip(features.names, values[row], strict=True))
         assert value["orders.product: own all time"] == mine.sum()
         assert value["orders.product: own 1 horizons"] == (mine & (seen.time >= 160 * DAY)).sum()
         last = (180 * DAY - seen.time[mine][-1]) / DAY if mine.any() else np.nan
@@ -79,13 +80,13 @@ def test_features_equal_a_count_by_hand(shop: Shop, few: bool) -> None:
 def test_related_is_the_cosine_of_co_visits(shop: Shop) -> None:
     examples = shop.examples(KIND, TEST, 140)
     met = events(shop.database, trails(shop.database, examples.task)[0])
-    pairs = InteractionCandidates().fit(examples).pairs(examples)
+    example, item, features = InteractionCandidates().fit(examples).pairs(examples)
     seen = met.before(180 * DAY)
     table = np.zeros((60, 12))
     table[seen.entity, seen.item] = 1
     cosine = (table.T @ table) / np.sqrt(np.outer(table.sum(0), table.sum(0)))
-    expected = (table @ cosine)[examples.entity[pairs.example], pairs.item]
-    np.testing.assert_allclose(pairs.values[:, pairs.names.index("orders.product: related")], expected, rtol=1e-4)
+    expected = (table @ cosine)[examples.entity[example], item]
+    np.testing.assert_allclose(features["orders.product: related"].numbers, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
@@ -118,11 +119,11 @@ def test_too_few_candidates_leave_no_item_twice(shop: Shop) -> None:
 
 def test_relevance_is_by_example(shop: Shop) -> None:
     examples = shop.examples(KIND, TEST, 140)
-    pairs = InteractionCandidates().fit(examples).pairs(examples)
-    right = relevant(pairs, examples.lists)
-    assert (pairs.item[right] == shop.favourite[examples.entity[pairs.example[right]]]).all()
+    example, item, _ = InteractionCandidates().fit(examples).pairs(examples)
+    right = relevant(example, item, examples.lists)
+    assert (item[right] == shop.favourite[examples.entity[example[right]]]).all()
     assert right.sum() == len(examples)
-    assert not relevant(pairs, Ragged(np.zeros(len(examples) + 1, np.int64), np.zeros(0, np.int64))).any()
+    assert not relevant(example, item, Ragged(np.zeros(len(examples) + 1, np.int64), np.zeros(0, np.int64))).any()
 
 
 def test_without_interactions_the_task_is_named(shop: Shop) -> None:

@@ -110,9 +110,7 @@ def test_refit_keeps_rounds_and_learns_from_more(shop: Shop) -> None:
     model = fitted(shop, TaskType.REGRESSION, SMALL)
     more = shop.examples(TaskType.REGRESSION, (*TRAIN, *VALID), 220)
     again = model.refit(more)
-    assert [h.ensembles["fresh"].n_estimators for h in again.heads] == [
-        h.ensembles["fresh"].n_estimators for h in model.heads
-    ]
+    assert [e.n_estimators for e in again.ensembles["fresh"]] == [e.n_estimators for e in model.ensembles["fresh"]]
     test = shop.examples(TaskType.REGRESSION, TEST, 220)
     assert (again.predict(test) != model.predict(test)).any()
     assert quality(test, again.predict(test)) > -1.6
@@ -152,7 +150,7 @@ def test_every_choice_of_views_answers(shop: Shop, choice: str) -> None:
     model = replace(SMALL, n_estimators=20, staleness=choice).fit(train, valid, BUDGET)
     assert isinstance(model, FittedTrees)
     assert model.views.views == VIEWS[choice]
-    assert set(model.heads[0].ensembles) == set(VIEWS[choice])
+    assert set(model.ensembles) == set(VIEWS[choice])
     assert quality(valid, model.predict(valid)) > -2.5
 
 
