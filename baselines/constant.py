@@ -1,6 +1,6 @@
-"""The same answer to every question: what any method has to beat.
+"""The same answer to every example: what any method has to beat.
 
-Invariant: the answer depends on training labels alone, never on the question.
+Invariant: the answer depends on training labels alone, never on the example.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Constant:
         kind: `auto` takes the median of a regression target (its metric, NMAE, is an absolute error) and the mean of
             all others: the base rate of a binary label, the frequency of each class, the rate of each label. `mean` and
             `median` say so outright; `majority` is certain of the most frequent class. Recommendations are always the
-            items that most training questions name.
+            items that most training examples name.
     """
 
     kind: Kind = "auto"
@@ -74,17 +74,17 @@ class FittedConstant:
     method: Constant
     answer: NDArray[np.generic]
 
-    def predict(self, questions: Examples) -> NDArray[np.generic]:
-        return repeated(self.answer, len(questions))
+    def predict(self, examples: Examples) -> NDArray[np.generic]:
+        return repeated(self.answer, len(examples))
 
     def refit(self, examples: Examples) -> FittedConstant:
         """The answer that the labels of `examples` give."""
         return FittedConstant(self.method, constant_answer(examples, self.method.kind))
 
 
-def repeated(answer: NDArray[np.generic], questions: int) -> NDArray[np.generic]:
-    """`answer` once per question."""
-    return np.broadcast_to(answer, (questions, *answer.shape)).copy()
+def repeated(answer: NDArray[np.generic], times: int) -> NDArray[np.generic]:
+    """`answer` so many times, one below the other."""
+    return np.broadcast_to(answer, (times, *answer.shape)).copy()
 
 
 def constant_answer(examples: Examples, kind: Kind = "auto") -> NDArray[np.generic]:
@@ -101,7 +101,7 @@ def constant_answer(examples: Examples, kind: Kind = "auto") -> NDArray[np.gener
 
 
 def most_popular(examples: Examples) -> NDArray[np.int64]:
-    """Every item, those that most training questions name first, ties by row number; padded with −1 to `eval_k`."""
+    """Every item, those that most training examples name first, ties by row number; padded with −1 to `eval_k`."""
     task = examples.task
     items = len(examples.database[str(task.item_table)])
     counts = np.bincount(examples.lists.values, minlength=items)

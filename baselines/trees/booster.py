@@ -47,9 +47,8 @@ class TreeParameters:
     early_stopping_rounds: int = 100
 
     def __post_init__(self) -> None:
-        known = get_args(Library)
-        if self.library not in known:
-            hint = nearest(str(self.library), known)
+        if self.library not in get_args(Library):
+            hint = nearest(str(self.library), get_args(Library))
             raise InputError(f"boosted trees come from xgboost or lightgbm, not {self.library!r}; {hint}")
         if self.n_estimators < 1 or self.num_leaves < 2 or self.learning_rate <= 0:
             raise InputError("boosted trees need n_estimators ≥ 1, num_leaves ≥ 2 and a positive learning_rate")

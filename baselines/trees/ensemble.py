@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class Ensemble:
     """Boosters whose mean margin is the answer."""
 
-    boosters: tuple[Booster, ...]
+    boosters: tuple[Booster | ConstantBooster, ...]
 
     @property
     def n_estimators(self) -> tuple[int, ...]:
@@ -63,9 +63,6 @@ class ConstantBooster:
         found = np.zeros((len(values), len(self.margin), values.shape[1] + 1))
         found[:, :, -1] = self.margin
         return found
-
-    def gains(self, columns: int) -> NDArray[np.float64]:
-        return np.zeros(columns)
 
 
 def fit_booster(

@@ -56,5 +56,6 @@ class TrainingViews:
 
     def datasets(self, parts: Sequence[TreeDataset]) -> dict[View, TreeDataset]:
         """The data of each view; `parts` belong to what `examples` returned."""
-        made: dict[View, TreeDataset] = {"fresh": parts[0], "stale": parts[-1]}
-        return {view: concatenated(parts) if view == "mixed" else made[view] for view in self.views}
+        return {
+            view: concatenated(parts) if view == "mixed" else parts[0 if view == "fresh" else -1] for view in self.views
+        }

@@ -106,6 +106,15 @@ def test_a_method_is_its_file_and_those_it_imports_from_the_baselines(baselines:
     assert lines.count_method("relbench_harness.baselines.alone.H").lines == 1
 
 
+def test_a_method_in_a_package_counts_with_what_it_imports_from_it_and_from_beside_it(baselines: Path) -> None:
+    (baselines / "family").mkdir()
+    (baselines / "family" / "method.py").write_text("from ..alone import h\nfrom .part import p\nx = h + p\n")
+    (baselines / "family" / "part.py").write_text("p = 1\n")
+    count = lines.count_method("relbench_harness.baselines.family.method.Method")
+    assert count.files == ("baselines/alone.py", "baselines/family/method.py", "baselines/family/part.py")
+    assert count.lines == 5
+
+
 def test_every_target_of_a_config_counts_and_shared_code_counts_as_harness(baselines: Path, tmp_path: Path) -> None:
     (tmp_path / "features.sql").write_text("select 1;\n-- done\n")
     config = {
