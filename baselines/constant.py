@@ -16,7 +16,6 @@ from relbench_harness.errors import InputError, nearest
 from relbench_harness.protocol.method import Budget, Examples
 
 Kind = Literal["auto", "mean", "median", "majority"]
-KINDS = get_args(Kind)
 
 
 def best_constant(
@@ -62,8 +61,8 @@ class Constant:
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedConstant:
         """Learn from the labels of `train`; nothing is chosen on `valid`."""
-        if self.kind not in KINDS:
-            raise InputError(f"method constant: no kind {self.kind!r}; {nearest(str(self.kind), KINDS)}")
+        if self.kind not in get_args(Kind):
+            raise InputError(f"method constant: no kind {self.kind!r}; {nearest(str(self.kind), get_args(Kind))}")
         return FittedConstant(self, constant_answer(train, self.kind))
 
 

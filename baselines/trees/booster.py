@@ -48,8 +48,10 @@ class TreeParameters:
 
     def __post_init__(self) -> None:
         if self.library not in get_args(Library):
-            hint = nearest(str(self.library), get_args(Library))
-            raise InputError(f"boosted trees come from xgboost or lightgbm, not {self.library!r}; {hint}")
+            raise InputError(
+                f"boosted trees come from xgboost or lightgbm, not {self.library!r}; "
+                f"{nearest(str(self.library), get_args(Library))}"
+            )
         if self.n_estimators < 1 or self.num_leaves < 2 or self.learning_rate <= 0:
             raise InputError("boosted trees need n_estimators ≥ 1, num_leaves ≥ 2 and a positive learning_rate")
 

@@ -42,8 +42,7 @@ class TreeDataset:
     @staticmethod
     def of(features: Features, examples: Examples) -> TreeDataset:
         """The features of labelled `examples`."""
-        labels = examples.values.astype(np.float64)
-        return TreeDataset(features.to_matrix(), labels, features.native, time=examples.time)
+        return TreeDataset(features.to_matrix(), examples.values.astype(np.float64), features.native, time=examples.time)
 
     @property
     def effective_size(self) -> float:

@@ -50,8 +50,7 @@ def best_round(curve: Sequence[float], metric: str, learning_rate: float, exampl
         examples: How many independent examples validation is worth.
         usual: The prior's mean number of rounds.
     """
-    width = int(np.clip(round(1 / learning_rate), 1, 50))
-    half = width // 2
+    half = int(np.clip(round(1 / learning_rate), 1, 50)) // 2
     sums = np.concatenate([[0.0], np.cumsum(curve)])
     centre = np.arange(min(half, len(curve) - 1), len(curve))
     begin, end = np.maximum(centre - half, 0), np.minimum(centre + half + 1, len(curve))

@@ -6,7 +6,6 @@ averages the predictions of any method.
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,16 +36,11 @@ class Ensemble:
 
     def margins(self, values: Real) -> NDArray[np.float64]:
         """(n, outputs)."""
-        return mean([booster.margins(values) for booster in self.boosters])
+        return np.asarray(np.mean([booster.margins(values) for booster in self.boosters], axis=0))
 
     def contributions(self, values: Real) -> NDArray[np.float64]:
         """(n, outputs, f + 1), which add up to `margins`."""
-        return mean([booster.contributions(values) for booster in self.boosters])
-
-
-def mean(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The mean of arrays of one shape."""
-    return np.asarray(functools.reduce(np.add, parts) / len(parts))
+        return np.asarray(np.mean([booster.contributions(values) for booster in self.boosters], axis=0))
 
 
 @dataclass(frozen=True)

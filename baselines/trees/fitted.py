@@ -16,7 +16,7 @@ from relbench_harness.timing import phase
 
 from .booster import TreeParameters
 from .dataset import TreeDataset
-from .ensemble import Ensemble, fit_ensemble, mean
+from .ensemble import Ensemble, fit_ensemble
 from .objectives import Objective, to_predictions
 from .staleness import TrainingViews, View
 
@@ -76,14 +76,14 @@ class FittedTrees:
         """(n, outputs) answers before the link: what contributions add up to."""
         values = self._features(examples).to_matrix()
         views = [[ensemble.margins(values) for ensemble in view] for view in self.ensembles.values()]
-        return mean([np.concatenate(outputs, axis=1) for outputs in views])
+        return np.asarray(np.mean([np.concatenate(outputs, axis=1) for outputs in views], axis=0))
 
     def contributions(self, examples: Examples) -> Contributions:
         """SHAP values by the library's own exact algorithm for trees."""
         features = self._features(examples)
         values = features.to_matrix()
         views = [[ensemble.contributions(values) for ensemble in view] for view in self.ensembles.values()]
-        found = mean([np.concatenate(outputs, axis=1) for outputs in views])
+        found = np.mean([np.concatenate(outputs, axis=1) for outputs in views], axis=0)
         return Contributions(tuple(features.names), found[:, :, :-1], found[:, :, -1])
 
     def _features(self, examples: Examples) -> Features:

@@ -50,9 +50,9 @@ def fit_lightgbm(
         valid_names=[] if valid is None else ["valid"],
         callbacks=[] if valid is None else [stopping, lightgbm.record_evaluation(curves)],
     )
-    kept = model.current_iteration()
-    if valid is not None:
-        kept = best_n_estimators(curves["valid"], train, valid, parameters.learning_rate)
+    if valid is None:
+        return LightGBMBooster(model, model.current_iteration(), budget, objective.classes)
+    kept = best_n_estimators(curves["valid"], train, valid, parameters.learning_rate)
     return LightGBMBooster(model, kept, budget, objective.classes)
 
 

@@ -71,8 +71,7 @@ class BoostedTrees(TreeParameters):
         if self.ensemble_size < 1:
             raise InputError(f"boosted trees average at least 1 booster, not ensemble_size={self.ensemble_size}")
         for name, known in (("error", get_args(RegressionError)), ("staleness", get_args(Staleness))):
-            chosen = getattr(self, name)
-            if chosen not in known:
+            if (chosen := getattr(self, name)) not in known:
                 raise InputError(f"boosted trees know no {name}={chosen!r}; {nearest(str(chosen), known)}")
         if any(not 0 < level < 1 for level in self.quantiles):
             raise InputError(f"quantiles lie between 0 and 1, got {list(self.quantiles)}")

@@ -86,8 +86,8 @@ def to_predictions(kind: TaskType, objectives: Sequence[Objective], margins: NDA
         return np.asarray(shares[:, 0] if kind is TaskType.BINARY else shares)
     if objectives[0].loss == "quantile":
         return np.asarray(margins[:, int(np.argmin([abs(o.quantile - 0.5) for o in objectives]))])
-    roots = np.asarray([objective.loss == "root" for objective in objectives])
-    return np.asarray(np.where(roots, signed_square(margins), margins).mean(axis=1))
+    numbers = np.where([objective.loss == "root" for objective in objectives], signed_square(margins), margins)
+    return np.asarray(numbers.mean(axis=1))
 
 
 def signed_sqrt(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ def fit_xgboost(
     )
     if valid is not None:
         model = model[: best_n_estimators(curves["valid"], train, valid, parameters.learning_rate)]
-    return XGBoostBooster(model, budget, train.categorical)
+    return XGBoostBooster(model, model.num_boosted_rounds(), budget, train.categorical)
 
 
 def _settings(
@@ -101,12 +101,9 @@ class XGBoostBooster:
     """A fitted `xgboost.Booster`, cut to the rounds that are kept."""
 
     model: Any
+    n_estimators: int
     budget: Budget
     categorical: NDArray[np.bool_]
-
-    @property
-    def n_estimators(self) -> int:
-        return int(self.model.num_boosted_rounds())
 
     def margins(self, values: Real) -> NDArray[np.float64]:
         return self._predict(values, output_margin=True).reshape(len(values), -1)
