@@ -110,8 +110,8 @@ class FittedInteractionCandidates:
 
     def _at(self, cutoff: int, examples: Examples, found: Mapping[str, Events]) -> _Part:
         """The pairs of the examples that share `cutoff`, and what the interactions say of each."""
-        asked = np.flatnonzero(examples.cutoff == cutoff)
-        entity, number = np.unique(examples.entity[asked], return_inverse=True)
+        members = np.flatnonzero(examples.cutoff == cutoff)
+        entity, number = np.unique(examples.entity[members], return_inverse=True)
         table, horizon = examples.database[examples.task.item_table or ""], int(examples.task.horizon.value)
         windows = {f"{w:g} horizons": cutoff - int(w * horizon) for w in self.method.windows} | {"all time": ALWAYS}
         method, items = self.method, len(table)
@@ -126,7 +126,7 @@ class FittedInteractionCandidates:
         row, item = np.divmod(keys[keys % items < table.visible(cutoff)[0]], items)
         # one run of candidates per entity, handed to each of its examples
         starts = np.searchsorted(row, np.arange(len(entity) + 1))
-        example = np.repeat(asked, np.diff(starts)[number])
+        example = np.repeat(members, np.diff(starts)[number])
         at = np.repeat(starts[number], np.diff(starts)[number]) + rank_in_run(example)
         columns = {
             f"{name}: {what}": values.astype(np.float32)[at]

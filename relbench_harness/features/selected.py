@@ -75,7 +75,7 @@ def fit_selected(
     fitted = union.fit(stages[0])
     looked = stages if sample is None else sample
     parts = [transform_many(block, looked) for block in track(fitted.blocks, "feature blocks")]
-    found = [reduce(Features.concat, each, Features(len(asked), ())) for asked, *each in zip(looked, *parts, strict=True)]
+    found = [reduce(Features.concat, each, Features(len(seen), ())) for seen, *each in zip(looked, *parts, strict=True)]
     kept = choose(found)
     if kept is None:
         return Selection(fitted, found if sample is None else transform_many(fitted, stages))

@@ -98,7 +98,7 @@ def test_a_terminal_shows_runs_phases_and_epochs_with_their_score(shop_path: Pat
 
 def test_a_terminal_shows_feature_blocks(shop_path: Path, tmp_path: Path) -> None:
     _, drawn = on_a_terminal(["run", TASK, "method=lightgbm", f"results_dir={tmp_path}"])
-    assert "feature blocks" in drawn and "forests" in drawn
+    assert "feature blocks" in drawn and "boosters" in drawn
 
 
 def test_a_terminal_shows_rows_of_an_import(tmp_path: Path) -> None:
@@ -133,7 +133,15 @@ def test_a_file_gets_lines_only_when_asked(shop_path: Path, tmp_path: Path) -> N
 def test_the_lines_of_a_sweep_show_what_was_swept(
     shop_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = ["-m", TASK, "method=lightgbm", "seed=1,2", "method.n_estimators=3,4", "budget.threads=1", f"results_dir={tmp_path}"]
+    sweep = [
+        "-m",
+        TASK,
+        "method=lightgbm",
+        "seed=1,2",
+        "method.n_estimators=3,4",
+        "budget.threads=1",
+        f"results_dir={tmp_path}",
+    ]
     assert main(["run", *sweep]) == 0
     settings = [line.split("  ")[2] for line in capsys.readouterr().out.splitlines()]
     assert settings == [f"seed={seed} method.n_estimators={rounds}" for seed in (1, 2) for rounds in (3, 4)]
