@@ -40,9 +40,9 @@ def shares(budget: Budget, seeds: Sequence[int]) -> list[Budget]:
 class FittedAverage:
     members: tuple[Predictor, ...]
 
-    def predict(self, questions: Examples) -> NDArray[np.generic]:
-        answers = [member.predict(questions) for member in self.members]
-        if questions.task.type is TaskType.RECOMMENDATION:
+    def predict(self, examples: Examples) -> NDArray[np.generic]:
+        answers = [member.predict(examples) for member in self.members]
+        if examples.task.type is TaskType.RECOMMENDATION:
             return fused([np.asarray(answer, dtype=np.int64) for answer in answers])
         return np.asarray(np.mean([np.asarray(answer, dtype=np.float64) for answer in answers], axis=0))
 
@@ -58,18 +58,18 @@ class FittedAverage:
 def fused(answers: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     """(n, k) items by reciprocal rank fusion (Cormack et al. 2009) of several (n, k) rankings; −1 names no item."""
     rows, k = answers[0].shape
-    question = np.tile(np.repeat(np.arange(rows), k), len(answers))
+    example = np.tile(np.repeat(np.arange(rows), k), len(answers))
     item = np.concatenate([answer.ravel() for answer in answers])
     points = np.tile(1 / (60 + np.arange(k)), rows * len(answers))
     named = item >= 0
-    question, item, points = question[named], item[named], points[named]
+    example, item, points = example[named], item[named], points[named]
     width = int(item.max(initial=0)) + 1
-    keys, place = np.unique(question * width + item, return_inverse=True)
+    keys, place = np.unique(example * width + item, return_inverse=True)
     total = np.bincount(place, weights=points, minlength=len(keys))
     order = np.lexsort((keys % width, -total, keys // width))
-    asked = keys[order] // width
-    rank = np.arange(len(order)) - np.searchsorted(asked, asked)
+    owner = keys[order] // width
+    rank = np.arange(len(order)) - np.searchsorted(owner, owner)
     answer = np.full((rows, k), -1, dtype=np.int64)
     first = rank < k
-    answer[asked[first], rank[first]] = (keys % width)[order][first]
+    answer[owner[first], rank[first]] = (keys % width)[order][first]
     return answer

@@ -1,12 +1,12 @@
-"""The same answer to every question: what any method has to beat.
+"""The same answer to every example: what any method has to beat.
 
-Invariant: the answer depends on training labels alone, never on the question.
+Invariant: the answer depends on training labels alone, never on the example.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,34 @@ from relbench_harness.errors import InputError, nearest
 from relbench_harness.protocol.method import Budget, Examples
 
 Kind = Literal["auto", "mean", "median", "majority"]
-KINDS: tuple[Kind, ...] = ("auto", "mean", "median", "majority")
+
+
+def best_constant(
+    labels: NDArray[np.float64],
+    classes: int = 0,
+    smoothing: float = 0.0,
+    quantile: float | None = None,
+    majority: bool = False,
+) -> NDArray[np.float64]:
+    """The best constant answer to `labels`; what every method starts from or falls back to is derived from it.
+
+    Args:
+        labels: (n,) numbers, 0 and 1 among them, or class indices, negative where a class is not known; (n, outputs).
+        classes: How many classes there are; 0 where labels are numbers.
+        smoothing: Examples added to each class, or to each of 0 and 1, so that no share is 0 or 1.
+        quantile: Of numbers, the level that pinball loss asks for: 0.5 for absolute error. None takes the mean.
+        majority: Certainty of the more frequent of 0 and 1, or of the most frequent class, in the place of shares.
+
+    Returns:
+        (classes,) shares; or a number, the mean, share of ones or quantile, for each output: shape () or (outputs,).
+    """
+    if classes:
+        counts = np.bincount(labels[labels >= 0].astype(np.int64), minlength=classes) + smoothing
+        return np.eye(classes)[counts.argmax()] if majority else np.asarray(counts / (counts.sum() or 1.0))
+    if quantile is not None:
+        return np.asarray(np.median(labels, axis=0) if quantile == 0.5 else np.quantile(labels, quantile, axis=0))
+    share = np.asarray((labels.sum(axis=0) + smoothing) / (len(labels) + 2 * smoothing))
+    return (share > 0.5).astype(np.float64) if majority else share
 
 
 @dataclass(frozen=True)
@@ -27,15 +54,15 @@ class Constant:
         kind: `auto` takes the median of a regression target (its metric, NMAE, is an absolute error) and the mean of
             all others: the base rate of a binary label, the frequency of each class, the rate of each label. `mean` and
             `median` say so outright; `majority` is certain of the most frequent class. Recommendations are always the
-            items that most training questions name.
+            items that most training examples name.
     """
 
     kind: Kind = "auto"
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedConstant:
         """Learn from the labels of `train`; nothing is chosen on `valid`."""
-        if self.kind not in KINDS:
-            raise InputError(f"method constant: no kind {self.kind!r}; {nearest(str(self.kind), KINDS)}")
+        if self.kind not in get_args(Kind):
+            raise InputError(f"method constant: no kind {self.kind!r}; {nearest(str(self.kind), get_args(Kind))}")
         return FittedConstant(self, constant_answer(train, self.kind))
 
 
@@ -46,17 +73,17 @@ class FittedConstant:
     method: Constant
     answer: NDArray[np.generic]
 
-    def predict(self, questions: Examples) -> NDArray[np.generic]:
-        return repeated(self.answer, len(questions))
+    def predict(self, examples: Examples) -> NDArray[np.generic]:
+        return repeated(self.answer, len(examples))
 
     def refit(self, examples: Examples) -> FittedConstant:
         """The answer that the labels of `examples` give."""
         return FittedConstant(self.method, constant_answer(examples, self.method.kind))
 
 
-def repeated(answer: NDArray[np.generic], questions: int) -> NDArray[np.generic]:
-    """`answer` once per question."""
-    return np.broadcast_to(answer, (questions, *answer.shape)).copy()
+def repeated(answer: NDArray[np.generic], times: int) -> NDArray[np.generic]:
+    """`answer` so many times, one below the other."""
+    return np.broadcast_to(answer, (times, *answer.shape)).copy()
 
 
 def constant_answer(examples: Examples, kind: Kind = "auto") -> NDArray[np.generic]:
@@ -67,20 +94,13 @@ def constant_answer(examples: Examples, kind: Kind = "auto") -> NDArray[np.gener
     if task.type is TaskType.REGRESSION:
         if kind == "majority":
             raise InputError(f"method constant: kind 'majority' has no meaning for the regression task {task.id}")
-        middle = np.mean if kind == "mean" else np.median
-        return np.asarray(middle(examples.values))
-    if task.type is TaskType.MULTICLASS:
-        seen = examples.values[examples.values >= 0].astype(np.int64)
-        counts = np.bincount(seen, minlength=len(examples.classes)).astype(np.float64)
-        if kind in ("majority", "median"):
-            return np.asarray(np.eye(len(counts))[counts.argmax()])
-        return np.asarray(counts / max(counts.sum(), 1.0))
-    rate = np.asarray(examples.values.mean(axis=0))
-    return np.asarray((rate > 0.5).astype(np.float64)) if kind in ("majority", "median") else rate
+        return best_constant(examples.values, quantile=None if kind == "mean" else 0.5)
+    classes = len(examples.classes) if task.type is TaskType.MULTICLASS else 0
+    return best_constant(examples.values, classes, majority=kind in ("majority", "median"))
 
 
 def most_popular(examples: Examples) -> NDArray[np.int64]:
-    """Every item, those that most training questions name first, ties by row number; padded with −1 to `eval_k`."""
+    """Every item, those that most training examples name first, ties by row number; padded with −1 to `eval_k`."""
     task = examples.task
     items = len(examples.database[str(task.item_table)])
     counts = np.bincount(examples.lists.values, minlength=items)

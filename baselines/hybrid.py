@@ -18,8 +18,8 @@ from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
 from relbench_harness.temporal.example_split import earlier_part, numbers_since
 
 from .averaged import FittedAverage, shares
-from .boosted_trees import BoostedTrees
 from .gnn.method import FittedGNN, RelationalGNN
+from .trees.method import BoostedTrees
 
 
 @dataclass(frozen=True)

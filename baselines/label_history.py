@@ -1,6 +1,6 @@
 """The entity's own past labels: no training, and on many tasks hard to beat.
 
-Invariant: a past label counts only where its window had closed before the question (`temporal.closed_labels`); entities
+Invariant: a past label counts only where its window had closed before the example's time (`temporal.closed_labels`); entities
 without one get the answer of `constant`.
 """
 
@@ -55,22 +55,22 @@ class FittedHistory:
     k: int
     learned: Examples
 
-    def predict(self, questions: Examples) -> NDArray[np.generic]:
-        return self.answer(questions, closed_labels(questions, self.method.windows, self.learned))
+    def predict(self, examples: Examples) -> NDArray[np.generic]:
+        return self.answer(examples, closed_labels(examples, self.method.windows, self.learned))
 
     def refit(self, examples: Examples) -> FittedHistory:
         """The same k, with the global answer of `examples`."""
         return FittedHistory(self.method, self.k, examples)
 
-    def answer(self, questions: Examples, past: ClosedLabels) -> NDArray[np.generic]:
-        span = past.known(questions, self.k)
-        if questions.task.type is TaskType.RECOMMENDATION:
-            return _recent_items(questions, past, span.first, span.last, most_popular(self.learned))
-        fallback = repeated(constant_answer(self.learned), len(questions)).astype(np.float64)
+    def answer(self, examples: Examples, past: ClosedLabels) -> NDArray[np.generic]:
+        span = past.known(examples, self.k)
+        if examples.task.type is TaskType.RECOMMENDATION:
+            return _recent_items(examples, past, span.first, span.last, most_popular(self.learned))
+        fallback = repeated(constant_answer(self.learned), len(examples)).astype(np.float64)
         counts = span.last - span.first
         seen = counts > 0
         owner, rows = _spread(span.first[seen], counts[seen])
-        values = _as_rows(past.value, questions)[rows]
+        values = _as_rows(past.value, examples)[rows]
         sums = np.zeros((int(seen.sum()), values.shape[1]))
         np.add.at(sums, owner, values)
         fallback[seen] = (sums / counts[seen, None]).reshape(fallback[seen].shape)
@@ -84,17 +84,17 @@ def _spread(first: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArra
     return owner, first[owner] + inner
 
 
-def _as_rows(value: object, questions: Examples) -> NDArray[np.float64]:
+def _as_rows(value: object, examples: Examples) -> NDArray[np.float64]:
     """Labels as (m, 1), (m, classes) with a one for the class, or (m, labels)."""
     labels = np.asarray(value)
-    if questions.task.type is TaskType.MULTICLASS:
+    if examples.task.type is TaskType.MULTICLASS:
         # an unknown class, −1, votes for none
-        return np.eye(len(questions.classes) + 1)[labels.astype(np.int64)][:, :-1]
-    return labels.astype(np.float64).reshape(len(labels), questions.width or 1)
+        return np.eye(len(examples.classes) + 1)[labels.astype(np.int64)][:, :-1]
+    return labels.astype(np.float64).reshape(len(labels), examples.width or 1)
 
 
 def _recent_items(
-    questions: Examples,
+    examples: Examples,
     past: ClosedLabels,
     first: NDArray[np.int64],
     last: NDArray[np.int64],
@@ -102,9 +102,9 @@ def _recent_items(
 ) -> NDArray[np.int64]:
     """(n, eval_k) item rows: those of the labels `first` to `last`, then `popular` ones not among them."""
     assert isinstance(past.value, Ragged)
-    k = questions.task.eval_k or 1
+    k = examples.task.eval_k or 1
     offsets, items = past.value
-    answers = np.full((len(questions), k), -1, np.int64)
+    answers = np.full((len(examples), k), -1, np.int64)
     for i, (start, end) in enumerate(zip(offsets[first], offsets[last], strict=True)):
         # latest label first; a stable sort by count then keeps the more recent of equally frequent items ahead
         recent, place, counts = np.unique(items[start:end][::-1], return_index=True, return_counts=True)

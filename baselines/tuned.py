@@ -10,17 +10,20 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
+from relbench_harness.features.block import Block
+from relbench_harness.features.cached import Cached, FeatureCache
 from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
 from relbench_harness.timing import phase
 
 from .quality import quality
 
-Choice = Sequence[Any] | Mapping[str, Any]
+Choice = Sequence[object] | Mapping[str, float]
 """A list of values, or `{low, high}` with `log` (spread evenly over orders of magnitude) and `whole` (round) at will."""
 
 
@@ -46,29 +49,49 @@ class Tuned:
             _check(name, choice)
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
-        """Tries settings until the trials or the seconds are used up; the first is always finished."""
+        """Tries settings until the trials or the seconds are used up; the first is always finished.
+
+        Features do not change from trial to trial, so they are computed once and kept until the last.
+        """
         random = np.random.default_rng([budget.seed, 23])
         begin, longest = time.perf_counter(), 0.0
         best: tuple[float, Predictor] | None = None
-        # a method that can keep what does not change from trial to trial, its features, is asked to
-        remembering = getattr(self.method, "remembering", None)
-        base: Any = self.method if remembering is None else remembering()
-        for trial in range(max(budget.trials, 1)):
-            start = time.perf_counter()
-            if best is not None and budget.seconds is not None and start - begin + longest > budget.seconds:
-                break
-            drawn = {} if trial == 0 else {name: draw(choice, random) for name, choice in self.space.items()}
-            with phase("tune"):
-                predictor = replace(base, **drawn).fit(train, valid, budget)
-                found = quality(valid, predictor.predict(replace(valid, labels=None)))
-            if best is None or found > best[0]:
-                best = (found, predictor)
-            longest = max(longest, time.perf_counter() - start)
+        with FeatureCache() as cache:
+            # recommendations read candidates rather than features
+            ranks = train.task.type is TaskType.RECOMMENDATION
+            base: Any = self.method if ranks else with_cached_features(self.method, cache)
+            for trial in range(max(budget.trials, 1)):
+                start = time.perf_counter()
+                if best is not None and budget.seconds is not None and start - begin + longest > budget.seconds:
+                    break
+                drawn = {} if trial == 0 else {name: draw(choice, random) for name, choice in self.space.items()}
+                with phase("tune"):
+                    predictor = replace(base, **drawn).fit(train, valid, budget)
+                    found = quality(valid, predictor.predict(replace(valid, labels=None)))
+                if best is None or found > best[0]:
+                    best = (found, predictor)
+                longest = max(longest, time.perf_counter() - start)
         assert best is not None
         return best[1]
 
 
-def draw(choice: Choice, random: np.random.Generator) -> Any:
+@runtime_checkable
+class ReadsFeatures(Protocol):
+    """A method, a dataclass, whose features are blocks."""
+
+    @property
+    def features(self) -> Sequence[Block]: ...
+
+
+def with_cached_features(method: Method, cache: FeatureCache) -> Method:
+    """`method` with features that `cache` keeps, if it reads any."""
+    if not isinstance(method, ReadsFeatures):
+        return method
+    changed: Any = method
+    return replace(changed, features=tuple(Cached(block, cache) for block in method.features))  # type: ignore[no-any-return]
+
+
+def draw(choice: Choice, random: np.random.Generator) -> object:
     """One value of `choice`."""
     if not isinstance(choice, Mapping):
         return choice[int(random.integers(len(choice)))]

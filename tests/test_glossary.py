@@ -53,17 +53,6 @@ INSTEAD: Mapping[str, str] = {
 
 UNFINISHED: frozenset[str] = frozenset(
     {
-        "baselines/averaged.py",
-        "baselines/boosted_trees.py",
-        "baselines/boosting.py",
-        "baselines/candidates.py",
-        "baselines/constant.py",
-        "baselines/gnn/preprocessor.py",
-        "baselines/interactions.py",
-        "baselines/label_history.py",
-        "baselines/ranker.py",
-        "baselines/selection.py",
-        "baselines/staleness.py",
         "relbench_harness/graph/kernels.py",
         "relbench_harness/graph/loader.py",
         "relbench_harness/graph/pyg.py",

@@ -24,6 +24,7 @@ from relbench_harness.graph.loader import Loader, batches
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
 from relbench_harness.protocol.method import Budget, Examples
+from relbench_harness.temporal.staleness import simulate_staleness
 
 from ..quality import quality
 from ..recommendation.item_batches import ItemReader
@@ -131,9 +132,7 @@ class RelationalGNN:
         drawn = None if plain else staleness
         device, config = device_of(budget), self.config
         with seeded(budget):
-            prepared = Preprocessor.fit(
-                examples, simulate_staleness(examples, drawn, [budget.seed]), self.sampling, self.without
-            )
+            prepared = Preprocessor.fit(examples, _shown(examples, drawn, [budget.seed]), self.sampling, self.without)
             network = self.network(prepared, examples, drawn, budget).to(device)
             fitted = FittedGNN(self, prepared.preprocessor, network, budget, staleness, TrainLog())
             reader = fitted.reader(prepared.builder)
@@ -141,7 +140,7 @@ class RelationalGNN:
             def epoch(number: int) -> Loader[Batch]:
                 def read(part: NDArray[np.int64]) -> Batch:
                     draw = [budget.seed, number, int(part[0])]
-                    shown = simulate_staleness(examples.take(part), drawn, draw)
+                    shown = _shown(examples.take(part), drawn, draw)
                     return reader.read(shown, budget.seed * 1009 + number, draw)
 
                 return Loader(read, epoch_batches(examples.time, config, budget.seed, number), device=device)
@@ -157,7 +156,7 @@ class RelationalGNN:
         """The network for `examples`, untrained.
 
         Args:
-            staleness: As `simulate_staleness` takes it.
+            staleness: See `fit_as_stale`; None simulates none.
         """
         preprocessor, builder = prepared
         schema = preprocessor.schema
@@ -172,7 +171,7 @@ class RelationalGNN:
                 RowEncoder(schema, self.channels), items, examples.task.eval_k or 1, self.channels, self.item_scores
             )
         else:
-            sample = sample_of(simulate_staleness(examples, staleness, [budget.seed]))
+            sample = sample_of(_shown(examples, staleness, [budget.seed]))
             head = self._value_head(examples, sample, builder.history.own(sample))
         return RelationalPredictor(encoder, temporal_encoder, backbone, fusion, head)
 
@@ -207,13 +206,11 @@ class RelationalGNN:
         return ValueHead(objective, self.channels, skip)
 
 
-def simulate_staleness(examples: Examples, staleness: NDArray[np.int64] | None, seed: list[int]) -> Examples:
-    """`examples`, some with a view as old as one of `staleness`, drawn at random; as they are where that is None."""
+def _shown(examples: Examples, staleness: NDArray[np.int64] | None, seed: list[int]) -> Examples:
+    """`examples`, a part of them with simulated staleness; as they are where `staleness` is None."""
     if staleness is None:
         return examples
-    random = np.random.default_rng(seed)
-    drawn = random.choice(staleness, len(examples)) * (random.random(len(examples)) < STALE_SHARE)
-    return replace(examples, cutoff=np.minimum(examples.cutoff, examples.time - drawn))
+    return simulate_staleness(examples, staleness, np.random.default_rng(seed), STALE_SHARE)
 
 
 class ExampleReader(NamedTuple):

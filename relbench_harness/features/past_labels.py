@@ -12,9 +12,9 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import DAY
 from relbench_harness.protocol.method import Examples, Ragged
-from relbench_harness.temporal.children import Stretch
 from relbench_harness.temporal.closed_labels import ClosedLabels, closed_labels
 from relbench_harness.temporal.running_totals import Series
+from relbench_harness.temporal.stretch import Stretch
 
 MOST_CLASSES = 20
 

@@ -16,10 +16,10 @@ from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import DAY
 from relbench_harness.features.series import SeriesChoice, TableSeries
 from relbench_harness.protocol.method import Examples
-from relbench_harness.temporal.children import Stretch
 from relbench_harness.temporal.history import History
 from relbench_harness.temporal.paths import KeyPath, child_paths
 from relbench_harness.temporal.running_totals import Series
+from relbench_harness.temporal.stretch import Stretch
 from relbench_harness.temporal.visibility import ALWAYS, follow
 
 

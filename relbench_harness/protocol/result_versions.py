@@ -54,6 +54,8 @@ _TREES = {
     "leaves": "num_leaves",
     "patience": "early_stopping_rounds",
     "bags": "ensemble_size",
+    "most_features": "max_features",
+    "most_rows": "max_rows",
 }
 
 KEYS: Mapping[str, Mapping[str, str]] = {

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.array_store import spacious
 from relbench_harness.data.database import Database
-from relbench_harness.temporal.children import Ids, Stretch, Times, by_parent, seen
+from relbench_harness.temporal.children import Ids, Times, by_parent, seen
 from relbench_harness.temporal.paths import ForeignKey, foreign_keys, tables_below
+from relbench_harness.temporal.stretch import Stretch
 
 Rows = NDArray[np.int64]
 DAY = 86_400e9

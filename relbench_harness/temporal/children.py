@@ -11,17 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.compiled import compiled
+from relbench_harness.temporal.stretch import Stretch
 
 Ids = NDArray[Any]
 """Row numbers, int32 where they fit, else int64."""
 Times = NDArray[np.int64]
-
-
-class Stretch(NamedTuple):
-    """For each of n examples, positions `first` to `last` (exclusive) in an array of rows; equal where there is none."""
-
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
 
 
 class Children(NamedTuple):

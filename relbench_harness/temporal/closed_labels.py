@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.labels import Window, window_labels
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Examples, Labels, Ragged, TrainingLabels, label_values
-from relbench_harness.temporal.children import Stretch
+from relbench_harness.temporal.stretch import Stretch
 from relbench_harness.temporal.window_ends import rows_expected_at_ends
 from relbench_harness.timing import phase
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.array_store import spacious
 from relbench_harness.data.database import Database
-from relbench_harness.temporal.children import Ids, Stretch, Times, by_parent, seen
+from relbench_harness.temporal.children import Ids, Times, by_parent, seen
 from relbench_harness.temporal.paths import KeyPath
 from relbench_harness.temporal.running_totals import Floats, RunningTotals, Series
+from relbench_harness.temporal.stretch import Stretch
 from relbench_harness.temporal.visibility import ALWAYS, Rows, follow, gather
 
 

@@ -13,9 +13,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.temporal.children import Stretch
 from relbench_harness.temporal.closed_labels import ClosedLabels
 from relbench_harness.temporal.running_totals import Series
+from relbench_harness.temporal.stretch import Stretch
 
 
 class TrailingLabels:

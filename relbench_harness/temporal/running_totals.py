@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.array_store import spacious
 from relbench_harness.data.compiled import compiled
-from relbench_harness.temporal.children import Ids, Stretch
+from relbench_harness.temporal.children import Ids
+from relbench_harness.temporal.stretch import Stretch
 
 Floats = NDArray[np.float64]
 Long = NDArray[np.int64]

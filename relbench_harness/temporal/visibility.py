@@ -19,6 +19,7 @@ from relbench_harness.temporal.paths import ForeignKey, KeyPath
 Rows = NDArray[np.int64]
 """Row numbers; −1 is no row."""
 Times = NDArray[np.int64]
+DAY = 86_400e9
 ALWAYS = -(2**62)
 """The time of rows that can always be seen: before all others, and no difference with a time overflows."""
 
@@ -33,6 +34,11 @@ def gather(values: NDArray[np.int64], rows: Rows, none: int = 0) -> NDArray[np.i
     if not len(values):
         return np.full(len(rows), none, dtype=np.int64)
     return np.where(rows >= 0, values[rows], none)
+
+
+def days_before(times: Times, cutoff: Times | int) -> NDArray[np.float64]:
+    """(n,) days from each time to the cut-off; NaN for `ALWAYS`."""
+    return np.where(times > ALWAYS, (cutoff - times.astype(np.float64)) / DAY, np.nan)
 
 
 class Followed(NamedTuple):

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from relbench_harness.baselines.averaged import FittedAverage, fused
-from relbench_harness.baselines.boosted_trees import BoostedTrees
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.baselines.hybrid import Hybrid, NetworkStates
+from relbench_harness.baselines.trees.method import BoostedTrees
 from sklearn.metrics import roc_auc_score
 from small_shop import asked, shop
 
@@ -28,7 +28,7 @@ def test_trees_learn_what_the_network_sees() -> None:
     database = shop()
     train, valid, later = (asked(database, TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
     unknown = replace(later, labels=None)
-    trees = BoostedTrees(library="lightgbm", rounds=40, bags=1, features=(EntityColumns(),))
+    trees = BoostedTrees(library="lightgbm", n_estimators=40, ensemble_size=1, features=(EntityColumns(),))
     network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=10, steps_per_epoch=12, batch_size=64, lr=0.01)
     fitted = Hybrid(network, trees, reader=network).fit(train, valid, ONE)
     assert isinstance(fitted, FittedAverage)
@@ -62,7 +62,7 @@ def test_a_hybrid_recommends_by_the_ranks_of_both() -> None:
     train, valid, later = (asked(database, TaskType.RECOMMENDATION, days) for days in (TRAIN, VALID, LATER))
     unknown = replace(later, labels=None)
     network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=2, steps_per_epoch=12, batch_size=64, lr=0.01)
-    trees = BoostedTrees(library="lightgbm", rounds=20, bags=1, features=(EntityColumns(),))
+    trees = BoostedTrees(library="lightgbm", n_estimators=20, ensemble_size=1, features=(EntityColumns(),))
     fitted = Hybrid(network, trees, reader=network).fit(train, valid, ONE)
     assert isinstance(fitted, FittedAverage)
     ranked = [np.asarray(member.predict(unknown), np.int64) for member in fitted.members]

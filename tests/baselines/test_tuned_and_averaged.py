@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from relbench_harness.baselines.averaged import Averaged, fused
-from relbench_harness.baselines.boosted_trees import BoostedTrees
 from relbench_harness.baselines.quality import quality
+from relbench_harness.baselines.trees.method import BoostedTrees
 from relbench_harness.baselines.tuned import Tuned, draw
 
 from relbench_harness.data.task import TaskType
@@ -107,13 +107,15 @@ def test_a_bad_space_is_named(space: dict[str, Any], message: str) -> None:
 
 def test_tuned_trees_do_no_worse_and_compute_features_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     train, valid = world(shop)
-    method = BoostedTrees(features=[Windows(days=(20, 90))], rounds=20, learning_rate=0.1, bags=1, min_rows=5)
+    method = BoostedTrees(
+        features=[Windows(days=(20, 90))], n_estimators=20, learning_rate=0.1, ensemble_size=1, min_rows=5
+    )
     computed = []
     original = type(Windows().fit(train)).transform
     monkeypatch.setattr(
         type(Windows().fit(train)), "transform", lambda self, e: (computed.append(len(e)), original(self, e))[1]
     )
-    tuned = Tuned(method, {"leaves": [2, 4, 16], "l2": {"low": 0.01, "high": 10, "log": True}})
+    tuned = Tuned(method, {"num_leaves": [2, 4, 16], "l2": {"low": 0.01, "high": 10, "log": True}})
     found = tuned.fit(train, valid, Budget(trials=5, threads=1))
     after_five = len(computed)
     alone = method.fit(train, valid, Budget(threads=1))
@@ -138,7 +140,7 @@ def test_rankings_are_fused_by_reciprocal_rank() -> None:
 def test_averaged_recommendations_name_items_once(shop: Shop) -> None:
     kind = TaskType.RECOMMENDATION
     train, valid = shop.examples(kind, (60, 80), 100), shop.examples(kind, (100,), 100)
-    method = Averaged(BoostedTrees(rounds=10, learning_rate=0.1), n=2)
+    method = Averaged(BoostedTrees(n_estimators=10, learning_rate=0.1), n=2)
     answer = np.asarray(method.fit(train, valid, Budget(threads=1)).predict(replace(valid, labels=None)))
     assert all(len(set(row[row >= 0])) == (row >= 0).sum() for row in answer)
     assert quality(valid, answer) > 0.6

@@ -87,7 +87,7 @@ def test_how_stale_questions_are_does_not_depend_on_their_labels(shop: Dataset, 
     stages = Stages(shop, shop.task("channel"), "frozen")
     train, valid = stages.examples("train"), stages.examples("val")
     some = small(method).fit(train, valid, BUDGET)
-    none = replace(small(method), staleness="auto").fit(train, all_labels(valid, -1), BUDGET)
-    assert (some.ages == none.ages).all() and some.ages.max() > 0
+    none = small(method).fit(train, all_labels(valid, -1), BUDGET)
+    assert (some.views.staleness == none.views.staleness).all() and some.views.staleness.max() > 0
     holdout = stages.holdout("test")
     holdout.score(np.asarray(none.predict(holdout.examples)))

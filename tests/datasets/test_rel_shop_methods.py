@@ -49,7 +49,7 @@ def reached(address: str, method: str) -> tuple[float, int]:
     """AUROC on test of a small variant of `method`, and how many examples that is."""
     dataset = world(address)
     stages = Stages(dataset, dataset.task("customer-churn"), "frozen")
-    made, _ = make_method(method, rounds=100, bags=1, learning_rate=0.06)
+    made, _ = make_method(method, n_estimators=100, ensemble_size=1, learning_rate=0.06)
     fitted = made.fit(stages.examples("train"), stages.examples("val"), Budget(threads=2))
     holdout = stages.holdout("test")
     return holdout.score(fitted.predict(holdout.examples))["roc_auc"], len(holdout.examples)
@@ -75,8 +75,8 @@ def test_synthesised_features_show_some_of_the_causes() -> None:
 
 SMALL: dict[str, dict[str, Any]] = {
     "label_history": {},
-    "lightgbm": {"rounds": 5, "bags": 1},
-    "lightgbm_dfs": {"rounds": 5, "bags": 1},
+    "lightgbm": {"n_estimators": 5, "ensemble_size": 1},
+    "lightgbm_dfs": {"n_estimators": 5, "ensemble_size": 1},
     "gnn": {"epochs": 1, "steps": 2, "channels": 16},
 }
 

@@ -146,7 +146,7 @@ def test_every_task_of_the_study_has_a_query() -> None:
 
 
 def test_the_query_counts_as_lines_of_its_task(real_data: Path) -> None:
-    method, config = make_method("sql_xgboost", rounds=2, bags=1)
+    method, config = make_method("sql_xgboost", n_estimators=2, ensemble_size=1)
     request = RunRequest("rel-f1/driver-top3", method, "sql_xgboost", config, "rolling", budget=Budget(threads=1))
     result = request.execute().result
     assert result.status == "ok", result.error

@@ -28,7 +28,7 @@ NETWORK = {
     "rate": 0.002, "decay": 0.01, "patience": 4, "compiled": False, "checkpoint": None,
 }  # fmt: skip
 NETWORK_NOW = {
-    "backbone": "gat", "parts": "hybrid", "channels": 64, "num_neighbors": [16, 8], "ancestor_depth": 2,
+    "backbone": "gat", "item_scores": "both", "channels": 64, "num_neighbors": [16, 8], "ancestor_depth": 2,
     "strategy": "recent", "dropout": 0.2, "ensemble_size": 3, "recent_label_mean": None, "simulate_staleness": True,
     "epochs": 12, "steps_per_epoch": 400, "batch_size": 512, "lr": 0.002, "weight_decay": 0.01, "patience": 4,
     "compile": False, "checkpoint": None,
@@ -58,7 +58,7 @@ TREES_TARGET, GNN_TARGET = "trees.method.BoostedTrees", "gnn.method.RelationalGN
         (old("recommender.Recommender", NETWORK), old(GNN_TARGET, NETWORK_NOW)),
         (
             old("relational_transformer.RelationalTransformer", {"tokens": 48, "fans": [16, 4]}),
-            old(GNN_TARGET, {"tokens": 48, "num_neighbors": [16, 4], "backbone": "transformer"}),
+            old(GNN_TARGET, {"max_tokens": 48, "num_neighbors": [16, 4], "backbone": "transformer"}),
         ),
         (old("boosted_trees.BoostedTrees", TREES), old(TREES_TARGET, TREES_NOW)),
         (

@@ -72,7 +72,7 @@ def left_on(drawn: str) -> list[str]:
 
 
 def test_a_terminal_keeps_what_is_said_while_bars_are_drawn(shop_path: Path, tmp_path: Path) -> None:
-    small = ["method.epochs=2", "method.networks=1", f"results_dir={tmp_path}"]
+    small = ["method.epochs=2", f"results_dir={tmp_path}"]
     sweep = ["run", "-m", f"{TASK},little-shop/none", "method=gnn", "seed=0,1", *small]
     _, drawn = on_a_terminal(sweep, both=True, code=2)
     shown = left_on(drawn)
@@ -82,7 +82,7 @@ def test_a_terminal_keeps_what_is_said_while_bars_are_drawn(shop_path: Path, tmp
 
 
 def test_a_terminal_shows_runs_phases_and_epochs_with_their_score(shop_path: Path, tmp_path: Path) -> None:
-    sweep = ["run", "-m", TASK, "method=gnn", "seed=0,1", "method.epochs=6", "method.networks=1"]
+    sweep = ["run", "-m", TASK, "method=gnn", "seed=0,1", "method.epochs=6"]
     said, drawn = on_a_terminal([*sweep, f"results_dir={tmp_path}"])
     assert "runs" in drawn and "1/2" in drawn
     assert "gnn on little-shop/churn, seed 1" in drawn
@@ -98,7 +98,7 @@ def test_a_terminal_shows_runs_phases_and_epochs_with_their_score(shop_path: Pat
 
 def test_a_terminal_shows_feature_blocks(shop_path: Path, tmp_path: Path) -> None:
     _, drawn = on_a_terminal(["run", TASK, "method=lightgbm", f"results_dir={tmp_path}"])
-    assert "feature blocks" in drawn and "forests" in drawn
+    assert "feature blocks" in drawn and "boosters" in drawn
 
 
 def test_a_terminal_shows_rows_of_an_import(tmp_path: Path) -> None:
@@ -117,14 +117,14 @@ def test_what_is_quick_draws_nothing(shop_path: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_gets_lines_only_when_asked(shop_path: Path, tmp_path: Path) -> None:
-    run = ["run", "-m", TASK, "method=gnn", "seed=0,1", "method.epochs=3", "method.networks=1", f"results_dir={tmp_path}"]
+    run = ["run", "-m", TASK, "method=gnn", "seed=0,1", "method.epochs=3", f"results_dir={tmp_path}"]
     quiet = subprocess.run([*COMMAND, *run], capture_output=True, text=True, check=True)
     assert quiet.stderr == ""
     told = subprocess.run([*COMMAND, *run, "-v"], capture_output=True, text=True, check=True)
     lines = told.stderr.splitlines()
     assert "\x1b" not in told.stderr
     assert [line for line in lines if line.startswith("run: ")] == [
-        f"run: {TASK} method=gnn seed={seed} method.epochs=3 method.networks=1 results_dir={tmp_path}" for seed in (0, 1)
+        f"run: {TASK} method=gnn seed={seed} method.epochs=3 results_dir={tmp_path}" for seed in (0, 1)
     ]
     assert len([line for line in lines if re.fullmatch(r"epoch: 3 of 3, validation \d\.\d{4}", line)]) == 2
     assert {"phase load", "phase labels", "phase fit", "phase predict"} <= {line.partition(":")[0] for line in lines}
@@ -133,10 +133,18 @@ def test_a_file_gets_lines_only_when_asked(shop_path: Path, tmp_path: Path) -> N
 def test_the_lines_of_a_sweep_show_what_was_swept(
     shop_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sweep = ["-m", TASK, "method=lightgbm", "seed=1,2", "method.rounds=3,4", "budget.threads=1", f"results_dir={tmp_path}"]
+    sweep = [
+        "-m",
+        TASK,
+        "method=lightgbm",
+        "seed=1,2",
+        "method.n_estimators=3,4",
+        "budget.threads=1",
+        f"results_dir={tmp_path}",
+    ]
     assert main(["run", *sweep]) == 0
     settings = [line.split("  ")[2] for line in capsys.readouterr().out.splitlines()]
-    assert settings == [f"seed={seed} method.rounds={rounds}" for seed in (1, 2) for rounds in (3, 4)]
+    assert settings == [f"seed={seed} method.n_estimators={rounds}" for seed in (1, 2) for rounds in (3, 4)]
 
 
 class Recorder:

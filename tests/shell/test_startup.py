@@ -91,7 +91,7 @@ def test_a_simple_method_loads_no_network(shop_path: Path, tmp_path: Path) -> No
 
 
 def test_trees_load_their_own_library_alone(shop_path: Path, tmp_path: Path) -> None:
-    ended, names, _ = loaded("run", TASK, "method=lightgbm", "method.rounds=3", f"results_dir={tmp_path}")
+    ended, names, _ = loaded("run", TASK, "method=lightgbm", "method.n_estimators=3", f"results_dir={tmp_path}")
     assert ended == 0 and "lightgbm" in names
     assert not names & {"torch", "torch_geometric", "xgboost", "featuretools", "wandb"}
 

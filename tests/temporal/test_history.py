@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
-from relbench_harness.temporal.children import Stretch, by_parent
+from relbench_harness.temporal.children import by_parent
 from relbench_harness.temporal.history import History
 from relbench_harness.temporal.paths import ForeignKey, KeyPath, child_paths, parent_paths, tables_below
 from relbench_harness.temporal.running_totals import RunningTotals, Series
+from relbench_harness.temporal.stretch import Stretch
 from relbench_harness.temporal.visibility import ALWAYS, follow, older_parents, there_by
 
 DAY = 86_400_000_000_000

@@ -9,39 +9,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pytest
-from relbench_harness.baselines.boosted_trees import BoostedTrees
-from relbench_harness.baselines.candidates import Sources
-from relbench_harness.baselines.interactions import events, trails
 from relbench_harness.baselines.quality import quality
-from relbench_harness.baselines.ranker import Ranker, relevant
+from relbench_harness.baselines.recommendation.candidates import InteractionCandidates
+from relbench_harness.baselines.recommendation.ranker import Ranker, relevant
+from relbench_harness.baselines.trees.booster import TreeParameters
+from relbench_harness.baselines.trees.method import BoostedTrees
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget, Ragged
+from relbench_harness.temporal.interactions import interaction_paths, interactions
 
 if TYPE_CHECKING:
-    from .conftest import Shop
+    from ..conftest import Shop
 
 DAY = 86_400_000_000_000
 KIND = TaskType.RECOMMENDATION
 TRAIN, VALID, TEST = (60, 80, 100, 120), (140,), (180,)
 BUDGET = Budget(threads=1)
-SMALL = Ranker(rounds=40, learning_rate=0.1, patience=10)
+SMALL = Ranker(TreeParameters(n_estimators=40, learning_rate=0.1, early_stopping_rounds=10))
 
 
-def test_trails_and_events_are_read_off_the_schema(shop: Shop) -> None:
-    (trail,) = trails(shop.database, shop.task(KIND))
-    assert (trail.table, trail.to_entity, trail.to_item) == ("orders", ("customer",), ("product",))
-    found = events(shop.database, trail)
+def test_paths_and_interactions_are_read_off_the_schema(shop: Shop) -> None:
+    (path,) = interaction_paths(shop.database, "customers", "products")
+    assert (path.table, path.to_entity.columns, path.to_item.columns) == ("orders", ("customer",), ("product",))
+    found = interactions(shop.database, path)
     assert len(found) == len(shop.database["orders"])
     assert (np.diff(found.time) >= 0).all()
     before = found.before(100 * DAY)
     assert before.time.max() < 100 * DAY <= found.time[len(before)]
 
 
-def test_a_trail_does_not_turn_back_where_it_came_from(shop: Shop) -> None:
+def test_a_path_does_not_turn_back_where_it_came_from(shop: Shop) -> None:
     """A note on an order names customer and product through that order alone, which is an event already."""
     notes = Table(
         "notes",
@@ -52,23 +53,23 @@ def test_a_trail_does_not_turn_back_where_it_came_from(shop: Shop) -> None:
     orders = shop.database["orders"]
     keyed = replace(orders, rows=orders.rows.append_column("order", pa.array(np.arange(len(orders)))), key="order")
     wider = Database([*(t for t in shop.database.values() if t.name != "orders"), keyed, notes])
-    assert [trail.table for trail in trails(wider, shop.task(KIND))] == ["orders"]
+    assert [path.table for path in interaction_paths(wider, "customers", "products")] == ["orders"]
 
 
 @pytest.mark.parametrize("few", [True, False])
 def test_features_equal_a_count_by_hand(shop: Shop, few: bool) -> None:
-    questions = shop.examples(KIND, TEST, 140)
-    trail = trails(shop.database, questions.task)[0]
-    met = events(shop.database, trail)
-    sources = Sources(windows=(1.0, 3.0), all_items=200 if few else 0, own=3, popular=2, related=2)
-    pairs = sources.fit(questions).pairs(questions)
-    seen = met.before(180 * DAY)
+    examples = shop.examples(KIND, TEST, 140)
+    past = interactions(shop.database, interaction_paths(shop.database, "customers", "products")[0])
+    sources = InteractionCandidates(windows=(1.0, 3.0), all_items=200 if few else 0, own=3, popular=2, related=2)
+    example, item, features = sources.fit(examples).pairs(examples)
+    values = features.to_matrix()
+    seen = past.before(180 * DAY)
     if few:
-        assert len(pairs.item) == len(questions) * 12
-    assert len(np.unique(pairs.question * 100 + pairs.item)) == len(pairs.item)
-    for row in range(0, len(pairs.item), 37):
-        mine = (seen.entity == questions.entity[pairs.question[row]]) & (seen.item == pairs.item[row])
-        value = dict(zip(pairs.names, pairs.values[row], strict=True))
+        assert len(item) == len(examples) * 12
+    assert len(np.unique(example * 100 + item)) == len(item)
+    for row in range(0, len(item), 37):
+        mine = (seen.entity == examples.entity[example[row]]) & (seen.item == item[row])
+        value = dict(zip(features.names, values[row], strict=True))
         assert value["orders.product: own all time"] == mine.sum()
         assert value["orders.product: own 1 horizons"] == (mine & (seen.time >= 160 * DAY)).sum()
         last = (180 * DAY - seen.time[mine][-1]) / DAY if mine.any() else np.nan
@@ -76,22 +77,22 @@ def test_features_equal_a_count_by_hand(shop: Shop, few: bool) -> None:
 
 
 def test_related_is_the_cosine_of_co_visits(shop: Shop) -> None:
-    questions = shop.examples(KIND, TEST, 140)
-    met = events(shop.database, trails(shop.database, questions.task)[0])
-    pairs = Sources().fit(questions).pairs(questions)
-    seen = met.before(180 * DAY)
+    examples = shop.examples(KIND, TEST, 140)
+    past = interactions(shop.database, interaction_paths(shop.database, "customers", "products")[0])
+    example, item, features = InteractionCandidates().fit(examples).pairs(examples)
+    seen = past.before(180 * DAY)
     table = np.zeros((60, 12))
     table[seen.entity, seen.item] = 1
     cosine = (table.T @ table) / np.sqrt(np.outer(table.sum(0), table.sum(0)))
-    expected = (table @ cosine)[questions.entity[pairs.question], pairs.item]
-    np.testing.assert_allclose(pairs.values[:, pairs.names.index("orders.product: related")], expected, rtol=1e-4)
+    expected = (table @ cosine)[examples.entity[example], item]
+    np.testing.assert_allclose(features["orders.product: related"].numbers, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
 def test_it_finds_the_favourites_the_same_twice(shop: Shop, library: str) -> None:
     train, valid = shop.examples(KIND, TRAIN, 140), shop.examples(KIND, VALID, 140)
     test = shop.examples(KIND, TEST, 140)
-    method = BoostedTrees(library=library, rounds=40, learning_rate=0.1, patience=10)
+    method = BoostedTrees(library=library, n_estimators=40, learning_rate=0.1, early_stopping_rounds=10)
     first = method.fit(train, valid, BUDGET).predict(replace(test, labels=None))
     assert first.shape == (len(test), 3)
     assert quality(test, first) > 0.7
@@ -108,20 +109,20 @@ def test_future_rows_do_not_matter_and_refit_answers(shop: Shop) -> None:
 
 
 def test_too_few_candidates_leave_no_item_twice(shop: Shop) -> None:
-    sparse = replace(SMALL, candidates=Sources(all_items=0, own=1, popular=0, related=0))
+    sparse = replace(SMALL, candidates=InteractionCandidates(all_items=0, own=1, popular=0, related=0))
     model = sparse.fit(shop.examples(KIND, TRAIN, 140), shop.examples(KIND, VALID, 140), BUDGET)
     answer = model.predict(shop.examples(KIND, TEST, 140))
     assert (answer[:, 0] >= 0).sum() > 50
     assert all(len(set(row[row >= 0])) == (row >= 0).sum() for row in answer)
 
 
-def test_relevance_is_by_question(shop: Shop) -> None:
-    questions = shop.examples(KIND, TEST, 140)
-    pairs = Sources().fit(questions).pairs(questions)
-    right = relevant(pairs, questions.lists)
-    assert (pairs.item[right] == shop.favourite[questions.entity[pairs.question[right]]]).all()
-    assert right.sum() == len(questions)
-    assert not relevant(pairs, Ragged(np.zeros(len(questions) + 1, np.int64), np.zeros(0, np.int64))).any()
+def test_relevance_is_by_example(shop: Shop) -> None:
+    examples = shop.examples(KIND, TEST, 140)
+    example, item, _ = InteractionCandidates().fit(examples).pairs(examples)
+    right = relevant(example, item, examples.lists)
+    assert (item[right] == shop.favourite[examples.entity[example[right]]]).all()
+    assert right.sum() == len(examples)
+    assert not relevant(example, item, Ragged(np.zeros(len(examples) + 1, np.int64), np.zeros(0, np.int64))).any()
 
 
 def test_without_interactions_the_task_is_named(shop: Shop) -> None:

@@ -22,7 +22,7 @@ def achieved(method: Method, task: str, metric: str, regime: Regime = "rolling")
 
 
 def test_the_default_recipe_on_formula_one(real_data: Path) -> None:
-    quick = {"bags": 1, "patience": 40}
+    quick = {"ensemble_size": 1, "early_stopping_rounds": 40}
     assert achieved(make_method("xgboost_dfs", **quick)[0], "rel-f1/driver-top3", "roc_auc") > 0.89
     entity_only = achieved(make_method("xgboost", **quick)[0], "rel-f1/driver-top3", "roc_auc")
     assert entity_only < 0.89
@@ -30,11 +30,11 @@ def test_the_default_recipe_on_formula_one(real_data: Path) -> None:
 
 def test_the_default_recipe_on_a_database_that_ends_early(real_data: Path) -> None:
     """Half of the forests have seen history as old as it will be."""
-    quick = {"bags": 1, "patience": 40}
+    quick = {"ensemble_size": 1, "early_stopping_rounds": 40}
     assert achieved(make_method("xgboost_dfs", **quick)[0], "rel-f1/driver-top3", "roc_auc", "frozen") > 0.82
 
 
 def test_the_ranker_beats_popularity_and_past_items(real_data: Path) -> None:
     """Popularity scores 0.50 on this task and past items 0.69."""
-    ranker = make_method("lightgbm_dfs", rounds=300)[0]
+    ranker = make_method("lightgbm_dfs", n_estimators=300)[0]
     assert achieved(ranker, "rel-f1/driver-circuit-compete", "map") > 0.75

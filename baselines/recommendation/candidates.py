@@ -1,0 +1,144 @@
+"""Which items could be recommended to an entity, and what speaks for each of them at the example's cut-off.
+
+Candidates come from three sources, all on interactions older than the cut-off: the entity's own items, the most popular ones
+of recent windows, and those often met by the entities that met the same items (item-to-item co-visitation, Linden et al. 2003,
+cosine). Where there are few items, all of them are candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.errors import InputError
+from relbench_harness.features.block import Column, Features
+from relbench_harness.features.encode import Encoder, fit_encoders
+from relbench_harness.features.pair_features import PairFeatures, rank_in_run
+from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.closed_labels import closed_labels
+from relbench_harness.temporal.interactions import (
+    InteractionPath,
+    Interactions,
+    interaction_paths,
+    interactions,
+    past_answers,
+)
+from relbench_harness.temporal.visibility import ALWAYS, visible
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], Features]
+"""(p,) index of the example, ascending; (p,) row number of the item, distinct within an example; features of the p pairs."""
+
+
+class Candidates(Protocol):
+    """A way to find candidates."""
+
+    def fit(self, train: Examples) -> FittedCandidates:
+        """Fixes paths and vocabularies on the rows visible at the end of training."""
+
+
+class FittedCandidates(Protocol):
+    """Candidates and their features, the same columns for any examples of the schema."""
+
+    def pairs(self, examples: Examples) -> Pairs:
+        """The candidates of all examples."""
+
+
+@dataclass(frozen=True)
+class InteractionCandidates:
+    """Candidates by the interactions of entities and items.
+
+    Attributes:
+        windows: Lengths in multiples of the task's horizon over which interactions are counted, besides all time: one setting
+            fits tasks of days and of years.
+        own, popular, related: How many candidates come from the entity's own items (latest first), from each of the two
+            shortest windows' most popular, and from co-visitation.
+        all_items: With at most this many items, every item is a candidate.
+        latest: Only the latest so many distinct items of an entity count for co-visitation.
+        max_paths: How many tables of interactions are read.
+        past_labels: Whether the items of the task's own past labels are interactions too.
+    """
+
+    windows: tuple[float, ...] = (0.25, 1.0, 3.0, 12.0)
+    own: int = 60
+    popular: int = 40
+    related: int = 60
+    all_items: int = 200
+    latest: int = 60
+    max_paths: int = 3
+    past_labels: bool = True
+
+    def fit(self, train: Examples) -> FittedCandidates:
+        task = train.task
+        found = interaction_paths(train.database, task.entity_table, task.item_table or "", self.max_paths)
+        if not found:
+            raise InputError(
+                f"task {task.id}: no table's foreign keys lead to both {task.entity_table!r} and {task.item_table!r} "
+                "within two steps, so there are no interactions to rank items by"
+            )
+        return FittedInteractionCandidates(self, found, fit_encoders(train.known[task.item_table or ""]))
+
+
+class _Part(NamedTuple):
+    """The pairs of the examples of one cut-off, and what the interactions say of each."""
+
+    example: NDArray[np.int64]
+    item: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class FittedInteractionCandidates:
+    """The tables of interactions, and the encoders of the items' own columns."""
+
+    method: InteractionCandidates
+    paths: tuple[InteractionPath, ...]
+    encoders: tuple[Encoder, ...]
+
+    def pairs(self, examples: Examples) -> Pairs:
+        """Candidates and their features, found for the examples of one cut-off after the other."""
+        found = {path.name: interactions(examples.database, path) for path in self.paths}
+        if self.method.past_labels and examples.task.sql is not None:
+            found["answers"] = past_answers(closed_labels(examples, windows=24))
+        parts = [self._at(int(cutoff), examples, found) for cutoff in np.unique(examples.cutoff)]
+        order = np.argsort(np.concatenate([part.example for part in parts]), kind="stable")
+        example = np.concatenate([part.example for part in parts])[order]
+        item = np.concatenate([part.item for part in parts])[order]
+        names = parts[0].columns
+        columns = [Column(name, np.concatenate([part.columns[name] for part in parts])[order]) for name in names]
+        rows, at = examples.database[examples.task.item_table or ""].rows, examples.cutoff[example]
+        for encoder in self.encoders:
+            if encoder.column in rows.column_names:
+                columns += encoder.columns(rows.column(encoder.column), item, at, "item.")
+        return example, item, Features(len(item), tuple(columns))
+
+    def _at(self, cutoff: int, examples: Examples, found: Mapping[str, Interactions]) -> _Part:
+        """The pairs of the examples that share `cutoff`, and what the interactions say of each."""
+        members = np.flatnonzero(examples.cutoff == cutoff)
+        entity, number = np.unique(examples.entity[members], return_inverse=True)
+        table, horizon = examples.database[examples.task.item_table or ""], int(examples.task.horizon.value)
+        windows = {f"{w:g} horizons": cutoff - int(w * horizon) for w in self.method.windows} | {"all time": ALWAYS}
+        method, items = self.method, len(table)
+        views = {
+            name: PairFeatures(some.before(cutoff), entity, items, cutoff, horizon, windows, method.latest)
+            for name, some in found.items()
+        }
+        keys = np.arange(len(entity) * items)
+        if items > method.all_items:
+            candidates = [view.keys(method.own, method.popular, method.related) for view in views.values()]
+            keys = np.unique(np.concatenate(candidates))
+        there = np.flatnonzero(visible(table, keys % items, cutoff))
+        row, item = np.divmod(keys[there], items)
+        # one run of candidates per entity, handed to each of its examples
+        starts = np.searchsorted(row, np.arange(len(entity) + 1))
+        example = np.repeat(members, np.diff(starts)[number])
+        at = np.repeat(starts[number], np.diff(starts)[number]) + rank_in_run(example)
+        columns = {
+            f"{name}: {what}": values.astype(np.float32)[at]
+            for name, view in views.items()
+            for what, values in view.columns(row, item).items()
+        }
+        return _Part(example, item[at], columns)
