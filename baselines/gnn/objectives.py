@@ -14,6 +14,8 @@ from torch.nn import functional
 from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Examples
 
+from ..best_constant import best_constant
+
 
 class Objective(Protocol):
     """`start` holds what the outputs start at, one entry for each."""
@@ -30,7 +32,7 @@ def objective_for(train: Examples) -> Objective:
     if kind is TaskType.REGRESSION:
         return Regression.of(labels)
     if kind is TaskType.MULTICLASS:
-        return Softmax.of(labels.astype(np.int64), len(train.classes))
+        return Softmax.of(labels, len(train.classes))
     return Sigmoid.of(labels.reshape(len(labels), -1), binary=kind is TaskType.BINARY)
 
 
@@ -55,7 +57,7 @@ class Regression:
 
     @classmethod
     def of(cls, labels: NDArray[np.float64]) -> Regression:
-        median = float(np.median(labels))
+        median = float(best_constant(labels, quantile=0.5))
         spread = float(np.quantile(labels, 0.9) - np.quantile(labels, 0.1)) / 2 or float(labels.std()) or 1.0
         error = float(np.abs(labels - median).mean()) or 1.0
         return cls(median, spread, error, float(labels.min()), float(labels.max()))
@@ -85,7 +87,7 @@ class Sigmoid:
 
     @classmethod
     def of(cls, labels: NDArray[np.float64], binary: bool) -> Sigmoid:
-        share = (labels.sum(0) + 0.5) / (len(labels) + 1)
+        share = best_constant(labels, smoothing=0.5)
         return cls(np.log(share / (1 - share)), binary)
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
@@ -103,9 +105,8 @@ class Softmax:
     start: NDArray[np.float64]
 
     @classmethod
-    def of(cls, labels: NDArray[np.int64], classes: int) -> Softmax:
-        counts = np.bincount(labels[labels >= 0], minlength=classes) + 0.5
-        return cls(np.log(counts / counts.sum()))
+    def of(cls, labels: NDArray[np.float64], classes: int) -> Softmax:
+        return cls(np.log(best_constant(labels, classes, smoothing=0.5)))
 
     def loss(self, output: Tensor, labels: Tensor) -> Tensor:
         known = labels >= 0

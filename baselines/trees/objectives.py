@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Examples
 
-from ..constant import best_constant
+from ..best_constant import best_constant
 
 Loss = Literal["binary", "multiclass", "squared", "absolute", "root", "quantile", "rank"]
 RegressionError = Literal["blend", "absolute", "squared", "root"]
