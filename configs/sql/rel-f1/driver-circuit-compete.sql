@@ -1,4 +1,4 @@
--- At which circuits does the driver race next year? Every circuit is a candidate: the calendar repeats itself.
+-- The circuits at which the driver races next year. Every circuit is a candidate, since the calendar repeats itself.
 WITH held AS (
     SELECT c.cutoff, g.circuitId,
            COUNT(*) FILTER (WHERE g.date >= c.cutoff - INTERVAL '365 days') AS held_1y,

@@ -1,4 +1,4 @@
--- Does the driver fail to finish? His own record, his team's reliability, his age and how busy he has been.
+-- Whether the driver fails to finish: own record, the team's reliability, age, and number of recent races.
 WITH past AS (
     SELECT s.seed, s.cutoff, r.date, r.constructorId, r.grid, r.laps, r.positionOrder, r.points,
            CAST(r.statusId <> 1 AS INT) AS failed,

@@ -1,4 +1,4 @@
--- Where does the driver finish on average? Recent finishes, starts and retirements, his car's, and his experience.
+-- Mean finishing position of the driver: recent finishes, starts and retirements, the car's, and experience.
 WITH past AS (
     SELECT s.seed, s.cutoff, r.date, r.constructorId, r.grid, r.positionOrder, r.points, r.laps,
            CAST(r.statusId <> 1 AS INT) AS failed,
@@ -44,7 +44,7 @@ standing AS (
     GROUP BY s.seed
 ),
 field AS (
-    -- how many cars start decides how far back one can finish
+    -- the number of starters bounds the position
     SELECT c.cutoff, COUNT(*) / COUNT(DISTINCT r.raceId) AS starters_1y
     FROM (SELECT DISTINCT cutoff FROM seeds) c
     JOIN results r ON r.date < c.cutoff AND r.date >= c.cutoff - INTERVAL '365 days'

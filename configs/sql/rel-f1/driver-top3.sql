@@ -1,4 +1,4 @@
--- Does the driver qualify in the top three? His qualifying and grid positions, his car's, and the points he stands at.
+-- Whether the driver qualifies in the top three: qualifying and grid positions, the car's, and points in the standings.
 WITH starts AS (
     SELECT s.seed, s.cutoff, r.date, r.constructorId, r.grid, r.positionOrder, r.points,
            ROW_NUMBER() OVER (PARTITION BY s.seed ORDER BY r.date DESC, r.grid, r.laps) AS back

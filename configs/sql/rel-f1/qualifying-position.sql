@@ -1,4 +1,4 @@
--- Where does this session end? Where driver and car started and finished lately, and how they stand.
+-- Result of this session: where driver and car started and finished lately, and their standings.
 WITH session AS (
     SELECT s.seed, s.cutoff, q.raceId, q.driverId, q.constructorId, q.number
     FROM seeds s

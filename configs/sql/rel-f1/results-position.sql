@@ -1,4 +1,4 @@
--- Where does this start finish? Its place on the grid, how the driver and the car stand, and what they scored lately.
+-- Finish of this start: its place on the grid, standings of driver and car, and their recent points.
 WITH start AS (
     SELECT s.seed, s.cutoff, r.raceId, r.driverId, r.constructorId, r.grid, r.number
     FROM seeds s

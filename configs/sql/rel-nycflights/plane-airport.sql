@@ -1,4 +1,4 @@
--- Where does the plane land next week? The airports it landed at in the last 90 days, and its carrier's busiest ones.
+-- The airports at which the plane lands next week: those of its last 90 days, and its carrier's busiest ones.
 WITH own AS (
     SELECT s.seed, a.airport AS item,
            COUNT(*) AS mine_90d,

@@ -1,4 +1,4 @@
--- Does the plane stay away? How often and how regularly it left lately, where it usually goes, and what it is.
+-- Whether the plane stays away: number and regularity of recent departures, usual airports, and registry data.
 WITH left_ AS (
     SELECT s.seed, s.cutoff, d.time, d.airport,
            d.time - LAG(d.time) OVER (PARTITION BY s.seed ORDER BY d.time) AS wait

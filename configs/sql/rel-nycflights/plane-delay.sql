@@ -1,4 +1,4 @@
--- How late will the plane land? Its recent delays, those of its carrier and of everybody this week, and how it is used.
+-- Mean delay of the plane: its recent delays, those of its carrier and of all planes this week, and how it is used.
 WITH landed AS (
     SELECT s.seed, s.cutoff, a.time, a.delay, a.air_time,
            ROW_NUMBER() OVER (PARTITION BY s.seed ORDER BY a.time DESC, a.delay) AS back

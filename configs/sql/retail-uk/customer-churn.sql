@@ -1,4 +1,4 @@
--- Does the customer stay away? Recency, frequency and money, his rhythm, and what he returned.
+-- Whether the customer stays away: recency, frequency and amounts, intervals between visits, and returns.
 WITH visits AS (
     SELECT s.seed, s.cutoff, i.invoice, i.date,
            EPOCH(i.date - LAG(i.date) OVER (PARTITION BY s.seed ORDER BY i.date)) / 86400 AS wait

@@ -1,4 +1,4 @@
--- What will the product sell for? Its revenue in windows, a year ago in the same month, its price and its trend.
+-- Sales of the product: revenue in windows, a year ago in the same month, price and trend.
 WITH sold AS (
     SELECT s.seed, s.cutoff, l.date, l.quantity, l.price, l.invoice, l.quantity * l.price AS revenue
     FROM seeds s
