@@ -35,6 +35,7 @@ from relbench_harness.protocol.budget import Budget
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Method
     from relbench_harness.protocol.result import Result
+    from relbench_harness.tracking import Tracker
 
 
 _TYPES = get_type_hints(Budget)
@@ -123,7 +124,7 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
     log.info("run: %s", " ".join(overrides))
     given = [key_of(one).removeprefix(METHOD) for one in overrides if one.startswith(METHOD)]
     method, whole = build(config.method, f"method {method_name!r}", given)
-    tracker, _ = build(config.tracker, "tracker")
+    tracker: Tracker = build(config.tracker, "tracker")[0]
     if OmegaConf.is_missing(config, "task"):
         raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
     from relbench_harness.request import RunRequest

@@ -56,7 +56,7 @@ class Work:
 
 
 class Observer(Protocol):
-    """Somebody who watches; told from the thread that does the work."""
+    """An observer; it is called from the thread that does the work."""
 
     def started(self, work: Work) -> None: ...
 

@@ -35,7 +35,7 @@ from relbench_harness.authoring.sensitive_columns import leave_out_secrets
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
 from relbench_harness.authoring.staging import Progress, Staged, stage
-from relbench_harness.authoring.table_choice import chosen_tables, column_of, found
+from relbench_harness.authoring.table_choice import check_file_name, check_table_names, chosen_tables, column_of, found
 from relbench_harness.authoring.text_times import type_times
 from relbench_harness.authoring.time_formats import check_format, read_as_times, split_format
 from relbench_harness.authoring.wanted import Wanted, recorded, remembered
@@ -244,9 +244,9 @@ class _Import:
             self.known = {table.name for table in tables}
             chosen = chosen_tables(tables, wanted.tables, wanted.exclude, label, self.notes)
             chosen = self._declared(chosen, {found(name, tables, label) for name in self.given.tables})
-            _check_table_names(chosen)
+            check_table_names(chosen)
             for name in wanted.entities:
-                _check_file_name(name)
+                check_file_name(name)
             _check_times(self.given.times, [*chosen, *wanted.entities])
             staged = {
                 name: stage(
@@ -383,22 +383,3 @@ def _check_times(times: Mapping[str, str | None], tables: Sequence[str]) -> None
     for name in times:
         if name not in tables:
             raise InputError(f"--time {name}={times[name]}: no table {name!r} is imported; {nearest(name, tables)}")
-
-
-def _check_table_names(tables: Iterable[str]) -> None:
-    seen: dict[str, str] = {}
-    for name in tables:
-        if name.lower() in seen:
-            raise InputError(
-                f"tables {seen[name.lower()]!r} and {name!r} differ in case only, which SQL over them cannot tell apart; "
-                "--exclude leaves one of them out"
-            )
-        seen[name.lower()] = name
-        _check_file_name(name)
-
-
-def _check_file_name(table: str) -> None:
-    if table.lower() == "timestamps":
-        raise InputError("a table cannot be called 'timestamps': a task's SQL has its question times under that name")
-    if "/" in table or "\\" in table or table.startswith("."):
-        raise InputError(f"table {table!r}: a name with '/' or a leading '.' cannot be a file's")

@@ -63,3 +63,24 @@ def column_of(option: str, name: str, columns: Mapping[str, Iterable[str]]) -> t
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+
+
+def check_table_names(tables: Iterable[str]) -> None:
+    """Raises `InputError` for names that differ in case only, or that no file and no relation of a task can have."""
+    seen: dict[str, str] = {}
+    for name in tables:
+        if name.lower() in seen:
+            raise InputError(
+                f"tables {seen[name.lower()]!r} and {name!r} differ in case only, which SQL over them cannot tell apart; "
+                "--exclude leaves one of them out"
+            )
+        seen[name.lower()] = name
+        check_file_name(name)
+
+
+def check_file_name(table: str) -> None:
+    """Raises `InputError` for a name that no file, or no relation of a task, can have."""
+    if table.lower() == "timestamps":
+        raise InputError("a table cannot be called 'timestamps': a task's SQL has its times under that name")
+    if "/" in table or "\\" in table or table.startswith("."):
+        raise InputError(f"table {table!r}: a name with '/' or a leading '.' cannot be a file's")

@@ -45,7 +45,7 @@ def canonical(raw: Mapping[str, pa.Table], specs: Mapping[str, TableSpec], where
                 raise InputError(f"{where}: table {name!r} has two columns called {column!r}")
     ordered = {name: _in_time_order(name, raw[name], spec, where) for name, spec in specs.items()}
     keys = {name: _unique_key(name, ordered[name][0], spec, where) for name, spec in specs.items()}
-    return Database(_numbered(name, *ordered[name], spec, specs, keys, where) for name, spec in specs.items())
+    return Database(_numbered(name, ordered[name], spec, keys, where) for name, spec in specs.items())
 
 
 def _column(name: str, rows: pa.Table, column: str, where: str) -> pa.ChunkedArray:
@@ -101,16 +101,15 @@ def _unique_key(name: str, rows: pa.Table, spec: TableSpec, where: str) -> pa.Ch
 
 
 def _numbered(
-    name: str,
-    rows: pa.Table,
-    dropped: int,
-    spec: TableSpec,
-    specs: Mapping[str, TableSpec],
-    keys: Mapping[str, pa.ChunkedArray | None],
-    where: str,
+    name: str, ordered: tuple[pa.Table, int], spec: TableSpec, keys: Mapping[str, pa.ChunkedArray | None], where: str
 ) -> Table:
-    """The table with its keys replaced by row numbers."""
-    origin = None
+    """The table with its keys replaced by row numbers.
+
+    Args:
+        ordered: Its rows in time order, and how many were dropped.
+        keys: Every table's primary key at its source, None where it has none.
+    """
+    (rows, dropped), origin = ordered, None
     key = keys[name]
     if spec.pkey is not None and key is not None:
         if not counts_rows(key):
@@ -119,9 +118,9 @@ def _numbered(
         rows = rows.set_column(rows.column_names.index(spec.pkey), spec.pkey, number)
     for column, parent in spec.fkeys.items():
         values = plain(_column(name, rows, column, where))
-        if parent not in specs:
+        if parent not in keys:
             raise InputError(
-                f"{where}: foreign key {name}.{column} refers to unknown table {parent!r}; {nearest(parent, specs)}"
+                f"{where}: foreign key {name}.{column} refers to unknown table {parent!r}; {nearest(parent, keys)}"
             )
         named = keys[parent]
         if named is None:

@@ -147,13 +147,13 @@ class Block(Protocol):
 
 @runtime_checkable
 class Bounded(Protocol):
-    """A block that can be told how much memory its method may use."""
+    """A block that takes a limit on the memory its method may use."""
 
     def within(self, memory_mb: int) -> Block: ...
 
 
 def within(block: Block, memory_mb: int | None) -> Block:
-    """`block`, told of the memory that its method should stay within, if there is a limit and it can be told."""
+    """`block` with the limit on memory that its method should stay within, if there is one and the block takes it."""
     return block.within(memory_mb) if memory_mb is not None and isinstance(block, Bounded) else block
 
 
