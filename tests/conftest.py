@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# the first example of a property may compile a kernel
+settings.register_profile("kernels", deadline=None)
+settings.load_profile("kernels")
 
 REAL_DATA = "RELBENCH_HARNESS_DATASETS"
 

@@ -16,19 +16,20 @@ class ItemBatch:
     Attributes:
         candidates: (c,) row numbers of the items.
         rows: The candidates, which come first, and their ancestors.
-        cutoff: (examples,) which of the batch's distinct cut-offs is each example's.
-        popularity: (cut-offs, c, features).
-        hidden: (cut-offs, c) which candidates were not there yet: they are no answer and take no part in the loss.
-        past_example, past_place: (pairs,) items of past interactions, as places among the candidates.
-        past: (pairs, features) how often and how lately.
-        true_example, true_place: (positives,).
+        cutoff_index: (examples,) which of the batch's distinct cut-offs is each example's.
+        popularity: (cut-offs, c, features) how often and how lately anyone interacted with each; see `ItemFeatures`.
+        unavailable: (cut-offs, c) bool, which candidates were not there yet: they are not recommended and take no part in the loss.
+        past_example, past_place: (pairs,) the example, and the index among the candidates, of each item that the example's entity
+            interacted with before.
+        past: (pairs, features) how often and how lately it did.
+        true_example, true_place: (positives,) the example, and the index among the candidates, of each true item.
     """
 
     candidates: Tensor
     rows: RowBatch
-    cutoff: Tensor
+    cutoff_index: Tensor
     popularity: Tensor
-    hidden: Tensor
+    unavailable: Tensor
     past_example: Tensor
     past_place: Tensor
     past: Tensor
@@ -43,15 +44,16 @@ class Batch:
     Attributes:
         table: The entities' table.
         rows: The distinct rows.
-        row: Table → (nodes,) each node's place among the distinct rows.
-        age: Table → (nodes, AGES), for tables with a time.
-        parents_hidden: Table → (nodes, 1) whether the row is no older than the cut-off, so that its parents may be hidden;
-            absent where no row is. Such rows are the examples' own and, in autocomplete tasks, the parents that they name.
+        row: Table → (nodes,) index of each node's row among the distinct rows.
+        age: Table → (nodes, 7) `age_features`, for tables with a time.
+        parents_masked: Table → (nodes, 1) bool, whether the row is not older than the cut-off, so that its parents are not read;
+            tables without such a row are left out. They are the examples' own rows and, in autocomplete tasks, the parents that these name.
         edges: Ordered by hop, one for every step taken, those along which nothing was found as well.
-        seeds: (examples,) each entity's node.
+        entity_node: (examples,) the node of each example's entity.
         summary: (examples, features) standardised statistics of the entity's history.
-        own_labels: (examples, means + 2) means of the entity's past labels and recent means of all labels; regression only.
-        labels: (examples, …), None where unknown.
+        past_label_means: What the label skip reads, see `OwnLabels.means`: (examples, means + 2) float32 for regression, else (examples, 0).
+        labels: (examples,) float32 for regression and binary tasks, (examples, labels) float32 for multilabel, (examples,) int64 classes;
+            None where unknown, and for recommendation, whose true items are in `items`.
         items: Recommendation only.
     """
 
@@ -59,10 +61,10 @@ class Batch:
     rows: RowBatch
     row: dict[str, Tensor]
     age: dict[str, Tensor]
-    parents_hidden: dict[str, Tensor]
+    parents_masked: dict[str, Tensor]
     edges: list[EdgeBatch]
-    seeds: Tensor
+    entity_node: Tensor
     summary: Tensor
-    own_labels: Tensor
+    past_label_means: Tensor
     labels: Tensor | None = None
     items: ItemBatch | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,6 @@ from torch import Tensor
 from relbench_harness.data.database import Database
 from relbench_harness.features.entity_summary import Standardisation, SummaryReader
 from relbench_harness.features.own_labels import OwnLabels
-from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.neighbourhood import Neighbourhood
 from relbench_harness.graph.row_batch import EdgeBatch
 from relbench_harness.graph.row_reader import RowReader
@@ -21,7 +19,7 @@ from relbench_harness.graph.sampler import Sampler
 from relbench_harness.protocol.method import Examples
 
 from .batch import Batch
-from .temporal_encoder import age_features
+from .temporal_encoder import DAY, age_features
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,21 @@ class HistoryReader:
 
     Attributes:
         summary: None where the summary is left out.
-        own_labels: None for recommendations, and where past labels are left out.
+        own_labels: None for recommendation, and where nothing reads past labels.
     """
 
     summary: SummaryReader | None
     standardisation: Standardisation | None
     own_labels: OwnLabels | None
 
-    def read(self, examples: Examples) -> Tensor:
-        """(examples, columns) float32."""
+    def summary_of(self, examples: Examples) -> Tensor:
+        """(examples, columns) float32 standardised statistics; no columns where the summary is left out."""
         if self.summary is None or self.standardisation is None:
             return torch.zeros(len(examples), 0)
         return torch.from_numpy(self.standardisation.apply(self.summary.raw(examples)))
 
-    def own(self, examples: Examples) -> NDArray[np.float64]:
-        """(examples, means + 2) see `OwnLabels.means`."""
+    def past_label_means(self, examples: Examples) -> NDArray[np.float64]:
+        """(examples, means + 2), see `OwnLabels.means`; no columns for other tasks than regression."""
         return np.zeros((len(examples), 0)) if self.own_labels is None else self.own_labels.means(examples)
 
 
@@ -73,24 +71,22 @@ class BatchBuilder:
             rows=self.rows.read({name: rows for name, (rows, _) in distinct.items()}),
             row={name: torch.from_numpy(place) for name, (_, place) in distinct.items()},
             age=self._ages(around),
-            parents_hidden={name: torch.from_numpy(late)[:, None] for name, late in around.not_older().items()},
+            parents_masked={name: torch.from_numpy(rows)[:, None] for name, rows in around.not_older().items()},
             edges=[
                 EdgeBatch(e.step, e.hop, e.first, torch.from_numpy(e.ends), torch.from_numpy(e.target.astype(np.int64)))
                 for e in around.edges
             ],
-            seeds=torch.from_numpy(around.seeds.astype(np.int64)),
-            summary=self.history.read(examples),
-            own_labels=torch.from_numpy(self.history.own(examples).astype(np.float32)),
+            entity_node=torch.from_numpy(around.seeds.astype(np.int64)),
+            summary=self.history.summary_of(examples),
+            past_label_means=torch.from_numpy(self.history.past_label_means(examples).astype(np.float32)),
             labels=_labels(examples),
         )
 
-    def loader(self, examples: Examples, parts: Sequence[NDArray[np.int64]], device: torch.device) -> Loader[Batch]:
-        """The batches of `examples` that `parts` name."""
-        return Loader(lambda part: self.batch(examples.take(part)), parts, device=device)
-
     def _ages(self, around: Neighbourhood) -> dict[str, Tensor]:
         ages = {name: around.age(name) for name, nodes in around.nodes.items() if len(nodes)}
-        return {name: torch.from_numpy(age_features(days, self.span)) for name, days in ages.items() if days is not None}
+        return {
+            name: torch.from_numpy(age_features(days, self.span / DAY)) for name, days in ages.items() if days is not None
+        }
 
 
 def _labels(examples: Examples) -> Tensor | None:

@@ -17,8 +17,8 @@ from .objectives import Objective
 class Head(Protocol):
     """A module from (examples, channels) states to outputs.
 
-    `loss` compares outputs with what a batch holds of the truth, `decode` turns outputs into predictions, and `empty` gives
-    those of no example.
+    `loss` compares outputs with the labels of a batch, `decode` turns outputs into predictions, and `empty` is the array of
+    predictions for no example.
     """
 
     def __call__(self, state: Tensor, batch: Batch) -> Tensor: ...
@@ -31,7 +31,7 @@ class ValueHead(nn.Module):
     """Regression, binary, multiclass and multilabel tasks, by their `Objective`.
 
     Args:
-        skip: A linear path from past labels to the output.
+        skip: Regression only: a linear path from past labels to the output.
     """
 
     def __init__(self, objective: Objective, channels: int, skip: LabelSkip | None = None) -> None:
@@ -47,7 +47,7 @@ class ValueHead(nn.Module):
     def forward(self, state: Tensor, batch: Batch) -> Tensor:
         """(examples, outputs)."""
         output: Tensor = self.out(state)
-        return output if self.skip is None else output + self.skip(batch.own_labels)
+        return output if self.skip is None else output + self.skip(batch.past_label_means)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         if batch.labels is None:

@@ -1,7 +1,7 @@
 """A linear path from the entity's past labels to the prediction: the autoregressive highway of LSTNet (Lai et al., 2018).
 
-Everything else that a network reads is clipped to the range of training, which the few entities with huge labels exceed, and they
-decide a mean absolute error. The network learns what differs from the linear path.
+The summary is clipped to the middle 96 % of training, and a mean absolute error is decided by the few entities with huge labels beyond
+it. Past labels reach the prediction through this path unclipped. The rest of the network learns what differs from it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class LabelSkip(nn.Module):
     It starts as ridge regression.
 
     Args:
-        own: (n, means + 2) of training examples: means, NaN for none, the recent mean of all labels and of cold-start ones.
+        own: (n, means + 2) of training examples, see `OwnLabels.means`.
         labels: (n,) theirs.
         recent_mean: Whether the recent means are read.
     """
@@ -41,8 +41,11 @@ class LabelSkip(nn.Module):
         self.bias = nn.Parameter(torch.tensor(float(weights[-1])))
 
     def _scaled(self, own: Tensor) -> Tensor:
-        """(n, features): the means, the median for none; the recent mean of all labels where there are means, of cold-start
-        ones where there are not; and whether there are means."""
+        """(n, features), numbers on the objective's scale, in this order.
+
+        Each mean, the median where it is missing. With recent means: that of all labels where the entity has labels, else the
+        median; that of cold-start labels where it has none, else the median. Last, whether the entity has labels.
+        """
         means, all_labels, cold_start = own[:, :-2], own[:, -2:-1], own[:, -1:]
         known = means[:, :1].isnan().logical_not()
         read = torch.where(means.isnan(), self.median, means)

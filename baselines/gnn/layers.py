@@ -10,7 +10,7 @@ from torch import Tensor, nn
 PARTS = 256
 """The probability of dropout is rounded to whole parts of this."""
 SCALE_STEP = 10.0
-"""How many times as far as a weight an optimiser moves a scale, whose steps do not depend on the size of gradients."""
+"""Learning rate of scales, as a multiple of that of weights."""
 
 
 class Dropout(nn.Dropout):
@@ -50,7 +50,7 @@ class PiecewiseLinearEncoding(nn.Module):
     Bins without width are left out, and with them columns that never vary. What lies outside of training counts as its edge.
 
     Args:
-        edges: (bins + 1, columns), ascending.
+        edges: (bins + 1, columns) quantiles, ascending, in the unit of the numbers.
     """
 
     def __init__(self, edges: NDArray[np.float64]) -> None:

@@ -1,6 +1,6 @@
-"""The parts of the network beside encoder, temporal encoder, backbone and head; each can be left out by name.
+"""What the network has beside encoder, temporal encoder, backbone and head; each can be left out by name.
 
-`docs/ablations/` says what each is worth.
+`docs/models.md` says what each is, `docs/ablations/` what each is worth.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""GraphSAGE (Hamilton et al., 2017) and GATv2 (Brody et al., 2022) over the sampled neighbourhood, from its rim to the entities.
+"""GraphSAGE (Hamilton et al., 2017) and GATv2 (Brody et al., 2022) over the sampled neighbourhood, from its last hop to the entities.
 
-Each hop has one PyG convolution per edge type, in the manner of relational deep learning (Fey et al., 2024).
+Each hop has one PyG convolution per edge type, in the manner of relational deep learning (Fey et al., 2024). An edge was sampled
+from `step.source` to `step.target`; messages go the other way, from the target to the source.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from .multi_aggregation import MultiAggregation
 
 Convolution = Literal["sage", "gat"]
 HEADS = 4
+"""Attention heads of a GATv2 convolution."""
 
 
 def convolution(kind: Convolution, channels: int) -> nn.Module:
     """One PyG layer from the neighbours over one edge type to the nodes that sampled them."""
-    # without a bias, which a node would get or not as other nodes of its batch have such neighbours or none has
+    # no bias: it is added only where some node of the batch has such an edge, so predictions would depend on the batch
     if kind == "gat":
         gat: nn.Module = GATv2Conv((channels, channels), channels // HEADS, HEADS, add_self_loops=False, bias=False)
         return gat
@@ -37,12 +39,17 @@ def convolution(kind: Convolution, channels: int) -> nn.Module:
 
 @dataclass(frozen=True)
 class MessagePassingConfig:
-    """Attributes: windows: Nanoseconds of the windows of `MultiAggregation`; None leaves it out."""
+    """Attributes:
+    kind: `sage` or `gat`.
+    channels: Width of every state.
+    dropout: Of the states before the first message.
+    windows: Days of the windows of `MultiAggregation`; None leaves it out.
+    """
 
     kind: Convolution
     channels: int
     dropout: float
-    windows: Sequence[int] | None
+    windows: Sequence[float] | None
 
 
 class MessagePassing(nn.Module):
@@ -71,15 +78,18 @@ class MessagePassing(nn.Module):
         nodes = {table: self.dropout(torch.relu(state)) for table, state in states.items()}
         for hop in range(len(self.hops), 0, -1):
             nodes = self._hop(nodes, batch.age, [e for e in batch.edges if e.hop == hop], hop)
-        read: Tensor = nodes[batch.table].index_select(0, batch.seeds)
+        read: Tensor = nodes[batch.table].index_select(0, batch.entity_node)
         return read
 
     def _hop(
         self, nodes: dict[str, Tensor], ages: dict[str, Tensor], edges: list[EdgeBatch], hop: int
     ) -> dict[str, Tensor]:
-        """The states after the nodes that sampled `edges` have got their messages."""
-        sources = {e.step.source: (e.first, e.first + len(e.ends) - 1) for e in edges if len(e.ends) > 1}
-        own = {_receiver(table): nodes[table][a:b] for table, (a, b) in sources.items()}
+        """The states after the nodes that sampled `edges` have got their messages.
+
+        Edges of a hop that were sampled from one table share the range of nodes that sampled them.
+        """
+        receivers = {e.step.source: (e.first, e.first + len(e.ends) - 1) for e in edges if len(e.ends) > 1}
+        own = {_receiver(table): nodes[table][a:b] for table, (a, b) in receivers.items()}
         links = {_type(e.step): self._adjacency(e, len(nodes[e.step.target])) for e in edges if len(e.target)}
         received = self.hops[hop - 1]({**nodes, **own}, links) if links else {}
         for e in edges:
@@ -87,7 +97,7 @@ class MessagePassing(nn.Module):
             if len(e.target) and name in self.aggregations:
                 further = self.aggregations[name](nodes[e.step.target], ages.get(e.step.target), e)
                 received[to] = received[to] + further
-        for table, (a, b) in sources.items():
+        for table, (a, b) in receivers.items():
             before = nodes[table]
             # nodes without neighbours are normalised like all others, so that no prediction depends on its batch
             after = torch.relu(self.norms[hop - 1](before[a:b] + received.get(_receiver(table), 0.0)))

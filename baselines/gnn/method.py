@@ -40,18 +40,20 @@ from .objectives import Regression, objective_for
 from .predictor import Backbone, RelationalPredictor, SummaryFusion
 from .preprocessor import Prepared, Preprocessor, Sampling
 from .row_encoder import RowEncoder
-from .temporal_encoder import TemporalEncoder
+from .temporal_encoder import DAY, TemporalEncoder
 from .transformer import Transformer, TransformerConfig
 
 BackboneName = Literal["sage", "gat", "transformer"]
 MOST_VALIDATED = 20_000
 """More validation examples than this are sampled: their batches are kept, and read after every epoch."""
 STALE_SHARE = 0.5
-"""Share of the training examples that are shown a view as old as validation's is."""
+"""Share of the training examples whose database ends as long before them as validation's does."""
 FITTING_SHARE = 0.8
-"""Share of the seconds after which no further epoch starts."""
+"""Share of `budget.seconds` after which no further epoch starts."""
 WINDOWS = (1, 2, 3)
-"""The windows of `MultiAggregation`, in lengths of the summary's shortest."""
+"""The windows of `MultiAggregation`, in multiples of the shortest window of the entity's summary."""
+SEED_STRIDE = 1009
+"""A prime above the number of epochs, so that seeds do not share the sampler's seeds."""
 MOST_SCORES = 50_000_000
 """Scores of items that a batch of predictions holds at most."""
 
@@ -61,11 +63,13 @@ class RelationalGNN:
     """A network that reads the tables themselves.
 
     Attributes:
-        backbone: `sage` (mean of the neighbours), `gat` (attention over them) or `transformer` (attention over all rows).
-        channels: Width of every vector inside.
+        backbone: `sage` (mean of the neighbours), `gat` (attention over them) or `transformer` (attention over sampled rows).
+        channels: Width of every state.
         num_neighbors, ancestor_depth, strategy: See `Sampling`.
-        layers, heads, max_tokens: Of the transformer.
-        item_scores: How items are recommended: by `two_tower`, `id_gnn` or `both`; other tasks do not use it.
+        dropout: Of the backbone and of the summary.
+        attention_layers, attention_heads, max_tokens: Of the transformer.
+        item_scores: How items are recommended: by the inner product of two towers (`two_tower`), by past interactions with the
+            item (`id_gnn`), or by the sum of `both`.
         without: Mechanisms that are left out; see `mechanisms`.
         epochs, steps_per_epoch, batch_size, lr, weight_decay, patience, compile, checkpoint: See `TrainConfig`.
     """
@@ -76,8 +80,8 @@ class RelationalGNN:
     ancestor_depth: int = 2
     strategy: Strategy = "recent"
     dropout: float = 0.2
-    layers: int = 2
-    heads: int = 4
+    attention_layers: int = 2
+    attention_heads: int = 4
     max_tokens: int = 64
     item_scores: ItemScores = "both"
     without: Sequence[Mechanism] = ()
@@ -116,48 +120,46 @@ class RelationalGNN:
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedGNN:
         """Train on `train`; stop where `valid` says."""
-        return self.fit_as_stale(train, valid, valid.time - valid.cutoff, budget)
+        return self.fit_with_staleness(train, valid, valid.time - valid.cutoff, budget)
 
-    def fit_as_stale(
+    def fit_with_staleness(
         self, examples: Examples, valid: Examples | None, staleness: NDArray[np.int64], budget: Budget
     ) -> FittedGNN:
-        """Train on `examples`, shown as stale as `staleness` says. Without `valid` all epochs are run.
+        """Train on `examples`, a part of them made as stale as examples to predict are. Without `valid` all epochs are run.
 
         Args:
-            staleness: (m,) nanoseconds between later examples and the end of what they see.
+            staleness: Nanoseconds between examples to predict and the end of what they see; any number of them.
         """
         deadline = None if budget.seconds is None else time.monotonic() + FITTING_SHARE * budget.seconds
-        recommendation = examples.task.type is TaskType.RECOMMENDATION
-        plain = recommendation or "simulated_staleness" in self.without or not staleness.any()
-        drawn = None if plain else staleness
         device, config = device_of(budget), self.config
+        stale = self._simulated(examples, staleness)
         with seeded(budget):
-            prepared = Preprocessor.fit(examples, _shown(examples, drawn, [budget.seed]), self.sampling, self.without)
-            network = self.network(prepared, examples, drawn, budget).to(device)
+            prepared = Preprocessor.fit(examples, stale.shown(examples, [budget.seed]), self.sampling, self.without)
+            network = self.network(prepared, examples, stale, budget).to(device)
             fitted = FittedGNN(self, prepared.preprocessor, network, budget, staleness, TrainLog())
             reader = fitted.reader(prepared.builder)
 
-            def epoch(number: int) -> Loader[Batch]:
-                def read(part: NDArray[np.int64]) -> Batch:
-                    draw = [budget.seed, number, int(part[0])]
-                    shown = _shown(examples.take(part), drawn, draw)
-                    return reader.read(shown, budget.seed * 1009 + number, draw)
+            def batches_of(epoch: int) -> Loader[Batch]:
+                read = _EpochReader(examples, reader, stale, budget.seed, epoch)
+                return Loader(read, epoch_batches(examples.time, config, budget.seed, epoch), device=device)
 
-                return Loader(read, epoch_batches(examples.time, config, budget.seed, number), device=device)
+            def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+                # `model` may be the compiled or distributed form of the network
+                return network.head.loss(model(batch), batch)
 
-            validate = None if valid is None else fitted.validation(valid, examples)
-            data = TrainingSet(epoch, len(examples), lambda model, batch: network.head.loss(model(batch), batch))
-            fitted.log = train(network, data, validate, config, deadline)
+            validate = None if valid is None else fitted.validator(valid, examples)
+            fitted.log = train(network, TrainingSet(batches_of, len(examples), loss), validate, config, deadline)
         return fitted
 
-    def network(
-        self, prepared: Prepared, examples: Examples, staleness: NDArray[np.int64] | None, budget: Budget
-    ) -> RelationalPredictor:
-        """The network for `examples`, untrained.
+    def _simulated(self, examples: Examples, staleness: NDArray[np.int64]) -> SimulatedStaleness:
+        """The staleness that training simulates; none for recommendation, where items of the last days count most."""
+        left_out = "simulated_staleness" in self.without or examples.task.type is TaskType.RECOMMENDATION
+        return SimulatedStaleness(None if left_out or not staleness.any() else staleness)
 
-        Args:
-            staleness: See `fit_as_stale`; None simulates none.
-        """
+    def network(
+        self, prepared: Prepared, examples: Examples, stale: SimulatedStaleness, budget: Budget
+    ) -> RelationalPredictor:
+        """The network for `examples`, untrained."""
         preprocessor, builder = prepared
         schema = preprocessor.schema
         encoder = RowEncoder(schema, self.channels)
@@ -171,19 +173,21 @@ class RelationalGNN:
                 RowEncoder(schema, self.channels), items, examples.task.eval_k or 1, self.channels, self.item_scores
             )
         else:
-            sample = sample_of(_shown(examples, staleness, [budget.seed]))
-            head = self._value_head(examples, sample, builder.history.own(sample))
+            sample = sample_of(stale.shown(examples, [budget.seed]))
+            head = self._value_head(examples, sample, builder.history.past_label_means(sample))
         return RelationalPredictor(encoder, temporal_encoder, backbone, fusion, head)
 
     def _backbone(self, preprocessor: Preprocessor, builder: BatchBuilder) -> Backbone:
-        steps = [list(hop) for hop in preprocessor.steps(builder.sampler.graph)]
+        steps = [list(hop) for hop in preprocessor.fan_outs(builder.sampler.graph)]
         if self.backbone == "transformer":
             ranks = max((*self.num_neighbors, 1))
-            shape = TransformerConfig(self.channels, self.layers, self.heads, self.dropout, self.max_tokens, ranks)
+            shape = TransformerConfig(
+                self.channels, self.attention_layers, self.attention_heads, self.dropout, self.max_tokens, ranks
+            )
             return Transformer(steps, shape)
         windows = None
         if "multi_aggregation" not in self.without:
-            windows = [n * windows_of(preprocessor.train)[0] for n in WINDOWS]
+            windows = [n * windows_of(preprocessor.train)[0] / DAY for n in WINDOWS]
         return MessagePassing(steps, MessagePassingConfig(self.backbone, self.channels, self.dropout, windows))
 
     def _fusion(self, preprocessor: Preprocessor) -> SummaryFusion:
@@ -206,33 +210,54 @@ class RelationalGNN:
         return ValueHead(objective, self.channels, skip)
 
 
-def _shown(examples: Examples, staleness: NDArray[np.int64] | None, seed: list[int]) -> Examples:
-    """`examples`, a part of them with simulated staleness; as they are where `staleness` is None."""
-    if staleness is None:
-        return examples
-    return simulate_staleness(examples, staleness, np.random.default_rng(seed), STALE_SHARE)
+@dataclass(frozen=True)
+class SimulatedStaleness:
+    """Attributes: staleness: Nanoseconds, one of which is drawn for each of a share of the examples; None simulates none."""
+
+    staleness: NDArray[np.int64] | None
+
+    def shown(self, examples: Examples, seed: Sequence[int]) -> Examples:
+        """`examples` with the cut-offs that training shows them."""
+        if self.staleness is None:
+            return examples
+        return simulate_staleness(examples, self.staleness, np.random.default_rng(list(seed)), STALE_SHARE)
 
 
 class ExampleReader(NamedTuple):
-    """Reads the batches of one database; `items` of recommendation tasks only."""
+    """Reads the batches of one database; `items` for recommendation only."""
 
     builder: BatchBuilder
     items: ItemReader | None
 
-    def read(self, examples: Examples, seed: int = 0, draw: list[int] | None = None) -> Batch:
-        """The batch of `examples`.
+    def read(self, examples: Examples, sampler_seed: int = 0, item_seed: Sequence[int] | None = None) -> Batch:
+        """The batch of `examples`; `item_seed` draws the items of a training batch, None takes all."""
+        batch = self.builder.batch(examples, sampler_seed)
+        return batch if self.items is None else replace(batch, items=self.items.read(examples, item_seed))
 
-        Args:
-            seed: Of the sampler.
-            draw: Recommendation only: the seed by which the items of a training batch are drawn; None takes all.
-        """
-        batch = self.builder.batch(examples, seed)
-        return batch if self.items is None else replace(batch, items=self.items.read(examples, draw))
+
+@dataclass(frozen=True)
+class _EpochReader:
+    """Reads the training batches of one epoch; everything random in a batch follows from seed, epoch and first example."""
+
+    examples: Examples
+    reader: ExampleReader
+    stale: SimulatedStaleness
+    seed: int
+    epoch: int
+
+    def __call__(self, part: NDArray[np.int64]) -> Batch:
+        seed = [self.seed, self.epoch, int(part[0])]
+        shown = self.stale.shown(self.examples.take(part), seed)
+        return self.reader.read(shown, self.seed * SEED_STRIDE + self.epoch, seed)
 
 
 @dataclass
 class FittedGNN:
-    """A trained network and what it was prepared with."""
+    """A network, what it was prepared with, and how training went.
+
+    Attributes:
+        staleness: See `RelationalGNN.fit_with_staleness`.
+    """
 
     method: RelationalGNN
     preprocessor: Preprocessor
@@ -247,9 +272,9 @@ class FittedGNN:
         return self._decoded(self.batches(examples))
 
     def refit(self, examples: Examples) -> FittedGNN:
-        """The same method trained on more labels, for as many epochs as validation liked best."""
+        """The same method trained on more labels, for as many epochs as led to the best validation score."""
         method = replace(self.method, epochs=max(1, self.log.best))
-        again = method.fit_as_stale(examples, None, self.staleness, self.budget)
+        again = method.fit_with_staleness(examples, None, self.staleness, self.budget)
         return replace(again, method=self.method)
 
     @property
@@ -264,7 +289,7 @@ class FittedGNN:
         return self.network.head
 
     def embed(self, examples: Examples) -> NDArray[np.float32]:
-        """(n, channels + outputs) the state of each example before the head, and the head's outputs without past labels."""
+        """(n, channels + outputs) the state of each example before the head, and the head's outputs without its label skip."""
         head, found = self._value_head, []
         self.network.eval()
         with torch.no_grad(), autocast(next(self.network.parameters()).device):
@@ -287,8 +312,11 @@ class FittedGNN:
             lambda part: reader.read(examples.take(part)), batches(len(examples), size), device=device_of(self.budget)
         )
 
-    def validation(self, valid: Examples, train: Examples) -> Callable[[], float]:
-        """The score of the network as it stands on `valid`, or where that is large on an even part of it."""
+    def validator(self, valid: Examples, train: Examples) -> Callable[[], float]:
+        """A function that scores the network as it stands on `valid`, more being better.
+
+        The batches are made once and kept; of more than `MOST_VALIDATED` examples an evenly spread part is taken.
+        """
         if len(valid) > MOST_VALIDATED:
             valid = valid.take(np.linspace(0, len(valid) - 1, MOST_VALIDATED).astype(np.int64))
         known = list(self.batches(valid))

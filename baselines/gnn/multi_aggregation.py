@@ -10,33 +10,38 @@ from torch import Tensor, nn
 from relbench_harness.graph.row_batch import EdgeBatch
 
 from .layers import zero_initialised
-from .temporal_encoder import DAY
+from .temporal_encoder import LOG_SCALE
 
 
 class MultiAggregation(nn.Module):
     """Several aggregations side by side tell multisets apart that one cannot (Corso et al., 2020). All start at zero.
 
     Args:
-        windows: Nanoseconds before the cut-off over which means are taken.
+        windows: Days before the cut-off over which means are taken.
     """
 
-    def __init__(self, channels: int, windows: Sequence[int]) -> None:
+    def __init__(self, channels: int, windows: Sequence[float]) -> None:
         super().__init__()
         self.last, self.max = zero_initialised(channels, channels), zero_initialised(channels, channels)
         self.windowed_means = nn.ModuleList(zero_initialised(channels, channels) for _ in windows)
-        self.ends: Tensor
-        # on the scale of `temporal_encoder.log_age`
-        self.register_buffer("ends", torch.log1p(torch.tensor(windows) / DAY) / 5, persistent=False)
+        self.limits: Tensor
+        self.register_buffer("limits", torch.log1p(torch.tensor(windows)) / LOG_SCALE, persistent=False)
 
     def forward(self, nodes: Tensor, ages: Tensor | None, edges: EdgeBatch) -> Tensor:
-        """(sources, channels) from the targets' states, which are not negative; 0 for a source without any."""
+        """(sources, channels); 0 for a source without any target.
+
+        Args:
+            nodes: (targets, channels) states, not negative.
+            ages: (targets, AGES), the first of which is `log_age`.
+            edges: The targets of a source are in time order.
+        """
         counts = edges.ends.diff()
         each = nodes.index_select(0, edges.target)
         maximum = torch.segment_reduce(each, "max", lengths=counts, axis=0, initial=0.0)
         last = each.index_select(0, (edges.ends[1:] - 1).clamp(min=0)) * (counts > 0)[:, None]
         total: Tensor = self.last(last) + self.max(maximum)
         if ages is not None:
-            recent = (ages[:, :1] <= self.ends).to(each.dtype).index_select(0, edges.target)
+            recent = (ages[:, :1] <= self.limits).to(each.dtype).index_select(0, edges.target)
             for window, layer in enumerate(self.windowed_means):
                 inside = recent[:, window : window + 1]
                 summed = torch.segment_reduce(each * inside, "sum", lengths=counts, axis=0, initial=0.0)

@@ -18,7 +18,7 @@ from ..best_constant import best_constant
 
 
 class Objective(Protocol):
-    """`start` holds what the outputs start at, one entry for each."""
+    """A loss and its link. `start` is (outputs,) the initial bias of the outputs."""
 
     @property
     def start(self) -> NDArray[np.float64]: ...
@@ -38,14 +38,14 @@ def objective_for(train: Examples) -> Objective:
 
 @dataclass(frozen=True)
 class Regression:
-    """A number, learned by its median, which is what the mean absolute error asks for.
+    """A number, learned by the mean absolute error, whose best constant is the median.
 
     Outputs are on a scale that is linear near the median of the labels and logarithmic far from it (asinh), so that a few huge
     labels do not drown the others. Half of the loss is the error on that scale, half the error itself.
 
     Attributes:
         median, spread: Of the labels: the scale's centre and unit.
-        error: Mean absolute error of the median.
+        error: Mean absolute error of the constant median, by which the plain error is divided.
         low, high: The range of the labels, to which predictions are clipped.
     """
 

@@ -1,11 +1,11 @@
 """The network: encoder → temporal encoder → backbone → head.
 
-Between backbone and head, `SummaryFusion` adds what the plain statistics of the entity's history say.
+Between backbone and head, `SummaryFusion` adds an encoding of the statistics of the entity's history.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -23,7 +23,7 @@ class Backbone(Protocol):
 
 
 class SummaryFusion(nn.Module):
-    """Adds an encoding of the entity's summary to the backbone's state, and a residual layer over both.
+    """Adds an encoding of the entity's summary to the backbone's state, then a layer with a skip connection over both.
 
     Args:
         encoding: From (n, columns) statistics to (n, width); None leaves the summary out.
@@ -32,21 +32,21 @@ class SummaryFusion(nn.Module):
 
     def __init__(self, encoding: nn.Module | None, width: int, channels: int, dropout: float) -> None:
         super().__init__()
-        self.summary = None
+        self.summary_encoder = None
         if encoding is not None:
-            self.summary = nn.Sequential(encoding, Dropout(dropout), nn.Linear(width, channels))
+            self.summary_encoder = nn.Sequential(encoding, Dropout(dropout), nn.Linear(width, channels))
         self.mix = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), Dropout(dropout), nn.Linear(channels, channels))
 
     def forward(self, state: Tensor, summary: Tensor) -> Tensor:
         """(examples, channels)."""
-        if self.summary is not None:
-            state = state + self.summary(summary)
+        if self.summary_encoder is not None:
+            state = state + self.summary_encoder(summary)
         mixed: Tensor = self.mix(state)
         return state + mixed
 
 
 class RelationalPredictor(nn.Module):
-    """See the module; each part is a module of its own, and any backbone goes with any head."""
+    """The whole network: each part is a module of its own, and any backbone goes with any head."""
 
     def __init__(
         self, encoder: RowEncoder, temporal_encoder: TemporalEncoder, backbone: Backbone, fusion: SummaryFusion, head: Head
@@ -54,11 +54,7 @@ class RelationalPredictor(nn.Module):
         super().__init__()
         self.encoder, self.temporal_encoder = encoder, temporal_encoder
         self.backbone, self.fusion = backbone, fusion
-        self._modules["head"] = cast(nn.Module, head)
-
-    @property
-    def head(self) -> Head:
-        return cast(Head, self._modules["head"])
+        self.head = head
 
     def embed(self, batch: Batch) -> Tensor:
         """(examples, channels) the state of each example before the head."""

@@ -44,7 +44,7 @@ from .mechanisms import Mechanism
 from .row_encoder import RowSchema
 from .temporal_encoder import DAY
 
-CYCLES_SEEN = 2
+MIN_CYCLES = 2
 """How often a cycle of the calendar must have come round in training to be read: a season that was met once does not return."""
 
 
@@ -54,8 +54,8 @@ class Sampling:
 
     Attributes:
         num_neighbors: Visible children of a row that are read, for each hop.
-        ancestor_depth: How many keys up a row is read with its ancestors.
-        strategy: Which children are taken: `recent`, `uniform` or `decayed`.
+        ancestor_depth: How many foreign keys are followed upwards from a row to the ancestors that its encoding shows.
+        strategy: Which children are taken: the most `recent`, `uniform` at random, or `decayed`: at random, older ones more rarely.
     """
 
     num_neighbors: tuple[int, ...]
@@ -63,8 +63,8 @@ class Sampling:
     strategy: Strategy
 
 
-class Bound(NamedTuple):
-    """The parts of a builder that are costly to make and that fitting needs already."""
+class BuilderParts(NamedTuple):
+    """The parts of a batch builder that are costly to make; fitting needs those of the training database already."""
 
     graph: Graph
     residuals: BoundResiduals
@@ -73,7 +73,7 @@ class Bound(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A preprocessor and its training database, bound."""
+    """A preprocessor, and the batch builder of its training database."""
 
     preprocessor: Preprocessor
     builder: BatchBuilder
@@ -87,7 +87,7 @@ class Preprocessor:
         train: The training examples.
         without: Mechanisms that are left out.
         schema: What a row encoder is made for.
-        late: Keys that name a parent younger than its child somewhere.
+        keys_to_younger: Keys that name a parent younger than its child somewhere, which the row encoder therefore does not show.
         span: Nanoseconds that the training database covers, the largest scale of ages.
         plan: None where the entity's summary is left out, and so is `standardisation`.
     """
@@ -98,7 +98,7 @@ class Preprocessor:
     encoders: Encoders
     schema: RowSchema
     as_of: tuple[AsOfKey, ...]
-    late: frozenset[Key]
+    keys_to_younger: frozenset[Key]
     span: float
     residuals: ParentResiduals
     plan: SummaryPlan | None
@@ -106,48 +106,50 @@ class Preprocessor:
 
     @classmethod
     def fit(cls, train: Examples, shown: Examples, sampling: Sampling, without: Collection[Mechanism]) -> Prepared:
-        """Fit on `train`.
+        """Fit on the rows of `train` that are visible at the end of training.
 
         Args:
-            shown: The training examples with the cut-offs that training shows them.
+            shown: The training examples with the cut-offs that training shows them, by which the summary is standardised.
         """
         with phase("graph"):
             return _fit(train, shown, sampling, frozenset(without))
 
     def bind(self, examples: Examples) -> BatchBuilder:
-        """The database of `examples`, for them or any at no later cut-offs."""
+        """The batch builder of the database of `examples`, for them or any at no later cut-offs."""
         with phase("graph"):
             residuals = self.residuals.bind(examples.database)
             own_labels = _own_labels(examples, self.train, self.without)
             summary = None if self.plan is None else _reader(self.plan, examples, residuals, own_labels, self.without)
-            return self.builder(examples, Bound(Graph.from_database(examples.database), residuals, summary, own_labels))
+            return self.builder(
+                examples, BuilderParts(Graph.from_database(examples.database), residuals, summary, own_labels)
+            )
 
-    def builder(self, examples: Examples, bound: Bound) -> BatchBuilder:
-        """The builder of the database of `examples` from parts that are made already."""
-        database, graph = examples.database, bound.graph
-        per_hop = cast(list[Fan], self.steps(graph))
+    def builder(self, examples: Examples, parts: BuilderParts) -> BatchBuilder:
+        """The batch builder of the database of `examples` from parts that are made already."""
+        database, graph = examples.database, parts.graph
+        fan_outs = cast(list[Fan], self.fan_outs(graph))
         own_parents = self.train.task.own_row_visible
-        sampler = Sampler(graph, per_hop, strategy=self.sampling.strategy, own_parents=own_parents, threads=1)
+        sampler = Sampler(graph, fan_outs, strategy=self.sampling.strategy, own_parents=own_parents, threads=1)
         joins = [AsOfIndex(graph, key) for key in self.as_of]
         ancestors = AncestorIndex(database)
         depth = self.sampling.ancestor_depth
-        rows = RowReader(self.encoders.encode(database), ancestors, joins, bound.residuals, depth)
-        history = HistoryReader(bound.summary, self.standardisation, bound.own_labels)
+        rows = RowReader(self.encoders.encode(database), ancestors, joins, parts.residuals, depth)
+        history = HistoryReader(parts.summary, self.standardisation, parts.own_labels)
         return BatchBuilder(database, self.train.task.entity_table, sampler, rows, history, self.span)
 
-    def steps(self, graph: Graph) -> list[dict[Step, int]]:
-        """Per hop, the steps that are sampled and how many neighbours each gives.
+    def fan_outs(self, graph: Graph) -> list[dict[Step, int]]:
+        """Per hop, the steps that are sampled, and how many neighbours each gives.
 
-        From the entity: every parent and the latest children. Further out: the latest children, and parents where the row
-        encoder does not show them: those of the entity's parents, and those that may be younger than their child.
+        At the first hop: every parent of the entity, and its latest children. Later: the latest children. Parents are sampled
+        there only from the entity's own parents, and over keys to younger rows: the row encoder shows all others.
         """
         entity = self.train.task.entity_table
-        above = {s.target for s in graph.steps if s.up and s.source == entity}
+        parent_tables = {s.target for s in graph.steps if s.up and s.source == entity}
         hops, reached = [], {entity}
         for hop, count in enumerate(self.sampling.num_neighbors):
             taken = {}
             for step in graph.steps:
-                parents_too = hop == 0 or step.source in above or (step.child, step.column) in self.late
+                parents_too = hop == 0 or step.source in parent_tables or (step.child, step.column) in self.keys_to_younger
                 if step.source in reached and (parents_too or not step.up):
                     taken[step] = 1 if step.up else count
             hops.append(taken)
@@ -158,14 +160,14 @@ class Preprocessor:
 def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozenset[Mechanism]) -> Prepared:
     known, task = train.known, train.task
     encoders = Encoders.fit(known, train.fit_end)
-    seen = 0 if "stationarity_filter" in without else _cycles_seen(task.type)
+    min_cycles = 0 if "stationarity_filter" in without else _min_cycles(task.type)
     residuals = ParentResiduals.none() if "parent_residuals" in without else ParentResiduals.fit(known, encoders.layouts)
     graph = Graph.from_database(train.database)
     bound_residuals = residuals.bind(train.database)
     own_labels = _own_labels(train, train, without)
     plan, reader, standardisation = None, None, None
     if "entity_summary" not in without:
-        cycles = tuple(length for length in CYCLES.values() if np.ptp(train.time) >= seen * length)
+        cycles = tuple(length for length in CYCLES.values() if np.ptp(train.time) >= min_cycles * length)
         plan = SummaryPlan.of(train, cycles)
         reader = _reader(plan, train, bound_residuals, own_labels, without)
         sample = sample_of(shown)
@@ -176,7 +178,7 @@ def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozense
     ancestors = AncestorIndex(known)
     schema = RowSchema(
         layouts=encoders.layouts,
-        used={name: _used_numbers(encoders, known, name, seen, without) for name in known},
+        used={name: _used_numbers(encoders, known, name, min_cycles, without) for name in known},
         parents=ancestors.parent,
         as_of={key.name: key.right.child for key in keys},
         residuals=residuals.widths,
@@ -188,13 +190,13 @@ def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozense
         encoders=encoders,
         schema=schema,
         as_of=keys,
-        late=frozenset(ancestors.late(known)),
+        keys_to_younger=frozenset(ancestors.late(known)),
         span=float(max(span_of(known), DAY)),
         residuals=residuals,
         plan=plan,
         standardisation=standardisation,
     )
-    return Prepared(preprocessor, preprocessor.builder(train, Bound(graph, bound_residuals, reader, own_labels)))
+    return Prepared(preprocessor, preprocessor.builder(train, BuilderParts(graph, bound_residuals, reader, own_labels)))
 
 
 def _own_labels(examples: Examples, train: Examples, without: Collection[Mechanism]) -> OwnLabels | None:
@@ -213,17 +215,18 @@ def _reader(
     return SummaryReader(plan, examples, residuals, None if "own_labels" in without else own_labels)
 
 
-def _cycles_seen(kind: TaskType) -> int:
+def _min_cycles(kind: TaskType) -> int:
     """How often a cycle of the calendar must have come round in training to be read for labels of this type.
 
-    Probabilities are judged among entities at the same time. There a season could only show how causes differ by it, which one
-    season cannot tell from how causes changed. Amounts, and which items sell, go up and down with it.
+    Amounts, and which items sell, follow the season, so a season is read even if training saw it once. A probability is judged
+    among entities of the same time, which the season does not tell apart: if training saw it once, the network would take for the
+    season whatever else changed at that time.
     """
-    return 0 if kind in (TaskType.REGRESSION, TaskType.RECOMMENDATION) else CYCLES_SEEN
+    return 0 if kind in (TaskType.REGRESSION, TaskType.RECOMMENDATION) else MIN_CYCLES
 
 
 def _used_numbers(
-    encoders: Encoders, known: Database, table: str, cycles_seen: int, without: Collection[Mechanism]
+    encoders: Encoders, known: Database, table: str, min_cycles: int, without: Collection[Mechanism]
 ) -> NDArray[np.bool_]:
     """(numbers,) which numbers of a table's rows are stationary and of cycles seen often enough, judged by some of its rows."""
     times, found = known[table].times, encoders.layouts[table].part("numbers")
@@ -233,7 +236,7 @@ def _used_numbers(
     some = known[table].rows.take(pa.array(rows))
     numbers = [(e, some.column(e.column).combine_chunks()) for e in found]
     used = np.concatenate(
-        [e.returns(v, cycles_seen) if isinstance(e, Calendar) else np.ones(len(e.names), np.bool_) for e, v in numbers]
+        [e.returns(v, min_cycles) if isinstance(e, Calendar) else np.ones(len(e.names), np.bool_) for e, v in numbers]
     )
     if times is None:
         return used

@@ -23,7 +23,7 @@ from .layers import module_name, zero_initialised
 from .shortcuts import Affine, applied_to_chosen, as_counts, composed
 
 GAPS = 3
-"""How many numbers describe how much older a row is than the one that finds it by an as-of key."""
+"""An as-of link carries so many numbers: 1, log(1 + days) / 5 and exp(−days) of how much older the found row is."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class RowSchema:
 class TableEncoder(nn.Module):
     """A row's own attributes as a vector: numbers and text vectors through one matrix, codes by embeddings.
 
-    Instants are left out: they say how late it is, and the age of an entity's dates is read elsewhere.
+    Timestamps as such are left out, because they grow without end; the temporal encoder and the entity's summary read ages.
     """
 
     def __init__(self, layout: Layout, channels: int, used: NDArray[np.bool_]) -> None:
@@ -75,11 +75,15 @@ class TableEncoder(nn.Module):
         self.codes = nn.EmbeddingBag(1 + sum(columns), channels, mode="sum", padding_idx=0) if columns else None
         first = [1 + int(n) for n in np.cumsum([0, *columns])[:-1]]
         self.register_buffer("first", torch.tensor(first, dtype=torch.int32), persistent=False)
-        self.shape = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(inplace=True))
+        self.norm = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(inplace=True))
         self.out = nn.Linear(channels, channels)
 
     def forward(self, packed: Tensor) -> Tensor:
-        """(rows, channels) from packed records (rows, words), before the last layer `out`."""
+        """(rows, channels) hidden states, before the last layer `out`, which a caller may fuse with the next one.
+
+        Args:
+            packed: (rows, words) int32 records, see `Layout.unpack`.
+        """
         row = self.layout.unpack(packed)
         # the base is the weight of a column of ones
         values, weights = [self.base.new_ones(len(packed), 1)], [self.base[:, None]]
@@ -89,20 +93,22 @@ class TableEncoder(nn.Module):
             values += [numbers.nan_to_num(0.0), numbers.isnan().logical_not().float(), row.vectors.float()]
             weights.append(self.numbers.weight)
         if self.codes is not None:
+            # places of a list beyond its end become code 0 of the table of embeddings
             sets = torch.where(row.sets == 0, -1 - self.first[row.codes.shape[1] :], row.sets)
             codes = (torch.cat([row.codes, sets], dim=1) + self.first).clamp(min=0)
+            # a table with few codes is cheaper as a matrix product
             if len(self.codes.weight) > self.out.in_features:
                 embedded = self.codes(codes)
             else:
                 values.append(as_counts(codes, len(self.codes.weight))[:, 1:])
                 weights.append(self.codes.weight[1:].T)
         state = functional.linear(torch.cat(values, dim=1), torch.cat(weights, dim=1))
-        shaped: Tensor = self.shape(state if embedded is None else state + embedded)
+        shaped: Tensor = self.norm(state if embedded is None else state + embedded)
         return shaped
 
 
 class RowStates(NamedTuple):
-    """Table → (rows, channels): each row by itself, and with its ancestors."""
+    """Table → (rows, channels), the sampled rows first: each row by itself, and with its ancestors."""
 
     own: dict[str, Tensor]
     full: dict[str, Tensor]
@@ -163,7 +169,7 @@ class RowEncoder(nn.Module):
 
     @staticmethod
     def aggregate(rows: Tensor, messages: Iterable[Message]) -> Tensor:
-        """(rows, channels) each row plus its messages; `rows` itself where there is none."""
+        """(rows, channels) each row plus its messages, at most one along each link; `rows` itself where there is none."""
         total = rows
         for child, sent in messages:
             if len(child) == len(rows):

@@ -24,7 +24,7 @@ from .batch import Batch
 class TransformerConfig:
     """Attributes:
     layers, heads: Of attention.
-    max_tokens: Most rows an example reads; the nearest and latest are kept.
+    max_tokens: Most rows an example reads. Rows of nearer hops are kept first; within a hop those of one edge type after the other.
     ranks: Most neighbours of one node over one key.
     """
 
@@ -63,9 +63,10 @@ class Transformer(nn.Module):
         channels = config.channels
         self.max_tokens = config.max_tokens
         every = [(hop, step) for hop, taken in enumerate(steps, 1) for step in taken]
-        self.place = {key: number for number, key in enumerate(every, 1)}
-        self.reached = nn.Embedding(1 + len(self.place), channels)
-        self.ranks = nn.Embedding(1 + config.ranks, channels)
+        # 0 is the entity itself
+        self.relation = {key: number for number, key in enumerate(every, 1)}
+        self.relation_embedding = nn.Embedding(1 + len(self.relation), channels)
+        self.rank_embedding = nn.Embedding(1 + config.ranks, channels)
         layer = nn.TransformerEncoderLayer(
             channels, config.heads, 2 * channels, dropout=config.dropout, batch_first=True, norm_first=True
         )
@@ -73,25 +74,30 @@ class Transformer(nn.Module):
 
     def forward(self, batch: Batch, states: dict[str, Tensor]) -> Tensor:
         """(examples, channels)."""
-        every_example = torch.arange(len(batch.seeds), device=batch.seeds.device)
-        tokens = [Tokens(states[batch.table].index_select(0, batch.seeds) + self.reached.weight[0], every_example)]
+        every_example = torch.arange(len(batch.entity_node), device=batch.entity_node.device)
+        tokens = [
+            Tokens(
+                states[batch.table].index_select(0, batch.entity_node) + self.relation_embedding.weight[0], every_example
+            )
+        ]
         # table → the nodes of the hop before, each with the example that it belongs to
-        last = {batch.table: [(batch.seeds, every_example)]}
+        previous = {batch.table: [(batch.entity_node, every_example)]}
         for hop in range(1, 1 + max((e.hop for e in batch.edges), default=0)):
             found: dict[str, list[tuple[Tensor, Tensor]]] = {}
-            for edges in (e for e in batch.edges if e.hop == hop and e.step.source in last and len(e.target)):
-                nodes, examples = (torch.cat(part) for part in zip(*last[edges.step.source], strict=True))
+            for edges in (e for e in batch.edges if e.hop == hop and e.step.source in previous and len(e.target)):
+                nodes, examples = (torch.cat(part) for part in zip(*previous[edges.step.source], strict=True))
                 reached = _neighbours(edges, nodes, examples)
                 tokens.append(self._tokens(edges, states[edges.step.target], reached))
                 found.setdefault(edges.step.target, []).append((reached.node, reached.example))
-            last = found
-        packed, empty = self._packed(tokens, len(batch.seeds))
+            previous = found
+        packed, empty = self._packed(tokens, len(batch.entity_node))
         read: Tensor = self.attention(packed, src_key_padding_mask=empty)[:, 0]
         return read
 
     def _tokens(self, edges: EdgeBatch, states: Tensor, reached: Reached) -> Tokens:
-        rank = reached.rank.clamp(max=self.ranks.num_embeddings - 1)
-        position = self.reached.weight[self.place[edges.hop, edges.step]] + self.ranks(rank)
+        rank = reached.rank.clamp(max=self.rank_embedding.num_embeddings - 1)
+        relation = self.relation_embedding.weight[self.relation[edges.hop, edges.step]]
+        position = relation + self.rank_embedding(rank)
         return Tokens(states.index_select(0, reached.node) + position, reached.example)
 
     def _packed(self, tokens: list[Tokens], examples: int) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ class PastItemScores(nn.Module):
 
     def forward(self, state: Tensor, items: ItemStates, batch: ItemBatch) -> Tensor:
         """(pairs,) scores of the past items."""
-        popularity = items.popularity[batch.cutoff[batch.past_example], batch.past_place]
+        popularity = items.popularity[batch.cutoff_index[batch.past_example], batch.past_place]
         context = self.context(state).index_select(0, batch.past_example)
         item = items.item.index_select(0, batch.past_place)
         scores: Tensor = self.score(self.past(batch.past) + context + self.popularity(popularity) + item)[:, 0]

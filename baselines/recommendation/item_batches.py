@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -32,25 +34,25 @@ class ItemReader:
         self._items = builder.database[self.table]
         self.count = len(self._items)
 
-    def read(self, examples: Examples, draw: list[int] | None = None) -> ItemBatch:
-        """All items; or where they are many, a random part by the seed `draw`, the true and the past ones among them."""
+    def read(self, examples: Examples, seed: Sequence[int] | None = None) -> ItemBatch:
+        """All items; or where they are many and a `seed` is given, a random part of them with the true and the past ones."""
         past = self.features.past(examples.entity, examples.cutoff)
         example, item = _positives(examples)
         there = visible(self._items, item, examples.cutoff[example])
         example, item = example[there], item[there]
         chosen = np.arange(self.count)
-        if draw is not None and self.count > MOST_CANDIDATES:
-            drawn = np.random.default_rng(draw).choice(self.count, MOST_CANDIDATES, replace=False)
+        if seed is not None and self.count > MOST_CANDIDATES:
+            drawn = np.random.default_rng(list(seed)).choice(self.count, MOST_CANDIDATES, replace=False)
             chosen = np.unique(np.concatenate([drawn, item, past.item]))
         cutoffs, group = np.unique(examples.cutoff, return_inverse=True)
         popularity = np.stack([self.features.popularity(int(c))[chosen] for c in cutoffs])
-        hidden = np.stack([~visible(self._items, chosen, int(c)) for c in cutoffs])
+        unavailable = np.stack([~visible(self._items, chosen, int(c)) for c in cutoffs])
         return ItemBatch(
             candidates=torch.from_numpy(chosen),
             rows=self._rows.read({self.table: chosen}),
-            cutoff=torch.from_numpy(group),
+            cutoff_index=torch.from_numpy(group),
             popularity=torch.from_numpy(popularity),
-            hidden=torch.from_numpy(hidden),
+            unavailable=torch.from_numpy(unavailable),
             past_example=torch.from_numpy(past.example),
             past_place=torch.from_numpy(np.searchsorted(chosen, past.item)),
             past=torch.from_numpy(past.features),

@@ -43,7 +43,7 @@ class ItemHead(nn.Module):
             past = self.past(state, states, items).to(scores.dtype)
             place = items.past_example * scores.shape[1] + items.past_place
             scores = scores.reshape(-1).index_add(0, place, past).view_as(scores)
-        found: Tensor = scores.masked_fill(items.hidden.index_select(0, items.cutoff), -torch.inf)
+        found: Tensor = scores.masked_fill(items.unavailable.index_select(0, items.cutoff_index), -torch.inf)
         return found
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:

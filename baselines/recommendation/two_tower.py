@@ -54,7 +54,7 @@ class ItemTower(nn.Module):
 
     def popularity_scores(self, states: ItemStates, batch: ItemBatch) -> Tensor:
         """(examples, c) scores that all examples of a cut-off share."""
-        scores: Tensor = self.bias(states.popularity)[..., 0].index_select(0, batch.cutoff)
+        scores: Tensor = self.bias(states.popularity)[..., 0].index_select(0, batch.cutoff_index)
         return scores
 
 

@@ -45,6 +45,8 @@ _NETWORK = {
     "layer": "backbone",
     "parts": "item_scores",
     "tokens": "max_tokens",
+    "layers": "attention_layers",
+    "heads": "attention_heads",
     "leveled": "recent_label_mean",
     "stale": "simulate_staleness",
 }

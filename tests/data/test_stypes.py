@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from arrow_columns import COLUMNS
-from relbench_harness.features.definitions import Schema
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_dataset
 from relbench_harness.data.stypes import MOST_TEXTS, Stype, infer, stype_of, stypes
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError
+from relbench_harness.features.dfs.definitions import Schema
 from relbench_harness.features.encode import ColumnKind, fit_encoders, kind_of
 from relbench_harness.graph.attributes import Encoders
 

@@ -104,6 +104,6 @@ def test_other_kinds_of_labels_are_read_as_statistics(shop: Shop, kind: TaskType
     columns = {}
     for without in ((), ("own_labels",)):
         _, builder = Preprocessor.fit(train, train, Sampling((4,), 1, "recent"), without)  # type: ignore[arg-type]
-        columns[without] = builder.history.read(train).shape[1]
-        assert builder.history.own(train).shape[1] == 0
+        columns[without] = builder.history.summary_of(train).shape[1]
+        assert builder.history.past_label_means(train).shape[1] == 0
     assert columns[()] > columns["own_labels",]

@@ -125,6 +125,6 @@ def test_codes_are_embeddings_however_many_there_are(channels: int) -> None:
         for place, code in enumerate([*row.codes[at].tolist(), *row.sets[at].tolist()]):
             if place < row.codes.shape[1] or code:
                 expected[at] += weight[int(encoder.first[place]) + code]
-    torch.testing.assert_close(encoder(packed), encoder.shape(expected))
+    torch.testing.assert_close(encoder(packed), encoder.norm(expected))
     encoder(packed).sum().backward()
     assert weight.grad is not None and not weight.grad[0].any()
