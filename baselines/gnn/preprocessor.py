@@ -31,7 +31,7 @@ from relbench_harness.graph.encoders import Calendar
 from relbench_harness.graph.parent_residuals import BoundResiduals, ParentResiduals
 from relbench_harness.graph.row_batch import Key
 from relbench_harness.graph.row_reader import RowReader
-from relbench_harness.graph.sampler import Fan, Sampler, Strategy
+from relbench_harness.graph.sampler import Fanout, Sampler, Strategy
 from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.as_of import AsOfIndex, AsOfKey, as_of_keys
@@ -125,9 +125,9 @@ class Preprocessor:
     def builder(self, examples: Examples, bound: Bound) -> BatchBuilder:
         """The builder of the database of `examples` from parts that are made already."""
         database, graph = examples.database, bound.graph
-        fans = cast(list[Fan], self.steps(graph))
+        num_neighbors = cast(list[Fanout], self.steps(graph))
         own_parents = self.train.task.own_row_visible
-        sampler = Sampler(graph, fans, strategy=self.sampling.strategy, own_parents=own_parents, threads=1)
+        sampler = Sampler(graph, num_neighbors, strategy=self.sampling.strategy, own_parents=own_parents, threads=1)
         joins = [AsOfIndex(graph, key) for key in self.as_of]
         ancestors = AncestorIndex(database)
         depth = self.sampling.ancestor_depth

@@ -31,7 +31,7 @@ class Ancestry(NamedTuple):
     """Rows and their ancestors.
 
     Attributes:
-        rows: Table → distinct rows, those asked for first.
+        rows: Table → distinct rows, the wanted ones first.
         rows_per_depth: For 0, 1, … keys, table → how many of its rows, the first ones, are at most so many keys away.
         place: Key → (rows of the child,) the place of the parent among the parent's rows; −1 where there is none, or the
             row itself is too far away for its parents to be read.

@@ -11,7 +11,7 @@
     )
 
 Messages flow as in RelBench's graphs: a row that sampled its children receives along `(child, f2p_column, parent)`, one that
-sampled its parent along `(parent, rev_f2p_column, child)`. The questions come first among the nodes of their table, in
+sampled its parent along `(parent, rev_f2p_column, child)`. The examples come first among the nodes of their table, in
 their order. Seed times are whole seconds since 1970, as in RelBench, and rows at or after them stay unseen.
 """
 
@@ -33,7 +33,7 @@ from relbench_harness.errors import InputError
 from relbench_harness.graph.attributes import Attributes
 from relbench_harness.graph.encoders import Calendar, Encoder, Number
 from relbench_harness.graph.neighbourhood import Neighbourhood
-from relbench_harness.graph.sampler import Fan, Sampler, Strategy
+from relbench_harness.graph.sampler import Fanout, Sampler, Strategy
 from relbench_harness.graph.structure import EdgeType, Graph
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def hetero_data(graph: Graph, attributes: Attributes | None = None) -> HeteroDat
 class RelationalSampler(BaseSampler):  # type: ignore[misc]
     """PyG's sampling interface over a graph.
 
-    `batch` of its output names, for every node, a question with the node's cut-off, so that
-    `seed_time[batch] − time` is a row's age; nodes are shared by questions with equal times.
+    `batch` of its output names, for every node, an example with the node's cut-off, so that
+    `seed_time[batch] − time` is a row's age; nodes are shared by examples with equal times.
 
     Where neighbours are drawn, each call draws anew: what it draws follows from `seed`, the number of calls before it and,
     in a loader's worker process, the seed that the loader gives its workers in each epoch (`torch.manual_seed`). So epochs
@@ -94,7 +94,7 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
         self.graph = graph
         self.seed = seed
         self._calls = 0
-        self.sampler = Sampler(graph, _fans(graph, num_neighbors), strategy, own_parents, seed, threads)
+        self.sampler = Sampler(graph, _fanouts(graph, num_neighbors), strategy, own_parents, seed, threads)
 
     def sample_from_nodes(self, index: NodeSamplerInput, **_: Any) -> HeteroSamplerOutput:
         """Sample around `index.node` of table `index.input_type`; without times everything is visible."""
@@ -160,15 +160,16 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
         return int(np.random.SeedSequence([self.seed % 2**64, epoch % 2**64, call]).generate_state(1, np.uint64)[0])
 
 
-def _fans(graph: Graph, chosen: Sequence[int] | Mapping[EdgeType, Sequence[int]]) -> list[Fan]:
+def _fanouts(graph: Graph, chosen: Sequence[int] | Mapping[EdgeType, Sequence[int]]) -> list[Fanout]:
+    """PyG's numbers of neighbours, by edge type and then by hop, the other way round."""
     if not isinstance(chosen, Mapping):
         return list(chosen)
     known = {step.message_type: step for step in graph.steps}
     for key in chosen:
         if key not in known:
             raise InputError(f"no edge type {key} in the graph")
-    hops = max((len(fans) for fans in chosen.values()), default=0)
-    return [{known[key]: fans[hop] for key, fans in chosen.items() if hop < len(fans)} for hop in range(hops)]
+    hops = max((len(by_hop) for by_hop in chosen.values()), default=0)
+    return [{known[key]: by_hop[hop] for key, by_hop in chosen.items() if hop < len(by_hop)} for hop in range(hops)]
 
 
 def _cutoffs(seconds: torch.Tensor | None, count: int) -> Long:
@@ -178,25 +179,25 @@ def _cutoffs(seconds: torch.Tensor | None, count: int) -> Long:
 
 
 def _output(around: Neighbourhood) -> HeteroSamplerOutput:
-    """PyG's form: every question a node of its own, before all others of its table."""
+    """PyG's form: every example a node of its own, before all others of its table."""
     seeds, table = around.seeds.astype(np.int64), around.table
     merged = int(around.nodes[table].hop_ends[0])
-    asked = len(seeds)
-    # the first of equal questions stands for the merged node wherever another row leads to it
+    count = len(seeds)
+    # the first of equal examples stands for the merged node wherever another row leads to it
     number = {name: np.arange(len(nodes)) for name, nodes in around.nodes.items()}
-    number[table] = np.arange(len(around.nodes[table])) - merged + asked
-    number[table][seeds[::-1]] = np.arange(asked)[::-1]
+    number[table] = np.arange(len(around.nodes[table])) - merged + count
+    number[table][seeds[::-1]] = np.arange(count)[::-1]
     node, batch, counts = {}, {}, {}
-    question = np.zeros(len(around.cutoffs), np.int64)
-    question[around.nodes[table].cut[seeds[::-1]]] = np.arange(asked)[::-1]
+    example = np.zeros(len(around.cutoffs), np.int64)
+    example[around.nodes[table].cut[seeds[::-1]]] = np.arange(count)[::-1]
     for name, nodes in around.nodes.items():
         row, cut = nodes.row.astype(np.int64), nodes.cut
         counts[name] = np.diff(nodes.hop_ends, prepend=0).tolist()
-        batch[name] = question[cut]
+        batch[name] = example[cut]
         if name == table:
             row = np.concatenate([row[seeds], row[merged:]])
-            batch[name] = np.concatenate([np.arange(asked), batch[name][merged:]])
-            counts[name][0] = asked
+            batch[name] = np.concatenate([np.arange(count), batch[name][merged:]])
+            counts[name][0] = count
         node[name] = torch.from_numpy(row)
     rows: dict[EdgeType, list[Long]] = {s.message_type: [] for s in around.graph.steps}
     cols: dict[EdgeType, list[Long]] = {s.message_type: [] for s in around.graph.steps}
@@ -206,7 +207,7 @@ def _output(around: Neighbourhood) -> HeteroSamplerOutput:
             taken = np.diff(edges.ends)[seeds]
             inner = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
             found = edges.target[np.repeat(edges.ends[:-1][seeds], taken) + inner]
-            to = np.repeat(np.arange(asked), taken)
+            to = np.repeat(np.arange(count), taken)
         rows[edges.step.message_type].append(number[edges.step.target][found])
         cols[edges.step.message_type].append(to)
     return HeteroSamplerOutput(
