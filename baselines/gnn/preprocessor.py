@@ -27,7 +27,7 @@ from relbench_harness.features.entity_summary import (
 from relbench_harness.features.own_labels import OwnLabels
 from relbench_harness.graph.ancestors import AncestorIndex
 from relbench_harness.graph.attributes import Encoders
-from relbench_harness.graph.encoders import Calendar
+from relbench_harness.graph.number_encoders import Calendar
 from relbench_harness.graph.parent_residuals import BoundResiduals, ParentResiduals
 from relbench_harness.graph.row_batch import Key
 from relbench_harness.graph.row_reader import RowReader

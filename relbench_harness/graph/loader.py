@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
-from relbench_harness.graph.attributes import Attributes, Rows
+from relbench_harness.graph.attributes import Attributes
+from relbench_harness.graph.layout import Records
 from relbench_harness.graph.neighbourhood import Neighbourhood
 from relbench_harness.graph.sampler import Sampler
 
@@ -59,7 +60,7 @@ class GraphBatch:
     packed: Mapping[str, torch.Tensor]
     place: Mapping[str, torch.Tensor]
 
-    def rows(self, table: str) -> Rows:
+    def rows(self, table: str) -> Records:
         """The unpacked records of `table`, one per distinct row."""
         return self.attributes.layout(table).unpack(self.packed[table])
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.array_store import spacious
 from relbench_harness.data.database import Database
-from relbench_harness.graph.attributes import Layout
-from relbench_harness.graph.encoders import CLIP
+from relbench_harness.graph.layout import Layout
+from relbench_harness.graph.number_encoders import CLIP
 from relbench_harness.graph.row_batch import Key, Rows
 from relbench_harness.temporal.paths import ForeignKey, foreign_keys
 from relbench_harness.temporal.trailing_mean import trailing_mean

@@ -22,7 +22,7 @@ from relbench_harness.data.table import Table
 from relbench_harness.data.task import TaskType
 from relbench_harness.features.history_summary import LAST, HistorySummary
 from relbench_harness.graph.attributes import Encoders
-from relbench_harness.graph.encoders import Number
+from relbench_harness.graph.number_encoders import Number
 from relbench_harness.graph.parent_residuals import TRAILING_ROWS, Column, ParentResiduals, Regression
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.temporal.history import History
