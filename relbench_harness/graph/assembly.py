@@ -84,6 +84,7 @@ class Output(NamedTuple):
 
     @classmethod
     def empty(cls, placement: Placement, ids: np.dtype[Any]) -> Output:
+        """Memory for all of a batch, row numbers of type `ids`."""
         nodes = int(placement.hop_ends[-1].sum())
         return cls(
             np.empty(nodes, ids),
@@ -111,6 +112,7 @@ class Assembly:
 
     @classmethod
     def of(cls, graph: Graph, plan: Plan, examples: ExampleGroups, parts: Sequence[Expansion]) -> Assembly:
+        """Where everything in `parts` goes, which hold the groups of `examples` in order."""
         hops, steps = plan.steps.shape
         source = np.array([graph.number[step.source] for step in graph.steps], np.int64)
         nodes = np.concatenate([np.zeros((0, hops + 1, len(graph.sizes)), np.int64), *(part.nodes for part in parts)])

@@ -122,6 +122,11 @@ class Attributes:
     packed: Mapping[str, Packed]
 
     def layout(self, table: str) -> Layout:
+        """How the records of `table` are laid out.
+
+        Raises:
+            InputError: There is no such table.
+        """
         if table not in self.packed:
             raise InputError(f"no table {table!r} in the attributes; {nearest(table, self.packed)}")
         return self.encoders.layouts[table]

@@ -35,6 +35,7 @@ class Category:
 
     @classmethod
     def fit(cls, column: str, values: pa.ChunkedArray, most: int = 10_000) -> Category | None:
+        """The encoder for a column with the known rows `values`; None where it says nothing."""
         frequent = _frequent(plain(values), most)
         informs = len(frequent) > 1 or (len(frequent) == 1 and values.null_count > 0)
         return cls(column, frequent) if informs else None
@@ -65,6 +66,7 @@ class Categories:
 
     @classmethod
     def fit(cls, column: str, values: pa.ChunkedArray, most: int = 10_000) -> Categories | None:
+        """The encoder for a column with the known rows `values`; None where it says nothing."""
         lists = as_lists(in_one_piece(values))
         lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
         width = int(min(16, np.quantile(lengths, 0.95, method="higher"))) if len(lengths) else 0

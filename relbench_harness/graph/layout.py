@@ -46,9 +46,11 @@ class Layout:
     encoders: tuple[Encoder, ...]
 
     def part(self, part: Part) -> tuple[Encoder, ...]:
+        """The encoders that fill a part, in order."""
         return tuple(e for e in self.encoders if e.part == part)
 
     def names(self, part: Part) -> tuple[str, ...]:
+        """The features of a part, in order."""
         return tuple(name for e in self.part(part) for name in e.names)
 
     @cached_property

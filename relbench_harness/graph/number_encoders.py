@@ -36,6 +36,7 @@ class Number:
 
     @classmethod
     def fit(cls, column: str, values: pa.ChunkedArray) -> Number | None:
+        """The encoder for a column with the known rows `values`; None where it says nothing."""
         x = _floats(spread(values))
         x = x[np.isfinite(x)]
         if len(x) == 0 or x.min() == x.max():
@@ -72,6 +73,7 @@ class Calendar:
 
     @classmethod
     def fit(cls, column: str, values: pa.ChunkedArray) -> Calendar | None:
+        """The encoder for a column with the known rows `values`; None where it says nothing."""
         x = _instants(in_one_piece(spread(values)))
         x = x[np.isfinite(x)]
         varying = tuple(c for c, length in CYCLES.items() if len(x) and np.ptp(x % length) > 0.01 * length)

@@ -194,6 +194,7 @@ class Frame:
 
     @property
     def num_rows(self) -> int:
+        """The number of rows; 0 for a table without attributes."""
         return len(next(iter(self.feat_dict.values()), ()))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Frame:

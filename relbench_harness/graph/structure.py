@@ -171,6 +171,11 @@ class Graph:
         return MappingProxyType({name: int(end) for name, end in zip(self.timed, ends[:-1], strict=True)})
 
     def size(self, table: str) -> int:
+        """The rows of `table`.
+
+        Raises:
+            InputError: The graph has no such table.
+        """
         if table not in self.sizes:
             raise InputError(f"no table {table!r} in the graph; {nearest(table, self.sizes)}")
         return self.sizes[table]

@@ -46,6 +46,7 @@ class Vector:
 
     @classmethod
     def fit(cls, column: str, values: pa.ChunkedArray) -> Vector | None:
+        """The encoder for a column with the known rows `values`; None where it says nothing."""
         lists = as_lists(in_one_piece(spread(values))).drop_null()
         lengths = np.asarray(pc.list_value_length(lists))
         width = int(np.median(lengths)) if len(lengths) else 0
