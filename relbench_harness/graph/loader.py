@@ -102,7 +102,7 @@ def batches(count: int, size: int, seed: int | None = None) -> list[Order]:
 
 @dataclass
 class Loader(Generic[T]):
-    """Iterates over batches in the order of `parts`, up to `ahead` of them made before they are asked for.
+    """Iterates over batches in the order of `parts`, up to `ahead` of them made before they are needed.
 
     Attributes:
         read: Makes the batch of some examples; called from several threads at once.
