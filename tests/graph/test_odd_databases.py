@@ -23,7 +23,7 @@ BUDGET = Budget(threads=1, device="cpu")
 @pytest.mark.parametrize("task", ["churn", "channel", "basket"])
 def test_bare_tables_lonely_rows_and_unseen_values_get_predictions(tmp_path: Path, name: str, task: str) -> None:
     shop = worlds.write_bare_shop(tmp_path / "shop")
-    method, _ = make_method(name, epochs=1, steps=2, channels=16)
+    method, _ = make_method(name, epochs=1, steps_per_epoch=2, channels=16)
     result, predictions = Run(Stages(shop, shop.task(task), "rolling"), method, name, BUDGET).execute()
     assert result.status == "ok", result.error
     assert predictions is not None
@@ -54,6 +54,6 @@ def test_a_gpu_without_memory_is_on_record(shop: Dataset) -> None:
 
 
 def test_a_loss_that_is_no_number_is_on_record(shop: Dataset) -> None:
-    method, _ = make_method("gnn", epochs=1, steps=2, channels=16, rate=float("inf"))
+    method, _ = make_method("gnn", epochs=1, steps_per_epoch=2, channels=16, lr=float("inf"))
     status, error = outcome(shop, method)
     assert status == "error" and "DivergedError" in error
