@@ -31,28 +31,28 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--compile", action="store_true", help="through torch.compile")
-    asked = parser.parse_args()
+    chosen = parser.parse_args()
     # every example of every epoch, and no stopping
-    long = {"epochs": asked.epochs + 1, "steps_per_epoch": 10**9, "patience": 10**9}
-    method, _ = make_method(asked.method, compile=asked.compile, **long)
-    stages = Stages(*open_task(asked.task), "rolling")
+    long = {"epochs": chosen.epochs + 1, "steps_per_epoch": 10**9, "patience": 10**9}
+    method, _ = make_method(chosen.method, compile=chosen.compile, **long)
+    stages = Stages(*open_task(chosen.task), "rolling")
     train = stages.examples("train")
-    fitted = method.fit(train, stages.examples("val"), Budget(threads=asked.threads, device=asked.device))
+    fitted = method.fit(train, stages.examples("val"), Budget(threads=chosen.threads, device=chosen.device))
     assert isinstance(fitted, FittedGNN)
     seconds, waited = fitted.log.seconds[1:], fitted.log.waited[1:]  # the first compiles kernels and fills memory
     median = float(np.median(seconds))
     report = {
-        "task": asked.task,
+        "task": chosen.task,
         "seeds": len(train),
-        "epochs": asked.epochs,
-        "threads": asked.threads,
-        "device": torch.cuda.get_device_name() if asked.device == "cuda" else "cpu",
+        "epochs": chosen.epochs,
+        "threads": chosen.threads,
+        "device": torch.cuda.get_device_name() if chosen.device == "cuda" else "cpu",
         "seconds_per_epoch": round(median, 4),
         "seconds_fastest": round(min(seconds), 4),
         "seeds_per_second": round(len(train) / median),
         "loader_wait": round(sum(waited) / sum(seconds), 4),
     }
-    if asked.task == "rel-f1/driver-dnf":
+    if chosen.task == "rel-f1/driver-dnf":
         report["times_faster_than_reference"] = round(REFERENCE / median, 1)
     print(json.dumps(report))
 

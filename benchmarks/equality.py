@@ -71,7 +71,7 @@ def equality(tasks: Sequence[str], depth: int) -> dict[str, object]:
     splits = []
     for task in tasks:
         stages = Stages(*open_task(task), "rolling")
-        splits += [stages.examples("train"), stages.examples("val"), stages.holdout("test").questions]
+        splits += [stages.examples("train"), stages.examples("val"), stages.holdout("test").examples]
     every = united(splits)
     if every is None:
         raise SystemExit(f"{', '.join(tasks)} do not ask about the same database: name them one by one")

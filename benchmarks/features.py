@@ -173,7 +173,7 @@ def main() -> None:
         "definition_seconds": round(time.perf_counter() - start, 3),
     }
     if given.curve or given.examples:
-        whole = stages.holdout("test").questions
+        whole = stages.holdout("test").examples
         result["rows"] = sum(len(table) for table in whole.database.values())
         result |= once(fitted, whole, given.examples) if given.examples else curve(fitted, whole, given.most)
     else:

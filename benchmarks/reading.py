@@ -1,4 +1,4 @@
-"""How many questions per second the method `gnn` trains on as the database grows, and what memory that takes.
+"""How many examples per second the method `gnn` trains on as the database grows, and what memory that takes.
 
 The database is rel-shop, in which every customer has as many rows around at every scale, so that equal fan-outs find
 equally many. Everything is the method's own: encoders, history, sampling, network, loss.
@@ -8,7 +8,7 @@ equally many. Everything is the method's own: encoders, history, sampling, netwo
     python benchmarks/reading.py --scale 1000 --cold     # 97 million rows
 
 prints one JSON line per scale. Several scales take turns, epoch by epoch, so that a machine whose speed varies serves them alike;
-`to_first_scale` is the questions per second of each turn against the first scale's. Memory is that of the process, all scales.
+`to_first_scale` is the examples per second of each turn against the first scale's. Memory is that of the process, all scales.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Opened:
         self.scale, self.cold = scale, chosen.cold
         dataset, task = open_task(f"rel-shop@scale={scale:g}/customer-churn")
         self.train = Stages(dataset, task, "rolling").examples("train")
-        # drawn as if all were asked at one time: old and young ones alike, at every scale
+        # drawn as if all had one time: old and young ones alike, at every scale
         self.alike = np.zeros(len(self.train), np.int64)
         method, _ = make_method("gnn", steps_per_epoch=chosen.steps, epochs=1)
         assert isinstance(method, RelationalGNN)
@@ -83,7 +83,7 @@ class Opened:
         self.work: list[float] = []
 
     def learn(self, epoch: int) -> None:
-        """One epoch over a part of the training questions of its own."""
+        """One epoch over a part of the training examples of its own."""
         if self.cold:
             evict(self.builder.rows.attributes)
         begun = time.process_time()
@@ -103,17 +103,17 @@ class Opened:
 
     def report(self) -> dict[str, object]:
         """The median epoch but for the first, which compiles and warms up."""
-        questions = sum(len(part) for part in epoch_batches(self.alike, self.method.config, 0, 0))
+        examples = sum(len(part) for part in epoch_batches(self.alike, self.method.config, 0, 0))
         seconds = statistics.median(self.seconds[1:])
         return {
             "benchmark": "reading",
             "scale": self.scale,
             "rows": sum(len(table) for table in self.train.database.values()),
             "attributes": "disk, cold" if self.cold else "memory",
-            "training_questions": len(self.train),
-            "questions_per_epoch": questions,
-            "questions_per_second": round(questions / seconds),
-            "questions_per_processor_second": round(questions / statistics.median(self.work[1:])),
+            "training_examples": len(self.train),
+            "examples_per_epoch": examples,
+            "examples_per_second": round(examples / seconds),
+            "examples_per_processor_second": round(examples / statistics.median(self.work[1:])),
             "seconds_per_epoch": round(seconds, 2),
             "loader_wait": round(sum(self.waited[1:]) / sum(self.seconds[1:]), 3),
             "opening_seconds": round(self.opened, 1),

@@ -1,7 +1,7 @@
 """How many nodes per second the sampler finds, beside a NumPy reference that samples the same table in the same run.
 
-The table: 5 M transactions of 100 k customers and 10 k products, at random times. The questions: customers at random
-times; three hops of at most 64, 64 and 32 neighbours. A node is a (row, question) pair; every question has its own
+The table: 5 M transactions of 100 k customers and 10 k products, at random times. The examples: customers at random
+times; three hops of at most 64, 64 and 32 neighbours. A node is a (row, example) pair; every example has its own
 cut-off, so none is shared.
 
     python benchmarks/sampling.py --threads 2
@@ -58,24 +58,26 @@ def shop(transactions: int, customers: int, products: int, seed: int = 0) -> Dat
     )
 
 
-def reference(graph: Graph, fans: list[int], rows: NDArray[np.int64], cutoffs: NDArray[np.int64], seed: int) -> int:
+def reference(
+    graph: Graph, num_neighbors: list[int], rows: NDArray[np.int64], cutoffs: NDArray[np.int64], seed: int
+) -> int:
     """Nodes found by the same uniform sampling, without replacement, in whole-array NumPy; duplicates merged by sorting."""
     rng = np.random.default_rng(seed)
     frontier = {"customers": (rows, np.arange(len(rows)))}
     seen = {name: np.empty(0, np.int64) for name in graph.sizes}
     seen["customers"] = np.sort(np.arange(len(rows)) * graph.sizes["customers"] + rows)
     bounds = {name: graph.visible(name, cutoffs) for name in graph.sizes}
-    for fan in fans:
+    for most in num_neighbors:
         found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in graph.sizes}
         for step in graph.steps:
             if step.source not in frontier:
                 continue
-            source, question = frontier[step.source]
-            bound = bounds[step.target][question]
+            source, example = frontier[step.source]
+            bound = bounds[step.target][example]
             if step.up:
                 parent = graph.parent_of(step.child, step.column)[source].astype(np.int64)
                 keep = (parent >= 0) & (parent < bound)
-                found[step.target].append(question[keep] * graph.sizes[step.target] + parent[keep])
+                found[step.target].append(example[keep] * graph.sizes[step.target] + parent[keep])
                 continue
             starts, children = graph.children_of(step.child, step.column)
             count = (starts[source + 1] - starts[source]).astype(np.int64)
@@ -87,8 +89,8 @@ def reference(graph: Graph, fans: list[int], rows: NDArray[np.int64], cutoffs: N
             order = np.lexsort((rng.random(len(owner)), owner))
             owner, child = owner[order], child[order]
             first = np.searchsorted(owner, owner, side="left")
-            chosen = np.arange(len(owner)) - first < fan
-            found[step.target].append(question[owner[chosen]] * graph.sizes[step.target] + child[chosen])
+            chosen = np.arange(len(owner)) - first < most
+            found[step.target].append(example[owner[chosen]] * graph.sizes[step.target] + child[chosen])
         frontier = {}
         for name, parts in found.items():
             if parts:
@@ -122,19 +124,19 @@ def rate(work: Callable[[int], int], repeats: int) -> Rate:
 
 
 def measure(
-    graph: Graph, strategy: Strategy, threads: int, batch: int, batches: int, fans: list[int], repeats: int
+    graph: Graph, strategy: Strategy, threads: int, batch: int, batches: int, num_neighbors: list[int], repeats: int
 ) -> Rate:
-    """Nodes per second of the sampler over `batches` batches of `batch` questions."""
-    sampler = Sampler(graph, fans, strategy, threads=threads)
-    asked = [questions(graph, batch, seed) for seed in range(batches)]
+    """Nodes per second of the sampler over `batches` batches of `batch` examples."""
+    sampler = Sampler(graph, num_neighbors, strategy, threads=threads)
+    drawn = [examples(graph, batch, seed) for seed in range(batches)]
 
     def work(repeat: int) -> int:
-        return sum(sampler.sample("customers", *question, seed=repeat).node_count for question in asked)
+        return sum(sampler.sample("customers", *entities, seed=repeat).node_count for entities in drawn)
 
     return rate(work, repeats)
 
 
-def questions(graph: Graph, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def examples(graph: Graph, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     rng = np.random.default_rng(seed + 1)
     return rng.integers(0, graph.sizes["customers"], count), rng.integers(YEAR // 2, YEAR, count)
 
@@ -144,7 +146,7 @@ def main() -> None:
     parser.add_argument("--transactions", type=int, default=5_000_000)
     parser.add_argument("--customers", type=int, default=100_000)
     parser.add_argument("--products", type=int, default=10_000)
-    parser.add_argument("--fans", type=int, nargs="+", default=[64, 64, 32])
+    parser.add_argument("--num-neighbors", type=int, nargs="+", default=[64, 64, 32])
     parser.add_argument("--strategy", choices=["uniform", "recent", "decayed"], default="uniform")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=512)
@@ -155,14 +157,16 @@ def main() -> None:
     start = time.perf_counter()
     graph = Graph.from_database(database)
     built = time.perf_counter() - start
-    nodes = measure(graph, chosen.strategy, chosen.threads, chosen.batch, chosen.batches, chosen.fans, chosen.repeats)
-    few = questions(graph, 16, 0)
-    by_numpy = rate(lambda seed: reference(graph, chosen.fans, *few, seed), 3)
+    nodes = measure(
+        graph, chosen.strategy, chosen.threads, chosen.batch, chosen.batches, chosen.num_neighbors, chosen.repeats
+    )
+    few = examples(graph, 16, 0)
+    by_numpy = rate(lambda seed: reference(graph, chosen.num_neighbors, *few, seed), 3)
     result = {
         "benchmark": "sampling",
         "strategy": chosen.strategy,
         "threads": chosen.threads,
-        "fans": chosen.fans,
+        "num_neighbors": chosen.num_neighbors,
         "rows": sum(graph.sizes.values()),
         "nodes_per_second": round(nodes.median),
         "best_nodes_per_second": round(nodes.best),

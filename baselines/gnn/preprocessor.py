@@ -27,11 +27,11 @@ from relbench_harness.features.entity_summary import (
 from relbench_harness.features.own_labels import OwnLabels
 from relbench_harness.graph.ancestors import AncestorIndex
 from relbench_harness.graph.attributes import Encoders
-from relbench_harness.graph.encoders import Calendar
+from relbench_harness.graph.number_encoders import Calendar
 from relbench_harness.graph.parent_residuals import BoundResiduals, ParentResiduals
 from relbench_harness.graph.row_batch import Key
 from relbench_harness.graph.row_reader import RowReader
-from relbench_harness.graph.sampler import Fan, Sampler, Strategy
+from relbench_harness.graph.sampler import Fanout, Sampler, Strategy
 from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.as_of import AsOfIndex, AsOfKey, as_of_keys
@@ -127,7 +127,7 @@ class Preprocessor:
     def builder(self, examples: Examples, parts: BuilderParts) -> BatchBuilder:
         """The batch builder of the database of `examples` from parts that are made already."""
         database, graph = examples.database, parts.graph
-        fan_outs = cast(list[Fan], self.fan_outs(graph))
+        fan_outs = cast(list[Fanout], self.fan_outs(graph))
         own_parents = self.train.task.own_row_visible
         sampler = Sampler(graph, fan_outs, strategy=self.sampling.strategy, own_parents=own_parents, threads=1)
         joins = [AsOfIndex(graph, key) for key in self.as_of]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from relbench_harness.graph.attributes import Layout
+from relbench_harness.graph.layout import Layout
 from relbench_harness.graph.row_batch import AncestorLayer, Key, LayerLink, RowBatch
 
 from .layers import module_name, zero_initialised

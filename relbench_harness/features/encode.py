@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from relbench_harness.data.columns import by_frequency, ticks
 from relbench_harness.data.stypes import Stype, is_list, is_number, is_text, parsed, parsed_days, plain, stype_of
 from relbench_harness.data.table import Table
 from relbench_harness.features.block import Column
@@ -71,10 +72,8 @@ def numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
         values = pc.list_value_length(values)
     elif pa.types.is_duration(values.type):
         values = pc.divide(values.cast(pa.duration("ns")).cast(pa.int64()).cast(pa.float64(), safe=False), 1e9)
-    elif pa.types.is_time(values.type):
-        values = values.cast(pa.int32() if pa.types.is_time32(values.type) else pa.int64())
     elif pa.types.is_temporal(values.type):
-        values = values.cast(pa.int32() if values.type.bit_width == 32 else pa.int64())
+        values = ticks(values)
     floats = values.cast(pa.float64(), safe=False)
     found = np.asarray(pc.fill_null(floats, np.nan).to_numpy(), dtype=np.float64)
     return np.where(np.isinf(found), np.nan, found)
@@ -195,9 +194,7 @@ def fit_encoders(known: Table, most_categories: int = 1000, words: int = 8) -> t
 
 def frequent(values: pa.ChunkedArray, most: int) -> tuple[str, ...]:
     """The `most` most frequent strings of a column, ties in alphabetical order."""
-    counts = pc.value_counts(physical(values).cast(pa.large_string()).drop_null())
-    pairs = [(entry["counts"], entry["values"]) for entry in counts.to_pylist()]
-    return tuple(value for _, value in sorted(pairs, key=lambda pair: (-pair[0], pair[1]))[:most])
+    return tuple(by_frequency(physical(values).cast(pa.large_string()))["value"].slice(0, most).to_pylist())
 
 
 def _frequent_words(values: pa.ChunkedArray, most: int) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ _NONE = np.empty(0, np.int64)
 
 
 class Found(NamedTuple):
-    """What each of some rows finds by an as-of key: rows of `table`, −1 for none."""
+    """What each wanted row of the key's table finds by an as-of key: rows of `table`, −1 for none."""
 
     table: str
     rows: Rows
@@ -31,7 +31,7 @@ class Ancestry(NamedTuple):
     """Rows and their ancestors.
 
     Attributes:
-        rows: Table → distinct rows, those asked for first.
+        rows: Table → distinct rows, the wanted ones first.
         rows_per_depth: For 0, 1, … keys, table → how many of its rows, the first ones, are at most so many keys away.
         place: Key → (rows of the child,) the place of the parent among the parent's rows; −1 where there is none, or the
             row itself is too far away for its parents to be read.
@@ -42,7 +42,7 @@ class Ancestry(NamedTuple):
     place: dict[Key, Rows]
 
     def links(self) -> dict[Key, Link]:
-        """Key → its pairs."""
+        """Key → its pairs of a row and its parent."""
         return {
             key: Link.of(place, [count.get(key[0], 0) for count in self.rows_per_depth])
             for key, place in self.place.items()
@@ -50,7 +50,7 @@ class Ancestry(NamedTuple):
 
 
 class AncestorIndex:
-    """The parents of every row that are visible wherever the row is.
+    """The parents of every row that are visible wherever the row is: static ones, and those no younger than it.
 
     Attributes:
         parent: Key → the parent's table.
@@ -104,7 +104,13 @@ class AncestorIndex:
 
 
 class Schedule(NamedTuple):
-    """See `RowBatch`."""
+    """Rounds of messages.
+
+    Attributes:
+        leaves: One round from rows of tables without parents of their own, which are the same at every depth. It comes first,
+            and later rounds add to what it gave.
+        layers: Rounds from all other parents, those of the deepest rows first. Each starts from what the leaves gave.
+    """
 
     leaves: AncestorLayer
     layers: list[AncestorLayer]
@@ -157,7 +163,10 @@ def schedule(
 
 @compiled
 def _joined(held: Rows, named: Rows) -> tuple[Rows, Rows]:
-    """`held` (distinct) followed by what of `named` it lacks, each once, and the place of each of `named`; −1 has none."""
+    """(rows, place): `held` (distinct) followed by what of `named` it lacks, each once; and each of `named` among them.
+
+    −1 is no row and has the place −1.
+    """
     bits = 4
     while (1 << bits) < 2 * (len(held) + len(named)):
         bits += 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,97 +22,15 @@ from numpy.typing import NDArray
 from relbench_harness.data.array_store import opened, spacious, writing
 from relbench_harness.data.database import Database
 from relbench_harness.data.stypes import stypes
-from relbench_harness.data.table import Instant, Table, nanoseconds
+from relbench_harness.data.table import Instant, nanoseconds
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.graph.encoders import Calendar, Categories, Category, Encoder, Number, Part, fit_encoders
+from relbench_harness.graph.encoders import fit_encoders
+from relbench_harness.graph.layout import Layout, Packed, Records
+from relbench_harness.graph.number_encoders import Calendar
 from relbench_harness.graph.text import TextEncoder, text_encoder
 
-Packed = NDArray[np.int32]
-PARTS: tuple[Part, ...] = ("numbers", "moments", "codes", "sets", "vectors")
 PIECE = 1 << 18
 """Rows encoded at a time."""
-
-
-class Rows(NamedTuple):
-    """Unpacked records.
-
-    Attributes:
-        numbers: (n, numbers) float32, standardised; NaN for null.
-        moments: (n, moments) float32, days from the end of training to an instant in the row; NaN for null.
-        codes: (n, codes) int32, 0 null, 1 unseen.
-        sets: (n, total width of the sets) int32, 0 beyond the end of a list.
-        vectors: (n, total width of the vectors) float16.
-    """
-
-    numbers: torch.Tensor
-    moments: torch.Tensor
-    codes: torch.Tensor
-    sets: torch.Tensor
-    vectors: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a record of one table holds, part by part in the order of `PARTS`."""
-
-    encoders: tuple[Encoder, ...]
-
-    def part(self, part: Part) -> tuple[Encoder, ...]:
-        return tuple(e for e in self.encoders if e.part == part)
-
-    def names(self, part: Part) -> tuple[str, ...]:
-        return tuple(name for e in self.part(part) for name in e.names)
-
-    @cached_property
-    def plain_numbers(self) -> Mapping[str, tuple[int, Number]]:
-        """Column → its place among `numbers` and its encoder, for columns that are numbers themselves."""
-        names = self.names("numbers")
-        return {e.column: (names.index(e.column), e) for e in self.part("numbers") if isinstance(e, Number)}
-
-    @property
-    def cardinalities(self) -> tuple[int, ...]:
-        """How many codes each of `codes` has."""
-        return tuple(e.cardinality for e in self.encoders if isinstance(e, Category))
-
-    @property
-    def sets(self) -> tuple[tuple[int, int], ...]:
-        """(width, number of codes) of each set."""
-        return tuple((e.width, e.cardinality) for e in self.encoders if isinstance(e, Categories))
-
-    @cached_property
-    def slices(self) -> Mapping[Part, slice]:
-        """Which words of a record each part takes."""
-        result, at = {}, 0
-        for part in PARTS:
-            width = len(self.names(part))
-            words = (width + 1) // 2 if part == "vectors" else width
-            result[part] = slice(at, at + words)
-            at += words
-        return MappingProxyType(result)
-
-    @property
-    def words(self) -> int:
-        """32-bit words of a record; 0 for a table without attributes."""
-        return int(self.slices["vectors"].stop)
-
-    def pack(self, table: Table, first: int, last: int, out: Packed) -> None:
-        """Write the records of rows `first` … `last − 1` to `out` (rows, words)."""
-        piece = table.rows.slice(first, last - first)
-        for part in PARTS:
-            encoded = [e.encode(piece.column(e.column).combine_chunks()) for e in self.part(part)]
-            if not encoded:
-                continue
-            block = np.concatenate(encoded, axis=1)
-            if part == "vectors" and block.shape[1] % 2:
-                block = np.concatenate([block, np.zeros((len(block), 1), np.float16)], axis=1)
-            out[:, self.slices[part]] = np.ascontiguousarray(block).view(np.int32)
-
-    def unpack(self, packed: torch.Tensor) -> Rows:
-        """The parts of packed records (n, words), as views of the same memory on the same device."""
-        parts = {part: packed[:, where] for part, where in self.slices.items()}
-        vectors = parts["vectors"].view(torch.float16)[:, : len(self.names("vectors"))]
-        numbers, moments = parts["numbers"].view(torch.float32), parts["moments"].view(torch.float32)
-        return Rows(numbers, moments, parts["codes"], parts["sets"], vectors)
 
 
 @dataclass(frozen=True)
@@ -204,6 +122,11 @@ class Attributes:
     packed: Mapping[str, Packed]
 
     def layout(self, table: str) -> Layout:
+        """How the records of `table` are laid out.
+
+        Raises:
+            InputError: There is no such table.
+        """
         if table not in self.packed:
             raise InputError(f"no table {table!r} in the attributes; {nearest(table, self.packed)}")
         return self.encoders.layouts[table]
@@ -220,7 +143,7 @@ class Attributes:
             np.take(self.packed[table], rows, axis=0, out=out.numpy(), mode="clip")
         return out
 
-    def rows(self, table: str, rows: NDArray[Any]) -> Rows:
+    def rows(self, table: str, rows: NDArray[Any]) -> Records:
         """The unpacked records of `rows`."""
         return self.layout(table).unpack(self.take(table, rows))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.compiled import compiled
 from relbench_harness.data.database import Database
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.graph.kernels import mix, stream
+from relbench_harness.graph.drawing import GOLDEN, number_below, stream
 from relbench_harness.temporal.interactions import InteractionIndex, InteractionPath, Interactions, interactions
 from relbench_harness.temporal.visibility import visible
 
@@ -144,7 +144,6 @@ class _Chances(NamedTuple):
 @compiled
 def _negatives(seed: np.uint64, of: _Chances, named: NDArray[Any], positives: Long, count: int) -> Long:
     out = np.full((len(of.entity), count), NONE, np.int64)
-    golden, shift, unit = np.uint64(0x9E3779B97F4A7C15), np.uint64(11), 2.0**-53
     for i in range(len(of.entity)):
         known = np.unique(positives[of.ends[i] : of.ends[i + 1]])
         known = known[known < of.items[i]]
@@ -154,8 +153,8 @@ def _negatives(seed: np.uint64, of: _Chances, named: NDArray[Any], positives: Lo
         for j in range(count):
             found = np.int64(NONE)
             for _ in range(TRIES if of.interactions[i] > 0 else 0):
-                key += golden
-                drawn = named[np.int64(np.float64(mix(key) >> shift) * unit * of.interactions[i])]
+                key += GOLDEN
+                drawn = named[number_below(of.interactions[i], key)]
                 if drawn < of.items[i]:
                     at = np.searchsorted(known, drawn)
                     if at == len(known) or known[at] != drawn:
@@ -163,8 +162,8 @@ def _negatives(seed: np.uint64, of: _Chances, named: NDArray[Any], positives: Lo
                         break
             if found == NONE:
                 # the n-th visible item that is not positive
-                key += golden
-                found = np.int64(np.float64(mix(key) >> shift) * unit * (of.items[i] - len(known)))
+                key += GOLDEN
+                found = np.int64(number_below(of.items[i] - len(known), key))
                 for item in known:
                     if item <= found:
                         found += 1

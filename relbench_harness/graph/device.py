@@ -21,7 +21,7 @@ def device_of(budget: Budget) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"device {budget.device!r} was asked for, but this machine has no usable GPU")
+        raise InputError(f"device {budget.device!r} cannot be used: this machine has no usable GPU")
     if name == "cuda":
         name = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     try:

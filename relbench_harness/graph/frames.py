@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
 from relbench_harness.graph.attributes import Attributes
-from relbench_harness.graph.encoders import MISSING, Categories, Category, Encoder
+from relbench_harness.graph.code_encoders import MISSING, Categories, Category
+from relbench_harness.graph.encoder import Encoder
 from relbench_harness.graph.structure import Graph
 
 try:

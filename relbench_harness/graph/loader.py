@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
-from relbench_harness.graph.attributes import Attributes, Rows
+from relbench_harness.graph.attributes import Attributes
+from relbench_harness.graph.layout import Records
 from relbench_harness.graph.neighbourhood import Neighbourhood
 from relbench_harness.graph.sampler import Sampler
 
@@ -48,29 +49,29 @@ class GraphBatch:
     """A neighbourhood and the records of its distinct rows.
 
     Attributes:
-        questions: (n,) which questions these are.
+        examples: (n,) which examples these are.
         packed: Table → (distinct rows, words) records, on the batch's device.
         place: Table → (nodes,) each node's record.
     """
 
-    questions: Order
+    examples: Order
     around: Neighbourhood
     attributes: Attributes
     packed: Mapping[str, torch.Tensor]
     place: Mapping[str, torch.Tensor]
 
-    def rows(self, table: str) -> Rows:
+    def rows(self, table: str) -> Records:
         """The unpacked records of `table`, one per distinct row."""
         return self.attributes.layout(table).unpack(self.packed[table])
 
 
 @dataclass(frozen=True, eq=False)
 class GraphReader:
-    """Makes the batch of some questions.
+    """Makes the batch of some examples.
 
     Attributes:
-        table: The table of the questions' entities.
-        entity, cutoff: (all questions,) what is asked.
+        table: The table of the examples' entities.
+        entity, cutoff: (all examples,) row and nanoseconds.
         seed: Of the sampling; another one samples anew.
     """
 
@@ -81,31 +82,31 @@ class GraphReader:
     cutoff: Order
     seed: int = 0
 
-    def __call__(self, questions: Order) -> GraphBatch:
-        around = self.sampler.sample(self.table, self.entity[questions], self.cutoff[questions], self.seed)
+    def __call__(self, examples: Order) -> GraphBatch:
+        around = self.sampler.sample(self.table, self.entity[examples], self.cutoff[examples], self.seed)
         packed, place = {}, {}
         for name, nodes in around.nodes.items():
             rows, index = nodes.distinct
             packed[name] = self.attributes.take(name, rows)
             place[name] = torch.from_numpy(index)
-        return GraphBatch(questions, around, self.attributes, packed, place)
+        return GraphBatch(examples, around, self.attributes, packed, place)
 
 
 def batches(count: int, size: int, seed: int | None = None) -> list[Order]:
-    """The questions 0 … count − 1 in batches of `size`; shuffled by `seed`, in order where it is None."""
+    """The examples 0 … count − 1 in batches of `size`; shuffled by `seed`, in order where it is None."""
     if size < 1:
-        raise InputError(f"a batch needs at least one question, got {size}")
+        raise InputError(f"a batch needs at least one example, got {size}")
     order = np.arange(count) if seed is None else np.random.default_rng(seed).permutation(count)
     return [order[first : first + size] for first in range(0, count, size)]
 
 
 @dataclass
 class Loader(Generic[T]):
-    """Iterates over batches in the order of `parts`, up to `ahead` of them made before they are asked for.
+    """Iterates over batches in the order of `parts`, up to `ahead` of them made before they are needed.
 
     Attributes:
-        read: Makes the batch of some questions; called from several threads at once.
-        parts: Which questions each batch holds.
+        read: Makes the batch of some examples; called from several threads at once.
+        parts: Which examples each batch holds.
         threads: How many batches are made at the same time.
         device: Where batches go. To a GPU they are copied from pinned memory beside the computation.
         waited: Seconds that the consumer waited for batches, of all iterations so far.

@@ -1,4 +1,4 @@
-"""What a sampler returns: the rows around a batch of questions, and how they hang together."""
+"""What a sampler returns: the rows around a batch of examples, and how they hang together."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Edges:
     targets of one source are ordered by row number, so by time.
 
     Attributes:
-        hop: 1 for edges that leave the questions.
+        hop: 1 for edges that leave the examples.
         first: The first source node; the sources are the nodes of `step.source` that are `hop − 1` steps away.
         ends: (sources + 1,).
         target: (edges,).
@@ -91,12 +91,12 @@ class Edges:
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
-    """The sampled surroundings of a batch of questions.
+    """The sampled surroundings of a batch of examples.
 
     Attributes:
         graph: Where the rows come from.
-        table: The table of the questions' entities.
-        seeds: (questions,) each question's node among `nodes[table]`; equal questions share one.
+        table: The table of the examples' entities.
+        seeds: (examples,) each example's node among `nodes[table]`; equal examples share one.
         cutoffs: (distinct cut-offs,) nanoseconds, ascending.
         nodes: Table → its nodes; every table has an entry.
         edges: Ordered by hop, then by step; none is left out, though some may be empty.
@@ -118,7 +118,7 @@ class Neighbourhood:
         return sum(len(e) for e in self.edges)
 
     def age(self, table: str) -> NDArray[np.float32] | None:
-        """(nodes,) days from the row's time to its cut-off; None for a static table. At most 0 for a question's own row."""
+        """(nodes,) days from the row's time to its cut-off; None for a static table. At most 0 for an example's own row."""
         times = self.graph.table_times(table)
         if times is None:
             return None

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.array_store import spacious
 from relbench_harness.data.database import Database
-from relbench_harness.graph.attributes import Layout
-from relbench_harness.graph.encoders import CLIP
+from relbench_harness.graph.layout import Layout
+from relbench_harness.graph.number_encoders import CLIP
 from relbench_harness.graph.row_batch import Key, Rows
 from relbench_harness.temporal.paths import ForeignKey, foreign_keys
 from relbench_harness.temporal.trailing_mean import trailing_mean
@@ -40,6 +40,8 @@ TRAILING_ROWS = 200
 
 
 class Column(NamedTuple):
+    """A column of a table."""
+
     table: str
     name: str
 
@@ -118,7 +120,11 @@ class ParentResiduals:
 
 @dataclass(frozen=True)
 class BoundResiduals:
-    """Attributes: values: (child, column) → (rows, residuals) of its table; NaN where nothing can be compared."""
+    """The residuals of every row of a database.
+
+    Attributes:
+        values: Key → (rows of the child, residuals); NaN where nothing can be compared.
+    """
 
     values: Mapping[Key, NDArray[np.float32]]
 
@@ -138,6 +144,7 @@ class BoundResiduals:
 
 
 def _regressions(known: Database, layouts: Mapping[str, Layout], key: ForeignKey) -> tuple[Regression, ...]:
+    """The lines from the columns of `key`'s parents to those of its rows that explain enough."""
     own_columns = [Column(key.child, name) for name in layouts[key.child].plain_numbers]
     parent_columns = [Column(key.parent, name) for name in layouts[key.parent].plain_numbers]
     if not own_columns or not parent_columns:

@@ -11,7 +11,7 @@
     )
 
 Messages flow as in RelBench's graphs: a row that sampled its children receives along `(child, f2p_column, parent)`, one that
-sampled its parent along `(parent, rev_f2p_column, child)`. The questions come first among the nodes of their table, in
+sampled its parent along `(parent, rev_f2p_column, child)`. The examples come first among the nodes of their table, in
 their order. Seed times are whole seconds since 1970, as in RelBench, and rows at or after them stay unseen.
 """
 
@@ -31,9 +31,10 @@ from torch_geometric.sampler import BaseSampler, EdgeSamplerInput, HeteroSampler
 
 from relbench_harness.errors import InputError
 from relbench_harness.graph.attributes import Attributes
-from relbench_harness.graph.encoders import Calendar, Encoder, Number
-from relbench_harness.graph.neighbourhood import Neighbourhood
-from relbench_harness.graph.sampler import Fan, Sampler, Strategy
+from relbench_harness.graph.encoder import Encoder
+from relbench_harness.graph.number_encoders import Calendar, Number
+from relbench_harness.graph.pyg_output import hetero_output, joined
+from relbench_harness.graph.sampler import Fanout, Sampler, Strategy
 from relbench_harness.graph.structure import EdgeType, Graph
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def hetero_data(graph: Graph, attributes: Attributes | None = None) -> HeteroDat
 class RelationalSampler(BaseSampler):  # type: ignore[misc]
     """PyG's sampling interface over a graph.
 
-    `batch` of its output names, for every node, a question with the node's cut-off, so that
-    `seed_time[batch] − time` is a row's age; nodes are shared by questions with equal times.
+    `batch` of its output names, for every node, an example with the node's cut-off, so that
+    `seed_time[batch] − time` is a row's age; nodes are shared by examples with equal times.
 
     Where neighbours are drawn, each call draws anew: what it draws follows from `seed`, the number of calls before it and,
     in a loader's worker process, the seed that the loader gives its workers in each epoch (`torch.manual_seed`). So epochs
@@ -94,7 +95,7 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
         self.graph = graph
         self.seed = seed
         self._calls = 0
-        self.sampler = Sampler(graph, _fans(graph, num_neighbors), strategy, own_parents, seed, threads)
+        self.sampler = Sampler(graph, _fanouts(graph, num_neighbors), strategy, own_parents, seed, threads)
 
     def sample_from_nodes(self, index: NodeSamplerInput, **_: Any) -> HeteroSamplerOutput:
         """Sample around `index.node` of table `index.input_type`; without times everything is visible."""
@@ -125,7 +126,7 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
             output = self._sampled(first, both, np.concatenate([cutoff[sources], cutoff[owner]]), seed)
             begins = len(sources)
         else:
-            output = _joined(
+            output = joined(
                 self._sampled(first, source[sources], cutoff[sources], seed),
                 self._sampled(last, target, cutoff[owner], seed),
                 last,
@@ -146,7 +147,7 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
         return output
 
     def _sampled(self, table: str, rows: Long, cutoffs: Long, seed: int) -> HeteroSamplerOutput:
-        return _output(self.sampler.sample(table, rows, cutoffs, seed))
+        return hetero_output(self.sampler.sample(table, rows, cutoffs, seed))
 
     def _next_seed(self) -> int:
         """The seed of this call."""
@@ -160,81 +161,22 @@ class RelationalSampler(BaseSampler):  # type: ignore[misc]
         return int(np.random.SeedSequence([self.seed % 2**64, epoch % 2**64, call]).generate_state(1, np.uint64)[0])
 
 
-def _fans(graph: Graph, chosen: Sequence[int] | Mapping[EdgeType, Sequence[int]]) -> list[Fan]:
+def _fanouts(graph: Graph, chosen: Sequence[int] | Mapping[EdgeType, Sequence[int]]) -> list[Fanout]:
+    """PyG's numbers of neighbours, by edge type and then by hop, the other way round."""
     if not isinstance(chosen, Mapping):
         return list(chosen)
     known = {step.message_type: step for step in graph.steps}
     for key in chosen:
         if key not in known:
             raise InputError(f"no edge type {key} in the graph")
-    hops = max((len(fans) for fans in chosen.values()), default=0)
-    return [{known[key]: fans[hop] for key, fans in chosen.items() if hop < len(fans)} for hop in range(hops)]
+    hops = max((len(by_hop) for by_hop in chosen.values()), default=0)
+    return [{known[key]: by_hop[hop] for key, by_hop in chosen.items() if hop < len(by_hop)} for hop in range(hops)]
 
 
 def _cutoffs(seconds: torch.Tensor | None, count: int) -> Long:
     if seconds is None:
         return np.full(count, END_OF_TIME, np.int64)
     return np.asarray(seconds.numpy().astype(np.int64) * SECOND)
-
-
-def _output(around: Neighbourhood) -> HeteroSamplerOutput:
-    """PyG's form: every question a node of its own, before all others of its table."""
-    seeds, table = around.seeds.astype(np.int64), around.table
-    merged = int(around.nodes[table].hop_ends[0])
-    asked = len(seeds)
-    # the first of equal questions stands for the merged node wherever another row leads to it
-    number = {name: np.arange(len(nodes)) for name, nodes in around.nodes.items()}
-    number[table] = np.arange(len(around.nodes[table])) - merged + asked
-    number[table][seeds[::-1]] = np.arange(asked)[::-1]
-    node, batch, counts = {}, {}, {}
-    question = np.zeros(len(around.cutoffs), np.int64)
-    question[around.nodes[table].cut[seeds[::-1]]] = np.arange(asked)[::-1]
-    for name, nodes in around.nodes.items():
-        row, cut = nodes.row.astype(np.int64), nodes.cut
-        counts[name] = np.diff(nodes.hop_ends, prepend=0).tolist()
-        batch[name] = question[cut]
-        if name == table:
-            row = np.concatenate([row[seeds], row[merged:]])
-            batch[name] = np.concatenate([np.arange(asked), batch[name][merged:]])
-            counts[name][0] = asked
-        node[name] = torch.from_numpy(row)
-    rows: dict[EdgeType, list[Long]] = {s.message_type: [] for s in around.graph.steps}
-    cols: dict[EdgeType, list[Long]] = {s.message_type: [] for s in around.graph.steps}
-    for edges in around.edges:
-        found, to = edges.target, number[edges.step.source][edges.source]
-        if edges.hop == 1 and edges.step.source == table:
-            taken = np.diff(edges.ends)[seeds]
-            inner = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
-            found = edges.target[np.repeat(edges.ends[:-1][seeds], taken) + inner]
-            to = np.repeat(np.arange(asked), taken)
-        rows[edges.step.message_type].append(number[edges.step.target][found])
-        cols[edges.step.message_type].append(to)
-    return HeteroSamplerOutput(
-        node=node,
-        row={key: torch.from_numpy(np.concatenate(parts)) for key, parts in rows.items()},
-        col={key: torch.from_numpy(np.concatenate(parts)) for key, parts in cols.items()},
-        edge=dict.fromkeys(rows),
-        batch={name: torch.from_numpy(b) for name, b in batch.items()},
-        num_sampled_nodes=counts,
-        num_sampled_edges={key: [len(part) for part in parts] for key, parts in rows.items()},
-    )
-
-
-def _joined(one: HeteroSamplerOutput, two: HeteroSamplerOutput, second: str) -> HeteroSamplerOutput:
-    """Both outputs side by side; in table `second` the nodes of `two` come first, elsewhere those of `one`."""
-    shift_one = {name: len(two.node[name]) if name == second else 0 for name in one.node}
-    shift_two = {name: 0 if name == second else len(one.node[name]) for name in one.node}
-
-    def ordered(name: str, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return torch.cat([b, a] if name == second else [a, b])
-
-    return HeteroSamplerOutput(
-        node={n: ordered(n, one.node[n], two.node[n]) for n in one.node},
-        row={k: torch.cat([one.row[k] + shift_one[k[0]], two.row[k] + shift_two[k[0]]]) for k in one.row},
-        col={k: torch.cat([one.col[k] + shift_one[k[2]], two.col[k] + shift_two[k[2]]]) for k in one.col},
-        edge=dict.fromkeys(one.row),
-        batch={n: ordered(n, one.batch[n], two.batch[n]) for n in one.node},
-    )
 
 
 @dataclass(frozen=True)
@@ -252,6 +194,7 @@ class Frame:
 
     @property
     def num_rows(self) -> int:
+        """The number of rows; 0 for a table without attributes."""
         return len(next(iter(self.feat_dict.values()), ()))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Frame:

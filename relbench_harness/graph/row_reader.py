@@ -17,9 +17,11 @@ from relbench_harness.temporal.as_of import AsOfIndex
 
 @dataclass(frozen=True)
 class RowReader:
-    """One database's rows.
+    """Reads rows of one database.
 
     Attributes:
+        as_of: As-of keys of the database; only wanted rows look for what they find.
+        residuals: Of every row of the database.
         depth: How many keys up a row is read with its ancestors.
     """
 
@@ -30,7 +32,10 @@ class RowReader:
     depth: int
 
     def read(self, wanted: Mapping[str, Rows]) -> RowBatch:
-        """The rows `wanted` (distinct, by table), followed by their ancestors."""
+        """The rows `wanted` (distinct, by table), followed by their ancestors.
+
+        The features of an as-of link are 1, a logarithm of the days from what is found to the row, and exp(−days).
+        """
         joins = {
             index.key: index.find(wanted[index.key.left.child]) for index in self.as_of if index.key.left.child in wanted
         }

@@ -1,7 +1,7 @@
 """The graph of a database: rows are nodes, foreign keys are edges, both directions, no times per edge.
 
 Canonical order does the work. A foreign-key column is the forward edge list already. The backward adjacency is one stable
-counting sort of it, so every list of children is ordered by row number, hence by time; which of them a question may see is
+counting sort of it, so every list of children is ordered by row number, hence by time; which of them an example may see is
 one binary search for the number of rows of that table older than its cut-off.
 """
 
@@ -171,6 +171,11 @@ class Graph:
         return MappingProxyType({name: int(end) for name, end in zip(self.timed, ends[:-1], strict=True)})
 
     def size(self, table: str) -> int:
+        """The rows of `table`.
+
+        Raises:
+            InputError: The graph has no such table.
+        """
         if table not in self.sizes:
             raise InputError(f"no table {table!r} in the graph; {nearest(table, self.sizes)}")
         return self.sizes[table]

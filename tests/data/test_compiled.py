@@ -18,7 +18,7 @@ import pyarrow as pa
 from types import MappingProxyType
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
-from relbench_harness.graph import kernels
+from relbench_harness.graph import drawing
 from relbench_harness.graph.sampler import Sampler
 from relbench_harness.graph.structure import Graph
 from relbench_harness.timing import phase, timed
@@ -28,7 +28,7 @@ children = Table("b", pa.table({"a": np.arange(9) % 3, "t": pa.array(np.arange(9
 with timed() as watch, phase("graph"):
     graph = Graph.from_database(Database([parents, children]))
     Sampler(graph, [2, 2], sys.argv[1]).sample("a", np.arange(3), np.full(3, 100))
-drawn = [name for name in ("pick_uniform", "pick_decayed") if getattr(kernels, name).signatures]
+drawn = [name for name in ("pick_uniform", "pick_decayed") if getattr(drawing, name).signatures]
 print(json.dumps([watch.wall, drawn]))
 """
 
@@ -57,11 +57,11 @@ def test_compiling_is_a_phase_of_the_first_run_alone(tmp_path: Path) -> None:
 
 def test_only_what_a_strategy_needs_is_compiled(tmp_path: Path) -> None:
     assert sampled("recent", tmp_path)[1] == []
-    assert not list(tmp_path.rglob("kernels.pick_*"))
+    assert not list(tmp_path.rglob("drawing.pick_*"))
     sampled("uniform", tmp_path)
-    assert list(tmp_path.rglob("kernels.pick_uniform*"))
+    assert list(tmp_path.rglob("drawing.pick_uniform*"))
 
 
 def test_where_nothing_can_be_written_beside_the_source_the_harness_keeps_machine_code(tmp_path: Path) -> None:
     sampled("recent", tmp_path, "read-only")
-    assert list((tmp_path / "kernels").rglob("kernels.expand*.nbc"))
+    assert list((tmp_path / "kernels").rglob("expansion.expand*.nbc"))

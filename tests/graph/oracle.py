@@ -81,17 +81,17 @@ class Oracle:
         return [rows[i] for i in gumbel_top(ages, most, key)]
 
     def sample(
-        self, questions: list[Node], fans: list[dict[Step, int]]
+        self, examples: list[Node], num_neighbors: list[dict[Step, int]]
     ) -> tuple[list[set[Node]], list[dict[tuple[Step, Node], list[Node]]]]:
         """Nodes found at each hop, and per hop the neighbours of each source."""
-        layers, links = [set(questions)], []
-        found = set(questions)
-        for hop, fan in enumerate(fans):
+        layers, links = [set(examples)], []
+        found = set(examples)
+        for hop, most in enumerate(num_neighbors):
             link = {}
             for node in layers[-1]:
                 for step in self.steps:
                     if step.source == node[0]:
-                        link[step, node] = self.neighbours(step, node, fan[step], self.own_parents and hop == 0)
+                        link[step, node] = self.neighbours(step, node, most[step], self.own_parents and hop == 0)
             layers.append({n for targets in link.values() for n in targets} - found)
             found |= layers[-1]
             links.append(link)

@@ -20,11 +20,11 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def test_the_numpy_reference_finds_the_same_nodes() -> None:
     sampling = runpy.run_path(str(BENCHMARKS / "sampling.py"))
     graph = Graph.from_database(sampling["shop"](3000, 60, 20))
-    rows, cutoffs = sampling["questions"](graph, 12, 0)
-    fans = [10**6, 10**6]
-    found = Sampler(graph, fans, "uniform").sample("customers", rows, cutoffs)
+    rows, cutoffs = sampling["examples"](graph, 12, 0)
+    num_neighbors = [10**6, 10**6]
+    found = Sampler(graph, num_neighbors, "uniform").sample("customers", rows, cutoffs)
     assert len(np.unique(cutoffs)) == 12
-    assert sampling["reference"](graph, fans, rows, cutoffs, 0) == found.node_count
+    assert sampling["reference"](graph, num_neighbors, rows, cutoffs, 0) == found.node_count
     # the nodes of two hops at fan-outs that leave some out differ by chance alone
     some = [Sampler(graph, [8, 4], "uniform", seed=s).sample("customers", rows, cutoffs).node_count for s in range(20)]
     other = [sampling["reference"](graph, [8, 4], rows, cutoffs, s) for s in range(20)]
@@ -42,4 +42,4 @@ def test_benchmarks_print_json() -> None:
         )
         result = json.loads(ran.stdout)
         assert result["rows"] > 20000
-        assert result.get("nodes_per_second", 1) > 0 and result.get("questions_per_second", 1) > 0
+        assert result.get("nodes_per_second", 1) > 0 and result.get("examples_per_second", 1) > 0

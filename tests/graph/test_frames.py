@@ -185,9 +185,9 @@ def test_the_snippets_of_the_documentation_run(real_data: Path) -> None:
     for snippet in snippets():
         exec(compile(snippet, str(DOCS), "exec"), names)
     assert len(snippets()) == 3
-    numbers, answers = names["numbers"], names["answers"]
+    numbers, predictions = names["numbers"], names["predictions"]
     assert isinstance(numbers, torch.Tensor) and len(numbers) > 0
-    assert isinstance(answers, torch.Tensor) and answers.shape == (512, 64) and bool(answers.isfinite().all())
+    assert isinstance(predictions, torch.Tensor) and predictions.shape == (512, 64) and bool(predictions.isfinite().all())
 
 
 class Example(torch.nn.Module):

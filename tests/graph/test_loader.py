@@ -119,5 +119,5 @@ def test_graph_batches_are_equal_on_any_number_of_threads(threads: int) -> None:
 def test_bad_settings(threads: int, ahead: int) -> None:
     with pytest.raises(InputError, match="at least one"):
         Loader(read, [], threads, ahead)
-    with pytest.raises(InputError, match="at least one question"):
+    with pytest.raises(InputError, match="at least one example"):
         batches(3, 0)

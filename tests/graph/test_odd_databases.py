@@ -21,7 +21,7 @@ BUDGET = Budget(threads=1, device="cpu")
 
 @pytest.mark.parametrize("name", ["gnn", "relational_transformer"])
 @pytest.mark.parametrize("task", ["churn", "channel", "basket"])
-def test_bare_tables_lonely_rows_and_unseen_values_are_answered(tmp_path: Path, name: str, task: str) -> None:
+def test_bare_tables_lonely_rows_and_unseen_values_get_predictions(tmp_path: Path, name: str, task: str) -> None:
     shop = worlds.write_bare_shop(tmp_path / "shop")
     method, _ = make_method(name, epochs=1, steps_per_epoch=2, channels=16)
     result, predictions = Run(Stages(shop, shop.task(task), "rolling"), method, name, BUDGET).execute()

@@ -22,7 +22,7 @@ TABLES = ["users", "items", "events", "notes"]
 
 
 @st.composite
-def questions(draw: st.DrawFn) -> tuple[Database, str, np.ndarray, np.ndarray]:
+def examples(draw: st.DrawFn) -> tuple[Database, str, np.ndarray, np.ndarray]:
     database = draw(databases())
     table = draw(st.sampled_from(TABLES))
     size = len(database[table])
@@ -64,7 +64,7 @@ def links_of(found: Neighbourhood) -> list[dict[Any, Any]]:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    questions(),
+    examples(),
     st.sampled_from(STRATEGIES),
     st.lists(st.sampled_from([ALL, 0, 1, 2, 5]), min_size=1, max_size=3),
     st.booleans(),
@@ -72,20 +72,20 @@ def links_of(found: Neighbourhood) -> list[dict[Any, Any]]:
     st.sampled_from([1, 2, 8]),
 )
 def test_equals_oracle(
-    asked: tuple[Database, str, np.ndarray, np.ndarray],
+    drawn: tuple[Database, str, np.ndarray, np.ndarray],
     strategy: Any,
-    fans: list[int],
+    num_neighbors: list[int],
     own_parents: bool,
     seed: int,
     threads: int,
 ) -> None:
-    database, table, rows, cutoffs = asked
+    database, table, rows, cutoffs = drawn
     graph = Graph.from_database(database)
-    sampler = Sampler(graph, fans, strategy, own_parents, seed, threads, half_life_days=2.0)
+    sampler = Sampler(graph, num_neighbors, strategy, own_parents, seed, threads, half_life_days=2.0)
     found = sampler.sample(table, rows, cutoffs)
     oracle = Oracle(database, strategy, own_parents, seed, 2.0)
     nodes = [(table, int(r), int(c)) for r, c in zip(rows, cutoffs, strict=True)]
-    layers, links = oracle.sample(nodes, [dict.fromkeys(graph.steps, fan) for fan in fans])
+    layers, links = oracle.sample(nodes, [dict.fromkeys(graph.steps, most) for most in num_neighbors])
     assert layers_of(found) == layers
     assert links_of(found) == links
     own = found.nodes[table]
@@ -94,12 +94,12 @@ def test_equals_oracle(
 
 
 @settings(max_examples=30, deadline=None)
-@given(questions(), st.sampled_from(STRATEGIES))
-def test_fan_outs_by_edge_type(asked: tuple[Database, str, np.ndarray, np.ndarray], strategy: Any) -> None:
-    database, table, rows, cutoffs = asked
+@given(examples(), st.sampled_from(STRATEGIES))
+def test_fan_outs_by_edge_type(drawn: tuple[Database, str, np.ndarray, np.ndarray], strategy: Any) -> None:
+    database, table, rows, cutoffs = drawn
     graph = Graph.from_database(database)
-    fans = [{s: i % 3 - 1 for i, s in enumerate(graph.steps)}, {s.type: 2 for s in graph.steps if s.up}]
-    found = Sampler(graph, fans, strategy).sample(table, rows, cutoffs)
+    num_neighbors = [{s: i % 3 - 1 for i, s in enumerate(graph.steps)}, {s.type: 2 for s in graph.steps if s.up}]
+    found = Sampler(graph, num_neighbors, strategy).sample(table, rows, cutoffs)
     nodes = [(table, int(r), int(c)) for r, c in zip(rows, cutoffs, strict=True)]
     full = [{s: i % 3 - 1 for i, s in enumerate(graph.steps)}, {s: 2 if s.up else 0 for s in graph.steps}]
     layers, links = Oracle(database, strategy, False, 0, 365.0).sample(nodes, full)
@@ -108,11 +108,11 @@ def test_fan_outs_by_edge_type(asked: tuple[Database, str, np.ndarray, np.ndarra
 
 
 @settings(max_examples=40, deadline=None)
-@given(questions(), st.sampled_from(STRATEGIES), st.integers(0, 2**40))
+@given(examples(), st.sampled_from(STRATEGIES), st.integers(0, 2**40))
 def test_nothing_at_or_after_the_cutoff(
-    asked: tuple[Database, str, np.ndarray, np.ndarray], strategy: Any, seed: int
+    drawn: tuple[Database, str, np.ndarray, np.ndarray], strategy: Any, seed: int
 ) -> None:
-    database, table, rows, cutoffs = asked
+    database, table, rows, cutoffs = drawn
     found = Sampler(Graph.from_database(database), [3, 3, 3], strategy, seed=seed).sample(table, rows, cutoffs)
     for name, nodes in found.nodes.items():
         times = database[name].times
@@ -165,7 +165,7 @@ def test_another_seed_gives_another_sample() -> None:
     assert set(first) != set(sampler.sample("users", *at, seed=2).nodes["events"].row)
 
 
-def test_a_question_without_neighbours() -> None:
+def test_an_example_without_neighbours() -> None:
     graph = Graph.from_database(_star(3))
     found = Sampler(graph, [4, 4]).sample("users", np.array([0, 0]), np.array([-5 * DAY, -5 * DAY]))
     assert found.node_count == 1 and found.edge_count == 0
@@ -179,17 +179,17 @@ def test_a_question_without_neighbours() -> None:
         ({"strategy": "recentt"}, "did you mean 'recent'"),
         ({"threads": 0}, "at least one thread"),
         ({"half_life_days": 0.0}, "must be positive"),
-        ({"fans": [-2]}, "fan-out"),
-        ({"fans": [{("users", "rev_f2p_usr", "events"): 1}]}, "did you mean"),
+        ({"num_neighbors": [-2]}, "fan-out"),
+        ({"num_neighbors": [{("users", "rev_f2p_usr", "events"): 1}]}, "did you mean"),
     ],
 )
 def test_bad_settings(change: dict[str, Any], said: str) -> None:
     graph = Graph.from_database(_star(3))
     with pytest.raises(InputError, match=said):
-        Sampler(**{"graph": graph, "fans": [1], **change})
+        Sampler(**{"graph": graph, "num_neighbors": [1], **change})
 
 
-def test_bad_questions() -> None:
+def test_bad_examples() -> None:
     sampler = Sampler(Graph.from_database(_star(3)), [1])
     with pytest.raises(InputError, match="did you mean 'users'"):
         sampler.sample("user", np.array([0]), np.array([0]))

@@ -43,13 +43,13 @@ def test_both_directions(database: Database) -> None:
 def test_stored_mapped_and_mended(tmp_path: Path) -> None:
     database, folder = random_database(np.random.default_rng(0), 20, 20, 60, 40), tmp_path / "graph"
     fresh = Graph.from_database(database)
-    asked = "users", np.arange(5), np.full(5, 9 * DAY)
-    expected = Sampler(fresh, [3, 3, 3]).sample(*asked)
+    examples = "users", np.arange(5), np.full(5, 9 * DAY)
+    expected = Sampler(fresh, [3, 3, 3]).sample(*examples)
 
     def check() -> None:
         graph = Graph.stored(database, folder)
         assert isinstance(graph.children, np.memmap)
-        found = Sampler(graph, [3, 3, 3]).sample(*asked)
+        found = Sampler(graph, [3, 3, 3]).sample(*examples)
         assert all((found.nodes[n].row == expected.nodes[n].row).all() for n in fresh.sizes)
         assert all((a.target == b.target).all() for a, b in zip(found.edges, expected.edges, strict=True))
 

@@ -91,14 +91,14 @@ def test_the_running_mean_follows_the_weights() -> None:
     assert torch.allclose(ema.state_dict()["weight"], network.weight)
 
 
-def test_an_epoch_sees_every_question_once_and_ranks_share_it() -> None:
+def test_an_epoch_sees_every_example_once_and_ranks_share_it() -> None:
     times = np.arange(1000)
     parts = epoch_batches(times, TrainConfig(batch_size=64, steps_per_epoch=10**6), 0, 0)
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(1000))
     assert not np.array_equal(parts[0], epoch_batches(times, TrainConfig(batch_size=64, steps_per_epoch=10**6), 0, 1)[0])
 
 
-def test_an_epoch_that_cannot_see_all_questions_sees_later_ones_more_often() -> None:
+def test_an_epoch_that_cannot_see_all_examples_sees_later_ones_more_often() -> None:
     times = np.repeat(np.arange(5), 2000)
     seen = np.zeros(len(times))
     for epoch in range(200):

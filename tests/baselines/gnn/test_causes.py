@@ -19,7 +19,7 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.data.task import TaskType
 from relbench_harness.graph.attributes import Encoders
-from relbench_harness.graph.encoders import FIRST, UNSEEN
+from relbench_harness.graph.code_encoders import FIRST, UNSEEN
 from relbench_harness.protocol.method import Budget, Examples
 
 USERS, GOODS, BUYS = 150, 40, 4000

@@ -1,13 +1,12 @@
-"""Rows and their ancestors: each place names the parent that the row's own key names, and messages come from those alone."""
+"""Rows and their ancestors: messages come from the rows that the keys name, and from those alone."""
 
 from __future__ import annotations
-
-from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from families import FRIEND, PARENTS, ROWS, family, named
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relbench_harness.baselines.gnn.layers import module_name
@@ -20,52 +19,11 @@ from relbench_harness.graph.ancestors import AncestorIndex, Found, schedule
 from relbench_harness.graph.attributes import Encoders
 from relbench_harness.graph.row_batch import RowBatch
 
-ROWS, PARENTS = 8, 3
-FRIEND = ("people", "as of")
-
-
-def family(leader: list[int | None], group: list[int | None]) -> Database:
-    """People who name a leader among themselves and a group."""
-    columns = {"leader": pa.array(leader, pa.int64()), "group": pa.array(group, pa.int64())}
-    references = MappingProxyType({"leader": "people", "group": "groups"})
-    people = Table("people", pa.table({"id": np.arange(ROWS), **columns}), key="id", references=references)
-    return Database([people, Table("groups", pa.table({"id": np.arange(PARENTS)}), key="id")])
-
-
-def named(below: int) -> st.SearchStrategy[list[int | None]]:
-    one = st.none() | st.integers(0, below - 1)
-    return st.lists(one, min_size=ROWS, max_size=ROWS)
-
-
-@settings(deadline=None)  # the first example compiles
-@given(named(ROWS), named(PARENTS), st.sets(st.integers(0, ROWS - 1), min_size=1), st.integers(1, 3))
-def test_every_place_names_the_parent_that_the_key_names(
-    leader: list[int | None], group: list[int | None], asked: set[int], depth: int
-) -> None:
-    first = np.array(sorted(asked))
-    rows, per_depth, places = AncestorIndex(family(leader, group)).expand({"people": first}, depth, {})
-
-    def named_by(people: set[int], key: list[int | None]) -> set[int]:
-        return {up for person in people if (up := key[person]) is not None}
-
-    near = set(asked)  # all whose parents are read
-    for level in range(depth - 1):
-        assert set(rows["people"][: per_depth[level]["people"]].tolist()) == near
-        near |= named_by(near, leader)
-    assert rows["people"][: len(first)].tolist() == first.tolist()
-    assert set(rows["people"].tolist()) == near | named_by(near, leader)
-    assert set(rows.get("groups", np.empty(0)).tolist()) == named_by(near, group)
-    for column, table, truth in (("leader", "people", leader), ("group", "groups", group)):
-        if table not in rows:
-            continue
-        found = [None if at < 0 else int(rows[table][at]) for at in places["people", column]]
-        assert found == [truth[person] if person in near else None for person in rows["people"].tolist()]
-
 
 @settings(deadline=None, max_examples=50)
 @given(named(ROWS), named(PARENTS), named(ROWS), st.sets(st.integers(0, ROWS - 1), min_size=1), st.integers(1, 3))
 def test_every_row_gets_messages_from_its_ancestors_whatever_else_is_read(
-    leader: list[int | None], group: list[int | None], friend: list[int | None], asked: set[int], depth: int
+    leader: list[int | None], group: list[int | None], friend: list[int | None], wanted: set[int], depth: int
 ) -> None:
     """And sampled rows of what an as-of key finds, with its ancestors."""
     database = family(leader, group)
@@ -75,7 +33,7 @@ def test_every_row_gets_messages_from_its_ancestors_whatever_else_is_read(
     torch.manual_seed(0)
     encoder = RowEncoder(RowSchema(encoders.layouts, used, index.parent, {FRIEND: "people"}, {}), 4)
     torch.nn.init.normal_(encoder.weights[module_name(*FRIEND)].weight)  # type: ignore[arg-type]
-    first = np.array(sorted(asked))
+    first = np.array(sorted(wanted))
     found = np.array([-1 if friend[person] is None else friend[person] for person in first], np.int64)
     ancestry = index.expand({"people": first}, depth, {FRIEND: Found("people", found)})
     links = ancestry.links()

@@ -9,7 +9,7 @@ from relbench_harness.baselines.gnn.preprocessor import Preprocessor, Sampling
 from small_shop import DAY, asked, shop
 
 from relbench_harness.data.task import TaskType
-from relbench_harness.graph.encoders import Calendar
+from relbench_harness.graph.number_encoders import Calendar
 from relbench_harness.temporal.stationarity import is_stationary
 
 
