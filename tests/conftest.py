@@ -1,4 +1,4 @@
-"""Fixtures for every test: where real data lies, a cache of its own, and small databases made by hand."""
+"""Fixtures for every test: where real data lies, a cache of its own, and the synthetic shop on disk."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from shop_folder import write_shop
+
+from relbench_harness.data.dataset import Dataset
 
 REAL_DATA = "RELBENCH_HARNESS_DATASETS"
 
@@ -33,3 +36,9 @@ def real_data() -> Path:
     if str(folder) not in os.environ.get(REAL_DATA, "").split(os.pathsep):
         os.environ[REAL_DATA] = os.pathsep.join(filter(None, [str(folder), os.environ.get(REAL_DATA)]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def shop_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The shop as a dataset, for tests that do not change its folder."""
+    return write_shop(tmp_path_factory.mktemp("dataset") / "shop")

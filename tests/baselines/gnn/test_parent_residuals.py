@@ -10,12 +10,12 @@ import pyarrow as pa
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_examples import DAY, every_pair, made_examples, made_task
 from relbench_harness.baselines.gnn.layers import SCALE_STEP, ScalingLayer
 from relbench_harness.baselines.gnn.mechanisms import Mechanism
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.baselines.gnn.preprocessor import Preprocessor, Sampling
 from sklearn.metrics import roc_auc_score
-from small_shop import DAY, asked, shop
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
@@ -68,17 +68,16 @@ def residuals_of(database: Database) -> ParentResiduals:
     return ParentResiduals.fit(database, Encoders.fit(database, 200 * DAY).layouts)
 
 
-def questions(days: range) -> Examples:
+def examples_of(days: range) -> Examples:
     """Will the user come again? Those who paid more than the list price in the last 30 days will not."""
-    user, time = np.tile(np.arange(USERS), len(days)), np.repeat(np.array(days) * DAY, USERS)
+    user, time = every_pair(USERS, days)
 
     def dear(u: int, t: int) -> bool:
         lately = (u == USER) & (t > AT) & (t - 30 * DAY <= AT)
         return bool(lately.any() and RISE[lately].mean() > 0)
 
     labels = np.array([float(dear(u, t)) for u, t in zip(user, time, strict=True)])
-    asks = asked(shop(), TaskType.BINARY, days)
-    return replace(asks, database=world(), entity=user, time=time, cutoff=time, labels=labels, fit_end=int(time.max()))
+    return made_examples(made_task("users", TaskType.BINARY), world(), (user, time), labels)
 
 
 def test_numbers_that_follow_from_a_parents_are_found_and_copies_and_others_are_not() -> None:
@@ -95,8 +94,8 @@ def test_numbers_that_follow_from_a_parents_are_found_and_copies_and_others_are_
 
 
 def test_a_batch_holds_the_departure_from_the_older_parent_and_nothing_of_a_younger_one() -> None:
-    asks = questions(range(60, 180, 30))
-    fitted, builder = Preprocessor.fit(asks, asks, Sampling((16, 8), 2, "recent"), ())
+    examples = examples_of(range(60, 180, 30))
+    fitted, builder = Preprocessor.fit(examples, examples, Sampling((16, 8), 2, "recent"), ())
     rows = builder.rows.read({"buys": np.arange(BUYS)})
     line = fitted.residuals.lines[GOODS_KEY][0]
     residual = ((np.log(PAID) - line.intercept - line.slope * np.log(LISTED[GOOD])) / line.deviation).clip(-10, 10)
@@ -106,12 +105,12 @@ def test_a_batch_holds_the_departure_from_the_older_parent_and_nothing_of_a_youn
     got = np.zeros(BUYS)
     got[rows.links["buys", "good"].child.numpy()] = rows.link_features["buys", "good"][:, 0].numpy()
     np.testing.assert_allclose(got, expected, atol=1e-3)
-    whole = next(fitted.residuals.bind(asks.database).columns("buys"))
+    whole = next(fitted.residuals.bind(examples.database).columns("buys"))
     np.testing.assert_allclose(np.nan_to_num(whole), got, atol=1e-3)
 
 
 def test_a_mean_departure_is_learned_which_prices_alone_do_not_tell() -> None:
-    train, valid, later = (questions(d) for d in (range(30, 150, 4), range(155, 171, 5), range(175, 200, 5)))
+    train, valid, later = (examples_of(d) for d in (range(30, 150, 4), range(155, 171, 5), range(175, 200, 5)))
     method = RelationalGNN(channels=32, num_neighbors=(16, 2), epochs=8, steps_per_epoch=40, batch_size=128, lr=0.005)
 
     def learned(without: list[Mechanism]) -> float:
