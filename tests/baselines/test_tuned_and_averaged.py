@@ -79,7 +79,7 @@ def test_seconds_end_the_search(shop: Shop) -> None:
     assert 1 <= len(TRIED) < 20
 
 
-def test_draws_stay_inside(shop: Shop) -> None:
+def test_draws_stay_inside() -> None:
     random = np.random.default_rng(0)
     log = [draw({"low": 0.01, "high": 100, "log": True}, random) for _ in range(300)]
     assert min(log) >= 0.01 and max(log) <= 100 and 0.3 < np.mean(np.asarray(log) < 1) < 0.7

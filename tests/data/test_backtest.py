@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -43,6 +41,6 @@ def test_a_backtest_shares_the_stored_database_and_is_a_dataset_of_its_own(shop_
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "one", "true", "1.5"])
-def test_a_backtest_that_is_no_number_of_spans_is_refused(shop_dataset: Dataset, value: str, tmp_path: Path) -> None:
+def test_a_backtest_that_is_no_number_of_spans_is_refused(shop_dataset: Dataset, value: str) -> None:
     with pytest.raises(InputError, match="whole number from 1"):
         open_dataset(f"{shop_dataset.folder}@backtest={value}")
