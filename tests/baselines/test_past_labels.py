@@ -28,16 +28,17 @@ def test_means_of_the_last_closed_windows(shop: Shop) -> None:
     table = shop.database["order"]
     who, amount = table.parents("customer"), table.rows.column('amount "now" paid').to_numpy()
     assert table.times is not None
-    for row in range(0, len(examples), 7):
+    for row in range(len(examples)):
         labels = []
         for back in range(8, 0, -1):
             start = examples.cutoff[row] - back * WINDOW
-            inside = (who == examples.entity[row]) & (table.times > start) & (table.times <= start + WINDOW)
+            # rows at the very end of a window are not expected where times are continuous, so its label is known without them
+            inside = (who == examples.entity[row]) & (table.times > start) & (table.times < start + WINDOW)
             labels += [np.nansum(amount[inside])] if inside.any() else []
         last = labels[-1] if labels else np.nan
         two = np.mean(labels[-2:]) if labels else np.nan
-        np.testing.assert_allclose(found["past label mean last 1"].values[row], last)
-        np.testing.assert_allclose(found["past label mean last 2"].values[row], two)
+        np.testing.assert_allclose(found["past label mean last 1"].values[row], last, atol=1e-12)
+        np.testing.assert_allclose(found["past label mean last 2"].values[row], two, atol=1e-12)
 
 
 def test_labels_of_the_future_do_not_show(shop: Shop) -> None:
