@@ -29,7 +29,7 @@ def test_trees_learn_what_the_network_sees() -> None:
     train, valid, later = (shop.examples(TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
     unknown = replace(later, labels=None)
     trees = BoostedTrees(library="lightgbm", n_estimators=40, ensemble_size=1, features=(EntityColumns(),))
-    network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=10, steps_per_epoch=12, batch_size=64, lr=0.01)
+    network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=7, steps_per_epoch=12, batch_size=64, lr=0.01)
     fitted = Hybrid(network, trees, reader=network).fit(train, valid, ONE)
     assert isinstance(fitted, FittedAverage)
     predicted = [np.asarray(member.predict(unknown), np.float64) for member in fitted.members]

@@ -49,7 +49,7 @@ def test_scrambling_the_future_changes_nothing(kind: TaskType) -> None:
 def test_it_learns_the_cause() -> None:
     shop = made_shop()
     train, valid, later = (shop.examples(TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
-    method = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=12, steps_per_epoch=12, batch_size=64, lr=0.01)
+    method = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=9, steps_per_epoch=12, batch_size=64, lr=0.01)
     predicted = method.fit(train, valid, ONE).predict(replace(later, labels=None))
     assert roc_auc_score(later.values, predicted) > 0.9
 

@@ -22,7 +22,7 @@ def test_attention_learns_the_cause() -> None:
         backbone="transformer",
         channels=16,
         num_neighbors=(4, 2),
-        epochs=10,
+        epochs=8,
         steps_per_epoch=12,
         batch_size=64,
         lr=0.005,

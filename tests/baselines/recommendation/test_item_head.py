@@ -20,7 +20,7 @@ def test_what_customers_mostly_buy_is_recommended(item_scores: str) -> None:
     shop = made_shop()
     train, valid, later = (shop.examples(TaskType.RECOMMENDATION, days) for days in (TRAIN, VALID, LATER))
     method = RelationalGNN(
-        item_scores=item_scores, channels=16, num_neighbors=(4, 2), epochs=12, steps_per_epoch=12, batch_size=64, lr=0.01
+        item_scores=item_scores, channels=16, num_neighbors=(4, 2), epochs=7, steps_per_epoch=12, batch_size=64, lr=0.01
     )  # type: ignore[arg-type]
     predicted = method.fit(train, valid, ONE).predict(replace(later, labels=None))
     assert all(len(set(row)) == 3 for row in predicted.tolist())

@@ -24,7 +24,7 @@ from relbench_harness.protocol.method import Budget, Examples
 TRAIN, VALID, TEST = (60, 80, 100, 120, 140, 160, 180), (200,), (240,)
 BLOCKS = [EntityColumns(), Windows(rows=(5,), days=(20, 90), hops=1, choice=SeriesChoice(shares=0))]
 SMALL = BoostedTrees(
-    features=BLOCKS, n_estimators=60, learning_rate=0.1, ensemble_size=2, min_rows=5, early_stopping_rounds=20
+    features=BLOCKS, n_estimators=40, learning_rate=0.1, ensemble_size=2, min_rows=5, early_stopping_rounds=20
 )
 BUDGET = Budget(threads=1)
 
