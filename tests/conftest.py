@@ -1,4 +1,4 @@
-"""Fixtures for every test: where real data lies, a cache of its own, and small databases made by hand."""
+"""Fixtures for every test: where real data lies, a cache of its own, and the synthetic shop on disk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from shop_folder import write_shop
+
+from relbench_harness.data.dataset import Dataset
 
 # the first example of a property may compile a kernel
 settings.register_profile("kernels", deadline=None)
@@ -38,3 +41,9 @@ def real_data() -> Path:
     if str(folder) not in os.environ.get(REAL_DATA, "").split(os.pathsep):
         os.environ[REAL_DATA] = os.pathsep.join(filter(None, [str(folder), os.environ.get(REAL_DATA)]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def shop_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The shop as a dataset, for tests that do not change its folder."""
+    return write_shop(tmp_path_factory.mktemp("dataset") / "shop")

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
-from small_shop import DAY
+from made_examples import DAY
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table

@@ -10,8 +10,8 @@ from relbench_harness.baselines.averaged import FittedAverage, fused
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.baselines.hybrid import Hybrid, NetworkStates
 from relbench_harness.baselines.trees.method import BoostedTrees
+from shop import made_shop
 from sklearn.metrics import roc_auc_score
-from small_shop import asked, shop
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
@@ -25,11 +25,11 @@ TRAIN, VALID, LATER = range(40, 150, 10), range(160, 171, 10), range(160, 191, 1
 
 def test_trees_learn_what_the_network_sees() -> None:
     """The entity's own columns say nothing about its orders; the network's view of them does."""
-    database = shop()
-    train, valid, later = (asked(database, TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
+    shop = made_shop()
+    train, valid, later = (shop.examples(TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
     unknown = replace(later, labels=None)
     trees = BoostedTrees(library="lightgbm", n_estimators=40, ensemble_size=1, features=(EntityColumns(),))
-    network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=10, steps_per_epoch=12, batch_size=64, lr=0.01)
+    network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=7, steps_per_epoch=12, batch_size=64, lr=0.01)
     fitted = Hybrid(network, trees, reader=network).fit(train, valid, ONE)
     assert isinstance(fitted, FittedAverage)
     predicted = [np.asarray(member.predict(unknown), np.float64) for member in fitted.members]
@@ -39,7 +39,8 @@ def test_trees_learn_what_the_network_sees() -> None:
 
 
 def test_examples_that_the_reader_learned_from_have_no_states() -> None:
-    train, valid = (asked(shop(), TaskType.BINARY, days) for days in (TRAIN, VALID))
+    shop = made_shop()
+    train, valid = (shop.examples(TaskType.BINARY, days) for days in (TRAIN, VALID))
     earlier, since = earlier_part(train, 0.6)
     assert earlier.time.max() < since == train.time[train.time > earlier.time.max()].min()
     network = RelationalGNN(channels=4, num_neighbors=(2,), epochs=1, steps_per_epoch=1).fit(earlier, valid, ONE)
@@ -49,7 +50,7 @@ def test_examples_that_the_reader_learned_from_have_no_states() -> None:
 
 
 def test_examples_of_one_time_are_all_learned_from() -> None:
-    train = asked(shop(), TaskType.BINARY, TRAIN)
+    train = made_shop().examples(TaskType.BINARY, TRAIN)
     one_time = train.take(np.flatnonzero(train.time == train.time[0]))
     earlier, since = earlier_part(one_time, 0.6)
     assert len(earlier) == len(one_time) and since == one_time.time[0]
@@ -58,8 +59,8 @@ def test_examples_of_one_time_are_all_learned_from() -> None:
 
 
 def test_a_hybrid_recommends_by_the_ranks_of_both() -> None:
-    database = shop()
-    train, valid, later = (asked(database, TaskType.RECOMMENDATION, days) for days in (TRAIN, VALID, LATER))
+    shop = made_shop()
+    train, valid, later = (shop.examples(TaskType.RECOMMENDATION, days) for days in (TRAIN, VALID, LATER))
     unknown = replace(later, labels=None)
     network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=2, steps_per_epoch=12, batch_size=64, lr=0.01)
     trees = BoostedTrees(library="lightgbm", n_estimators=20, ensemble_size=1, features=(EntityColumns(),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,21 +13,19 @@ from relbench_harness.baselines.averaged import Averaged, fused
 from relbench_harness.baselines.quality import quality
 from relbench_harness.baselines.trees.method import BoostedTrees
 from relbench_harness.baselines.tuned import Tuned, draw
+from shop import Shop
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.windows import Windows
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 
-if TYPE_CHECKING:
-    from .conftest import Shop
-
 TRIED: list[float] = []
 
 
 @dataclass(frozen=True)
 class Says:
-    """Answers everything with `value`, plus the seed where it is `shaky`."""
+    """Predicts `value` for everything, plus the seed where it is `shaky`."""
 
     value: float = 0.0
     shaky: bool = False
@@ -43,8 +41,8 @@ class Says:
 class _Said:
     value: float
 
-    def predict(self, questions: Examples) -> NDArray[np.float64]:
-        return np.full(len(questions), self.value)
+    def predict(self, examples: Examples) -> NDArray[np.float64]:
+        return np.full(len(examples), self.value)
 
     def refit(self, examples: Examples) -> _Said:
         return _Said(self.value + 100)
@@ -81,7 +79,7 @@ def test_seconds_end_the_search(shop: Shop) -> None:
     assert 1 <= len(TRIED) < 20
 
 
-def test_draws_stay_inside(shop: Shop) -> None:
+def test_draws_stay_inside() -> None:
     random = np.random.default_rng(0)
     log = [draw({"low": 0.01, "high": 100, "log": True}, random) for _ in range(300)]
     assert min(log) >= 0.01 and max(log) <= 100 and 0.3 < np.mean(np.asarray(log) < 1) < 0.7
@@ -108,7 +106,7 @@ def test_a_bad_space_is_named(space: dict[str, Any], message: str) -> None:
 def test_tuned_trees_do_no_worse_and_compute_features_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     train, valid = world(shop)
     method = BoostedTrees(
-        features=[Windows(days=(20, 90))], n_estimators=20, learning_rate=0.1, ensemble_size=1, min_rows=5
+        features=[Windows(days=(20, 90), hops=1)], n_estimators=20, learning_rate=0.1, ensemble_size=1, min_rows=5
     )
     computed = []
     original = type(Windows().fit(train)).transform

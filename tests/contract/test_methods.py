@@ -1,6 +1,6 @@
 """What every method must keep: answers of the right shape, the same for the same seed, and nothing from the future.
 
-A method is found by its config, so a new one is tested unasked. Hyperparameters that make a method slow are shrunk where
+A method is found by its config, so a new one is tested without more ado. Hyperparameters that make a method slow are shrunk where
 a method declares them; a task type that a method does not do must be refused in one sentence.
 """
 
@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import worlds
 from numpy.typing import NDArray
 from scramble import later_rows_that_matter, own_rows, same, scrambled
+from shop_folder import TASKS as TASK_MANIFESTS
 from small_methods import small
 
 from relbench_harness.compose import make_method
@@ -25,7 +25,7 @@ from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
 from relbench_harness.protocol.stages import Stages
 
 BUDGET = Budget(seed=5, threads=1, trials=1, device="cpu")
-TASKS = tuple(worlds.TASKS)
+TASKS = tuple(TASK_MANIFESTS)
 QUICK = ("churn", "basket", "amount")
 """One task of each kind is tested at every turn, the others by CI."""
 
@@ -61,15 +61,10 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return worlds.write_shop(tmp_path_factory.mktemp("worlds") / "shop")
-
-
-@pytest.fixture(scope="module")
-def cases(shop: Dataset) -> Any:
+def cases(shop_dataset: Dataset) -> Any:
     @lru_cache
     def fitted(name: str, task: str, regime: Regime) -> Case | None:
-        stages = Stages(shop, shop.task(task), regime)
+        stages = Stages(shop_dataset, shop_dataset.task(task), regime)
         train, valid = stages.examples("train"), stages.examples("val")
         method = small(name)
         try:
@@ -157,19 +152,19 @@ class OwnInstant(Cheat):
 
 
 @pytest.mark.parametrize("cheat", [Cheat(), OwnInstant()])
-def test_a_cheating_method_is_caught(shop: Dataset, cheat: Cheat) -> None:
-    examples = Stages(shop, shop.task("churn"), "rolling").holdout("test").examples
+def test_a_cheating_method_is_caught(shop_dataset: Dataset, cheat: Cheat) -> None:
+    examples = Stages(shop_dataset, shop_dataset.task("churn"), "rolling").holdout("test").examples
     assert later_rows_that_matter(cheat, examples)
 
 
-def test_frozen_examples_hold_nothing_to_cheat_with(shop: Dataset) -> None:
-    examples = Stages(shop, shop.task("churn"), "frozen").holdout("test").examples
+def test_frozen_examples_hold_nothing_to_cheat_with(shop_dataset: Dataset) -> None:
+    examples = Stages(shop_dataset, shop_dataset.task("churn"), "frozen").holdout("test").examples
     assert later_rows_that_matter(Cheat(), examples) == []
 
 
-def test_every_label_kind_occurs_in_the_shop(shop: Dataset) -> None:
+def test_every_label_kind_occurs_in_the_shop(shop_dataset: Dataset) -> None:
     for name in TASKS:
-        labels = Stages(shop, shop.task(name), "rolling").examples("train").labels
+        labels = Stages(shop_dataset, shop_dataset.task(name), "rolling").examples("train").labels
         assert labels is not None
         values = labels.values if isinstance(labels, Ragged) else labels
         assert len(np.unique(values)) > 1

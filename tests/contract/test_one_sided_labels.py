@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import worlds
+from made_examples import all_labels
 from small_methods import small
 
 from relbench_harness.data.dataset import Dataset
@@ -22,11 +22,6 @@ from relbench_harness.protocol.stages import Stages
 
 BUDGET = Budget(seed=5, threads=1, trials=2, device="cpu")
 SLOW = ("dfs", "hybrid", "transformer", "gat", "tuned")
-
-
-def all_labels(examples: Examples, value: float) -> Examples:
-    assert not isinstance(examples.labels, Ragged) and examples.labels is not None
-    return replace(examples, labels=np.full_like(examples.labels, value))
 
 
 def no_items(examples: Examples) -> Examples:
@@ -61,14 +56,9 @@ def cases() -> list[Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return worlds.write_shop(tmp_path_factory.mktemp("worlds") / "shop")
-
-
 @pytest.mark.parametrize(("method", "task", "what"), cases())
-def test_methods_answer_where_validation_says_nothing(shop: Dataset, method: str, task: str, what: str) -> None:
-    stages = Stages(shop, shop.task(task), "rolling")
+def test_methods_answer_where_validation_says_nothing(shop_dataset: Dataset, method: str, task: str, what: str) -> None:
+    stages = Stages(shop_dataset, shop_dataset.task(task), "rolling")
     train, valid = CHANGES[task, what](stages.examples("train"), stages.examples("val"))
     holdout = stages.holdout("test")
     try:
@@ -83,8 +73,8 @@ def test_methods_answer_where_validation_says_nothing(shop: Dataset, method: str
 
 
 @pytest.mark.parametrize("method", ["lightgbm", "xgboost"])
-def test_how_stale_questions_are_does_not_depend_on_their_labels(shop: Dataset, method: str) -> None:
-    stages = Stages(shop, shop.task("channel"), "frozen")
+def test_how_stale_examples_are_does_not_depend_on_their_labels(shop_dataset: Dataset, method: str) -> None:
+    stages = Stages(shop_dataset, shop_dataset.task("channel"), "frozen")
     train, valid = stages.examples("train"), stages.examples("val")
     some = small(method).fit(train, valid, BUDGET)
     none = small(method).fit(train, all_labels(valid, -1), BUDGET)

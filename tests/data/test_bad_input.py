@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import worlds
 import yaml
+from shop import at
+from shop_folder import SIZE, write_shop
 
 from relbench_harness.authoring.check import check_dataset
 from relbench_harness.data.dataset import Dataset, open_dataset, open_task
@@ -22,7 +24,7 @@ from relbench_harness.protocol.stages import Stages
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     monkeypatch.setenv("RELBENCH_HARNESS_DATASETS", str(tmp_path))
-    return worlds.write_shop(tmp_path / "shop")
+    return write_shop(tmp_path / "shop")
 
 
 def refusal(doing: Callable[[], object]) -> str:
@@ -119,7 +121,9 @@ def test_tables_that_break_their_manifest(
 
 def test_a_missing_column(shop: Dataset) -> None:
     path = shop.folder / "db" / "order.parquet"
-    pq.write_table(pq.read_table(path).rename_columns(["order", "placed", "customer", "channel", "amount", "gift"]), path)
+    pq.write_table(
+        pq.read_table(path).rename_columns(["order", "placed", "customer", "channel", "amount", "gift", "worth"]), path
+    )
     found = refusal(lambda: open_dataset("shop").database)
     assert "table 'order' has no column 'placed at'; did you mean 'placed'" in found
 
@@ -171,7 +175,7 @@ def test_autocomplete_of_what_is_not_there_or_is_a_key(shop: Dataset) -> None:
 
 
 def test_a_window_that_reaches_past_the_data(shop: Dataset) -> None:
-    changed(shop.folder / "manifest.yaml", test_timestamp=str(worlds.START + worlds.pd.Timedelta(days=worlds.DAYS - 5)))
+    changed(shop.folder / "manifest.yaml", test_timestamp=str(pd.Timestamp(at(SIZE.days - 5))))
     found = refusal(lambda: Stages(*open_task("shop/churn"), "frozen").holdout("test"))
     assert "the test window (2021-05-06 00:00:00, 2021-05-16 00:00:00] reaches past the data" in found
 

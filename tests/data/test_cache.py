@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-import worlds
+from shop_folder import shop_tables, write_shop
 
 from relbench_harness.data import cache
 from relbench_harness.data.cache import Built, open_stored, stored
@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shop(tmp_path: Path, home: Path) -> Dataset:
-    return worlds.write_shop(tmp_path / "shop")
+    return write_shop(tmp_path / "shop")
 
 
 def again(dataset: Dataset) -> Dataset:
@@ -115,7 +115,7 @@ def test_parallel_builds_end_in_one_whole_entry(shop: Dataset, home: Path) -> No
 
 def test_another_source_is_another_entry(shop: Dataset, home: Path, tmp_path: Path) -> None:
     _ = shop.database
-    other = worlds.write_shop(tmp_path / "other" / "shop", worlds.tables(seed=1))
+    other = write_shop(tmp_path / "other" / "shop", shop_tables(seed=1))
     assert other.database.fingerprint != shop.database.fingerprint
     assert len(list(home.iterdir())) == 2
 

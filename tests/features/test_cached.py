@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+from made_examples import DAY, examples_about
 
 from relbench_harness.data.database import Database
 from relbench_harness.features.block import Column, Features, FittedBlock, within
@@ -15,29 +15,25 @@ from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.entity import EntityColumns
 from relbench_harness.protocol.method import Examples
 
-DAY = 86_400_000_000_000
-
 
 @dataclass(frozen=True)
 class Counting:
-    """Counts what it is asked for."""
+    """Keeps what is called of it."""
 
     name: str
-    asked: list[str] = field(default_factory=list, compare=False)
+    calls: list[str] = field(default_factory=list, compare=False)
 
     def fit(self, train: Examples) -> FittedBlock:
-        self.asked.append("fit")
+        self.calls.append("fit")
         return replace(self)
 
     def transform(self, examples: Examples) -> Features:
-        self.asked.append("transform")
+        self.calls.append("transform")
         return Features(len(examples), (Column(self.name, examples.time.astype(np.float64)),))
 
 
-def test_equal_examples_about_other_rows_are_not_taken_for_known(
-    shop: Database, questions: Callable[..., Examples]
-) -> None:
-    test = questions(shop, "customers", [0, 1], [3, 3])
+def test_equal_examples_about_other_rows_are_not_taken_for_known(shop: Database) -> None:
+    test = examples_about(shop, "customers", [0, 1], [3, 3])
     orders = shop["orders"]
     paid = pa.array(orders.rows.column("paid").to_numpy()[::-1].copy())
     column = orders.rows.column_names.index("paid")
@@ -52,19 +48,17 @@ def test_equal_examples_about_other_rows_are_not_taken_for_known(
     assert same_examples(cut, replace(test, database=shop.upto(3 * DAY)))
 
 
-def test_known_features_are_not_computed_again(shop: Database, questions: Callable[..., Examples]) -> None:
-    test, later = questions(shop, "customers", [0, 1], [3, 3]), questions(shop, "customers", [0, 1], [4, 4])
+def test_known_features_are_not_computed_again(shop: Database) -> None:
+    test, later = examples_about(shop, "customers", [0, 1], [3, 3]), examples_about(shop, "customers", [0, 1], [4, 4])
     block = Counting("time")
     known = KnownFeatures(block, test, block.transform(test))
     for examples in (test, replace(test, labels=np.zeros(2)), later):
         np.testing.assert_array_equal(known.transform(examples)["time"].values, examples.time)
-    assert block.asked == ["transform", "transform"]
+    assert block.calls == ["transform", "transform"]
 
 
-def test_an_open_cache_computes_once_for_each_block_and_examples(
-    shop: Database, questions: Callable[..., Examples]
-) -> None:
-    train, valid = questions(shop, "customers", [0, 1], [1, 2]), questions(shop, "customers", [0, 1], [3, 3])
+def test_an_open_cache_computes_once_for_each_block_and_examples(shop: Database) -> None:
+    train, valid = examples_about(shop, "customers", [0, 1], [1, 2]), examples_about(shop, "customers", [0, 1], [3, 3])
     one, two = Counting("one"), Counting("two")
     with FeatureCache() as cache:
         for _ in range(3):
@@ -74,10 +68,10 @@ def test_an_open_cache_computes_once_for_each_block_and_examples(
                     found = fitted.transform(examples)
                     assert found.names == [block.name]
                     np.testing.assert_array_equal(found.columns[0].values, examples.time)
-        assert one.asked == two.asked == ["fit", "transform", "transform"]
+        assert one.calls == two.calls == ["fit", "transform", "transform"]
     assert not cache.computed and not cache.fitted
     fitted.transform(valid)
-    assert two.asked.count("transform") == 3 and not cache.computed
+    assert two.calls.count("transform") == 3 and not cache.computed
 
 
 def test_a_block_told_of_the_memory_keeps_a_limit_of_its_own() -> None:

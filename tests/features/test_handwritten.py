@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from relbench.manifest import TableSpec
+from made_examples import examples_about, made_database, made_task
 from scramble import own_rows, scrambled
 
 from relbench_harness.compose import make_method
-from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
-from relbench_harness.data.task import Kind, Task, TaskType
+from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.handwritten import SqlFeatures, differences
 from relbench_harness.home import home
@@ -24,7 +23,6 @@ from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.request import RunRequest
 
-DAY = 86_400_000_000_000
 SHIPPED = sorted(f"{p.parent.name}/{p.stem}" for p in home("configs").glob("sql/*/*.sql"))
 COUNT = """SELECT s.seed, COUNT(*) AS orders, SUM(o.paid) AS paid, ANY_VALUE(c."group") AS kind
            FROM seeds s JOIN customers c ON c.id = s.entity
@@ -33,6 +31,7 @@ COUNT = """SELECT s.seed, COUNT(*) AS orders, SUM(o.paid) AS paid, ANY_VALUE(c."
 
 @pytest.fixture
 def orders() -> Database:
+    """Few enough rows to count by hand."""
     day = pd.Timestamp("1970-01-01")
     tables = {
         "customers": pa.table({"id": [0, 1, 2], "group": ["a", "b", None]}),
@@ -44,22 +43,13 @@ def orders() -> Database:
             }
         ),
     }
-    specs = {
-        "customers": TableSpec(pkey="id"),
-        "orders": TableSpec(time_col="at", fkeys={"customer": "customers"}),
-    }
-    return canonical(tables, specs, "made")
+    return made_database(tables, {"customers": ("id", None, {}), "orders": (None, "at", {"customer": "customers"})})
 
 
-def ask(database: Database, rows: list[int], days: list[int], type_: TaskType = TaskType.REGRESSION) -> Examples:
-    recommends = type_ is TaskType.RECOMMENDATION
-    task = Task(
-        dataset="made", name="task", kind=Kind.FORECAST, type=type_, entity_table="customers", entity_col="id",
-        target="y", time_col="time", horizon=pd.Timedelta(days=1), item_table="customers" if recommends else None,
-        item_col="id" if recommends else None, eval_k=2 if recommends else None,
-    )  # fmt: skip
-    time = np.asarray(days, dtype=np.int64) * DAY
-    return Examples(task, database, np.asarray(rows, dtype=np.int64), time, time.copy(), None, "rolling", 10 * DAY)
+def about(database: Database, rows: list[int], days: list[int], type_: TaskType = TaskType.REGRESSION) -> Examples:
+    """Examples about customers, to whom other customers may be recommended."""
+    task = made_task("customers", type_, days=1, items="customers")
+    return examples_about(database, "customers", rows, days, fit_day=10, task=task)
 
 
 def written(folder: Path, sql: str) -> SqlFeatures:
@@ -69,8 +59,8 @@ def written(folder: Path, sql: str) -> SqlFeatures:
 
 
 def test_columns_follow_the_seeds(tmp_path: Path, orders: Database) -> None:
-    questions = ask(orders, [0, 1, 2, 0], [3, 3, 3, 9])
-    found = written(tmp_path, COUNT).fit(questions).transform(questions)
+    examples = about(orders, [0, 1, 2, 0], [3, 3, 3, 9])
+    found = written(tmp_path, COUNT).fit(examples).transform(examples)
     assert found.names == ["orders", "paid", "kind"]
     np.testing.assert_array_equal(found["orders"].values, [2, 1, np.nan, 3])
     np.testing.assert_array_equal(found["paid"].values, [1, 5, np.nan, 4])
@@ -87,9 +77,9 @@ def test_columns_follow_the_seeds(tmp_path: Path, orders: Database) -> None:
     ],
 )
 def test_a_query_that_looks_ahead_is_caught(tmp_path: Path, orders: Database, ahead: str) -> None:
-    questions = ask(orders, [0, 1, 0, 1], [2, 2, 4, 4])
+    examples = about(orders, [0, 1, 0, 1], [2, 2, 4, 4])
     with pytest.raises(InputError, match=r"uses rows at or after a seed's cut-off 1970-01-03.*(paid|orders|rows returned)"):
-        written(tmp_path, ahead).fit(questions)
+        written(tmp_path, ahead).fit(examples)
 
 
 @pytest.mark.parametrize(
@@ -104,24 +94,24 @@ def test_a_query_that_looks_ahead_is_caught(tmp_path: Path, orders: Database, ah
     ],
 )
 def test_what_is_no_feature_query_is_named(tmp_path: Path, orders: Database, sql: str, message: str) -> None:
-    questions = ask(orders, [0, 1], [3, 4])
+    examples = about(orders, [0, 1], [3, 4])
     with pytest.raises(InputError, match=message):
-        written(tmp_path, sql).fit(questions).transform(questions)
+        written(tmp_path, sql).fit(examples).transform(examples)
 
 
 def test_a_task_without_query_is_named(tmp_path: Path, orders: Database) -> None:
     with pytest.raises(InputError, match="made/task has no hand-written features"):
-        SqlFeatures(str(tmp_path)).fit(ask(orders, [0], [3]))
+        SqlFeatures(str(tmp_path)).fit(about(orders, [0], [3]))
 
 
 def test_a_recommendation_query_returns_candidates(tmp_path: Path, orders: Database) -> None:
-    questions = ask(orders, [1, 0], [3, 4], TaskType.RECOMMENDATION)
+    examples = about(orders, [1, 0], [3, 4], TaskType.RECOMMENDATION)
     sql = "SELECT s.seed, c.id AS item, c.id * 2.0 AS twice FROM seeds s, customers c WHERE c.id <> s.entity"
-    seed, item, features = written(tmp_path, sql).fit(questions).pairs(questions)
+    seed, item, features = written(tmp_path, sql).fit(examples).pairs(examples)
     assert seed.tolist() == [0, 0, 1, 1] and item.tolist() == [0, 2, 1, 2]
     assert features["twice"].values.tolist() == [0, 4, 2, 4]
     with pytest.raises(InputError, match="no row of 'customers'"):
-        written(tmp_path, "SELECT seed, 99 AS item FROM seeds").fit(questions)
+        written(tmp_path, "SELECT seed, 99 AS item FROM seeds").fit(examples)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -130,12 +120,12 @@ def test_shipped_queries_ignore_scrambled_future_rows(real_data: Path, name: str
     train = Stages(dataset, task, "rolling").examples("train")
     times = np.unique(train.cutoff)
     moment = int(times[len(times) * 2 // 3])
-    asked = train.take(np.flatnonzero(train.cutoff == moment)[:200])
-    query = SqlFeatures(audits=0).fit(asked).query
-    query.audit(asked)
-    own = own_rows(asked.database, task.entity_table, asked.entity, task.own_row_visible)
-    changed = replace(asked, database=scrambled(asked.database, moment, own))
-    one, two = query.run(asked), query.run(changed)
+    examples = train.take(np.flatnonzero(train.cutoff == moment)[:200])
+    query = SqlFeatures(audits=0).fit(examples).query
+    query.audit(examples)
+    own = own_rows(examples.database, task.entity_table, examples.entity, task.own_row_visible)
+    changed = replace(examples, database=scrambled(examples.database, moment, own))
+    one, two = query.run(examples), query.run(changed)
     assert differences(one, two) == ""
     assert len(one.seed) > 0
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from made_examples import examples_about
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
@@ -13,15 +14,12 @@ from relbench_harness.features.block import Features, FeatureUnion
 from relbench_harness.features.entity import Calendar, EntityColumns
 from relbench_harness.features.selected import fit_selected
 from relbench_harness.features.windows import Windows
-from relbench_harness.protocol.method import Examples
 
 
 @pytest.mark.parametrize("on_a_sample", [False, True])
 @pytest.mark.parametrize("every", [None, 2, 5])
-def test_selected_columns_equal_those_of_the_whole(
-    shop: Database, questions: Callable[..., Examples], on_a_sample: bool, every: int | None
-) -> None:
-    stages = [questions(shop, "customers", [0, 1, 2], [d, d, d + 1]) for d in (2, 3)]
+def test_selected_columns_equal_those_of_the_whole(shop: Database, on_a_sample: bool, every: int | None) -> None:
+    stages = [examples_about(shop, "customers", [0, 1, 2], [d, d, d + 1]) for d in (2, 3)]
     union = FeatureUnion((EntityColumns(), Calendar(), Windows(days=(1, 3))))
     sample = [stages[0].take(np.arange(2))] if on_a_sample else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import worlds
+from shop_folder import write_bare_shop, write_shop
 
 from relbench_harness.compose import make_method
 from relbench_harness.data.dataset import Dataset
@@ -22,7 +22,7 @@ BUDGET = Budget(threads=1, device="cpu")
 @pytest.mark.parametrize("name", ["gnn", "relational_transformer"])
 @pytest.mark.parametrize("task", ["churn", "channel", "basket"])
 def test_bare_tables_lonely_rows_and_unseen_values_get_predictions(tmp_path: Path, name: str, task: str) -> None:
-    shop = worlds.write_bare_shop(tmp_path / "shop")
+    shop = write_bare_shop(tmp_path / "shop")
     method, _ = make_method(name, epochs=1, steps_per_epoch=2, channels=16)
     result, predictions = Run(Stages(shop, shop.task(task), "rolling"), method, name, BUDGET).execute()
     assert result.status == "ok", result.error
@@ -40,7 +40,7 @@ class Broken:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return worlds.write_shop(tmp_path_factory.mktemp("odd") / "shop")
+    return write_shop(tmp_path_factory.mktemp("odd") / "shop")
 
 
 def outcome(shop: Dataset, method: Method) -> tuple[str, str]:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+from made_examples import DAY
 from priced_goods import AT, GOODS_KEY, PAID, RISE, world
-from small_shop import DAY
 
 from relbench_harness.data.database import Database
 from relbench_harness.graph.attributes import Encoders

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from made_examples import DAY
 from priced_goods import AT, BUYS, GOOD, GOODS_KEY, LISTED, PAID, SINCE, USER, world
-from small_shop import DAY
 
 from relbench_harness.data.database import Database
 from relbench_harness.graph.ancestors import AncestorIndex

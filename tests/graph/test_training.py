@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_shop
+import shop
 import torch
 from relbench_harness.baselines.gnn.method import RelationalGNN
-from small_shop import asked, shop
+from shop import made_shop
 from torch import Tensor, nn
 
 from relbench_harness.data.task import TaskType
@@ -127,11 +127,11 @@ from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Budget
 sys.path.insert(0, sys.argv[1])
-from small_shop import asked, shop
+from shop import made_shop
 
 dist.init_process_group("gloo")
-database = shop()
-learn, valid = (asked(database, TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))
+made = made_shop()
+learn, valid = (made.examples(TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))
 method = RelationalGNN(channels=8, num_neighbors=(4, 2), epochs=3, batch_size=64)
 answers = method.fit(learn, valid, Budget(threads=1, device="cpu")).predict(valid)
 np.save(f"{sys.argv[2]}/{dist.get_rank()}.npy", answers)
@@ -145,7 +145,7 @@ def test_two_processes_learn_one_network(tmp_path: Path) -> None:
     script.write_text(DISTRIBUTED)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617", str(script)]
     done = subprocess.run(
-        [*command, str(Path(small_shop.__file__).parent), str(tmp_path)],
+        [*command, str(Path(shop.__file__).parent), str(tmp_path)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -155,8 +155,8 @@ def test_two_processes_learn_one_network(tmp_path: Path) -> None:
     first, second = (np.load(tmp_path / f"{rank}.npy") for rank in (0, 1))
     assert np.array_equal(first, second)
     # and not the network that one process alone learns from the whole of each batch
-    database = shop()
-    learn, valid = (asked(database, TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))
+    made = made_shop()
+    learn, valid = (made.examples(TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))
     method = RelationalGNN(channels=8, num_neighbors=(4, 2), epochs=3, batch_size=64)
     alone = method.fit(learn, valid, Budget(threads=1, device="cpu")).predict(valid)
     assert first.shape == alone.shape

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import worlds
 from numpy.typing import NDArray
+from shop_folder import write_shop
 from threadpoolctl import threadpool_info
 
 from relbench_harness.protocol.method import Budget, Examples
@@ -78,7 +78,7 @@ class Draws:
 
 @pytest.mark.parametrize("method", [Draws(), Draws(fails=True)])
 def test_a_run_gives_them_back_whatever_its_method_does(method: Draws, tmp_path: Path) -> None:
-    shop = worlds.write_shop(tmp_path / "shop")
+    shop = write_shop(tmp_path / "shop")
     before = state()
     result, _ = Run(Stages(shop, shop.task("churn"), "rolling"), method, "draws", Budget(threads=1)).execute()
     assert result.ok != method.fails

@@ -213,7 +213,7 @@ def test_a_tracker_that_is_down_loses_no_result_and_no_further_run(
 
 
 @pytest.mark.slow
-def test_a_hub_that_is_down_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_hub_that_is_down_is_a_sentence(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "HF_ENDPOINT": "http://127.0.0.1:9",

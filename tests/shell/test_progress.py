@@ -111,7 +111,7 @@ def test_a_terminal_shows_rows_of_an_import(tmp_path: Path) -> None:
     assert re.search(r"rows .*\d+,\d{3} of things", drawn)
 
 
-def test_what_is_quick_draws_nothing(shop_path: Path, tmp_path: Path) -> None:
+def test_what_is_quick_draws_nothing(shop_path: Path) -> None:
     said, drawn = on_a_terminal(["list", "methods"], patience=30.0)
     assert drawn == "" and "gnn" in said
 

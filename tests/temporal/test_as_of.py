@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_shop import DAY
+from made_examples import DAY
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table

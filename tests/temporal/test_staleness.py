@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,18 +18,14 @@ DAY = 86_400_000_000_000
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return worlds.write_shop(tmp_path_factory.mktemp("staleness") / "shop")
+def train(shop_dataset: Dataset) -> Examples:
+    return Stages(shop_dataset, shop_dataset.task("spend"), "frozen").examples("train")
 
 
-@pytest.fixture(scope="module")
-def train(shop: Dataset) -> Examples:
-    return Stages(shop, shop.task("spend"), "frozen").examples("train")
-
-
-def test_staleness_is_the_time_since_the_end_of_what_is_seen(shop: Dataset) -> None:
+def test_staleness_is_the_time_since_the_end_of_what_is_seen(shop_dataset: Dataset) -> None:
     frozen, rolling = (
-        Stages(shop, shop.task("churn"), regime).holdout("test").examples for regime in ("frozen", "rolling")
+        Stages(shop_dataset, shop_dataset.task("churn"), regime).holdout("test").examples
+        for regime in ("frozen", "rolling")
     )
     assert len(np.unique(frozen.time)) == 2
     found = staleness_of(frozen)

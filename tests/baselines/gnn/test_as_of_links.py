@@ -7,9 +7,10 @@ from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+from made_examples import DAY, every_pair, made_examples, made_task
 from relbench_harness.baselines.gnn.method import RelationalGNN
+from shop import made_shop
 from sklearn.metrics import roc_auc_score
-from small_shop import DAY, asked, shop
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
@@ -32,7 +33,7 @@ def test_only_events_of_the_entity_under_other_parents_have_such_keys() -> None:
     assert not as_of_keys(world(), "stores")
     assert not as_of_keys(world(), "visits")
     assert as_of_keys(world(), "visits", own_row=True) == (KEY,)
-    assert not as_of_keys(shop(), "users")
+    assert not as_of_keys(made_shop().database, "customer")
 
 
 def world() -> Database:
@@ -57,11 +58,9 @@ def world() -> Database:
     return Database(tables)
 
 
-def asked_whether_rude(database: Database, days: range) -> Examples:
+def examples_of_rudeness(database: Database, days: range) -> Examples:
     """Was someone rude on duty, the last to begin, in the store of the user's latest visit when it took place?"""
-    questions = asked(shop(), TaskType.BINARY, days)
-    user = np.tile(np.arange(USERS), len(days))
-    time = np.repeat(np.array(days) * DAY, USERS)
+    user, time = every_pair(USERS, days)
     visits, shifts = database["visits"], database["shifts"]
     assert visits.times is not None and shifts.times is not None
     labels = np.zeros(len(user))
@@ -71,14 +70,13 @@ def asked_whether_rude(database: Database, days: range) -> Examples:
             same = shifts.parents("store") == visits.parents("store")[own[-1]]
             duty = np.flatnonzero(same & (shifts.times < visits.times[own[-1]]))
             labels[i] = float(len(duty) > 0 and shifts.parents("staff")[duty[-1]] % 2 == 0)
-    end = int(time.max())
-    return replace(questions, database=database, entity=user, time=time, cutoff=time, labels=labels, fit_end=end)
+    return made_examples(made_task("users", TaskType.BINARY), database, (user, time), labels)
 
 
-def test_a_join_on_time_is_learned_and_no_answer_depends_on_the_other_questions() -> None:
+def test_a_join_on_time_is_learned_and_no_prediction_depends_on_the_other_examples() -> None:
     database = world()
     train, valid, later = (
-        asked_whether_rude(database, d) for d in (range(30, 150, 3), range(155, 171, 5), range(175, 200, 5))
+        examples_of_rudeness(database, d) for d in (range(30, 150, 3), range(155, 171, 5), range(175, 200, 5))
     )
     method = RelationalGNN(channels=24, num_neighbors=(4, 2), epochs=12, steps_per_epoch=30, batch_size=128, lr=0.01)
     budget = Budget(threads=1, device="cpu")

@@ -9,11 +9,11 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 import torch
+from made_examples import DAY, every_pair, made_examples, made_task
 from numpy.typing import NDArray
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.baselines.gnn.row_encoder import TableEncoder
 from sklearn.metrics import roc_auc_score
-from small_shop import DAY, asked, shop
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
@@ -44,23 +44,22 @@ def world() -> Database:
     )
 
 
-def questions(database: Database, days: range, answer: Callable[[NDArray[np.int64], int], float]) -> Examples:
-    """Every user on each of `days`; `answer` reads the user's earlier buys and the day in nanoseconds."""
+def examples_of(database: Database, days: range, label: Callable[[NDArray[np.int64], int], float]) -> Examples:
+    """Every user on each of `days`; `label` reads the user's earlier buys and the day in nanoseconds."""
     buys = database["buys"]
     assert buys.times is not None
-    user, time = np.tile(np.arange(USERS), len(days)), np.repeat(np.array(days) * DAY, USERS)
+    user, time = every_pair(USERS, days)
     labels = np.array(
-        [answer(np.flatnonzero((buys.parents("user") == u) & (buys.times < t)), t) for u, t in zip(user, time, strict=True)]
+        [label(np.flatnonzero((buys.parents("user") == u) & (buys.times < t)), t) for u, t in zip(user, time, strict=True)]
     )
-    asks = asked(shop(), TaskType.BINARY, days)
-    return replace(asks, database=database, entity=user, time=time, cutoff=time, labels=labels, fit_end=int(time.max()))
+    return made_examples(made_task("users", TaskType.BINARY), database, (user, time), labels)
 
 
-def learned(answer: Callable[[NDArray[np.int64], int], float], method: RelationalGNN) -> float:
+def learned(label: Callable[[NDArray[np.int64], int], float], method: RelationalGNN) -> float:
     """AUROC on later days."""
     database = world()
     train, valid, later = (
-        questions(database, d, answer) for d in (range(30, 150, 4), range(155, 171, 5), range(175, 200, 5))
+        examples_of(database, d, label) for d in (range(30, 150, 4), range(155, 171, 5), range(175, 200, 5))
     )
     fitted = method.fit(train, valid, Budget(threads=1, device="cpu"))
     return float(roc_auc_score(later.values, fitted.predict(replace(later, labels=None))))

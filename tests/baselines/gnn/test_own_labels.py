@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
+from made_examples import DAY
 from relbench_harness.baselines.gnn.preprocessor import Preprocessor, Sampling
+from shop import HORIZON, Shop, at
+from shop_folder import TASKS
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.features.entity_summary import windows_of
@@ -19,12 +21,7 @@ from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.closed_labels import ClosedLabels
 from relbench_harness.temporal.recent_label_mean import RecentLabelMean
 
-if TYPE_CHECKING:
-    from ..conftest import Shop
-
-DAY = 86_400_000_000_000
-SQL = """SELECT s.timestamp AS time, o.customer AS id, SUM(o.amount) AS y FROM timestamps s
-         JOIN orders o ON o.at > s.timestamp AND o.at <= s.timestamp + INTERVAL '{timedelta}' GROUP BY 1, 2"""
+WINDOW = HORIZON * DAY
 
 
 def own(train: Examples, later: Examples) -> np.ndarray:
@@ -35,17 +32,18 @@ def own(train: Examples, later: Examples) -> np.ndarray:
 
 
 def test_means_of_closed_labels_equal_a_loop_over_the_rows(shop: Shop) -> None:
-    asked = shop.examples(TaskType.REGRESSION, (60, 100, 160), 200)
-    asked = replace(asked, task=replace(asked.task, sql=SQL))
-    found = own(asked, asked)
-    table = shop.database["orders"]
-    who, amount = table.parents("customer"), table.rows.column("amount").to_numpy()
+    examples = shop.examples(TaskType.REGRESSION, (60, 100, 160), 200)
+    examples = replace(examples, task=replace(examples.task, target="spend", sql=TASKS["spend"]["sql"]))
+    found = own(examples, examples)
+    table = shop.database["order"]
+    who, amount = table.parents("customer"), table.rows.column('amount "now" paid').to_numpy()
     assert table.times is not None
-    for row in range(0, len(asked), 7):
+    for row in range(len(examples)):
         labels = []
-        for start in np.arange(asked.cutoff[row] - 20 * DAY, -20 * DAY, -20 * DAY):
-            inside = (who == asked.entity[row]) & (table.times > start) & (table.times <= start + 20 * DAY)
-            labels += [amount[inside].sum()] if inside.any() else []
+        for start in np.arange(examples.cutoff[row] - WINDOW, at(-HORIZON), -WINDOW):
+            # rows at the very end of a window are not expected where times are continuous, so its label is known without them
+            inside = (who == examples.entity[row]) & (table.times > start) & (table.times < start + WINDOW)
+            labels += [np.nansum(amount[inside])] if inside.any() else []
         expected = [np.mean(labels[:last]) if labels else np.nan for last in LAST]
         np.testing.assert_allclose(found[row, :-2], expected)
 
@@ -56,7 +54,7 @@ def test_without_sql_the_training_labels_themselves_are_remembered_once_they_wer
     found = own(train, later)
     given = train.values.reshape(3, -1)
     for time, known in ((100, given[:1]), (139, given[:2]), (141, given[:3])):
-        np.testing.assert_allclose(found[later.time == time * DAY][:, 1], known.mean(0))
+        np.testing.assert_allclose(found[later.time == at(time)][:, 1], known.mean(0))
 
 
 def test_recent_means_are_of_the_latest_labels_known_at_the_cut_off(shop: Shop) -> None:
@@ -64,7 +62,7 @@ def test_recent_means_are_of_the_latest_labels_known_at_the_cut_off(shop: Shop) 
     later = shop.examples(TaskType.REGRESSION, (50, 100, 139, 619, 621), 200)
     found = own(train, later)[:, -2:]
     given = train.values.reshape(4, -1)
-    # a label is known 20 days after its question, and the last of 600 lies more than twelve horizons after the others
+    # a label is known 20 days after its example, and the last of 600 lies more than twelve horizons after the others
     all_entities = {
         50: given.mean(),
         100: given[0].mean(),
@@ -75,7 +73,7 @@ def test_recent_means_are_of_the_latest_labels_known_at_the_cut_off(shop: Shop) 
     cold_start = {50: given.mean(), 100: given[0].mean(), 139: given[0].mean(), 619: given[0].mean(), 621: given[3].mean()}
     for time, mean in all_entities.items():
         np.testing.assert_allclose(
-            found[later.time == time * DAY], [[mean, cold_start[time]]] * (later.time == time * DAY).sum()
+            found[later.time == at(time)], [[mean, cold_start[time]]] * (later.time == at(time)).sum()
         )
 
 
@@ -99,7 +97,7 @@ def test_recent_means_equal_a_loop(labels: list[tuple[int, int, float]], span: i
 
 
 @pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.MULTICLASS, TaskType.MULTILABEL])
-def test_other_kinds_of_labels_are_read_as_statistics(shop: Shop, kind: TaskType) -> None:
+def test_other_types_of_labels_are_read_as_statistics(shop: Shop, kind: TaskType) -> None:
     train = shop.examples(kind, (60, 90, 120), 200)
     columns = {}
     for without in ((), ("own_labels",)):

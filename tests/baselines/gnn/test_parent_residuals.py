@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_examples import DAY, every_pair, made_examples, made_task
 from priced_goods import AT, RISE, USER, USERS, world
 from relbench_harness.baselines.gnn.layers import SCALE_STEP, ScalingLayer
 from relbench_harness.baselines.gnn.mechanisms import Mechanism
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from sklearn.metrics import roc_auc_score
-from small_shop import DAY, asked, shop
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.features.history_summary import LAST, HistorySummary
@@ -24,15 +24,14 @@ from relbench_harness.temporal.trailing_mean import PRIOR, trailing_mean
 
 def examples_on(days: range) -> Examples:
     """Will the user come again? Those who paid more than the list price in the last 30 days will not."""
-    user, time = np.tile(np.arange(USERS), len(days)), np.repeat(np.array(days) * DAY, USERS)
+    user, time = every_pair(USERS, days)
 
     def dear(u: int, t: int) -> bool:
         lately = (u == USER) & (t > AT) & (t - 30 * DAY <= AT)
         return bool(lately.any() and RISE[lately].mean() > 0)
 
     labels = np.array([float(dear(u, t)) for u, t in zip(user, time, strict=True)])
-    examples = asked(shop(), TaskType.BINARY, days)
-    return replace(examples, database=world(), entity=user, time=time, cutoff=time, labels=labels, fit_end=int(time.max()))
+    return made_examples(made_task("users", TaskType.BINARY), world(), (user, time), labels)
 
 
 def test_a_mean_residual_is_learned_which_prices_alone_do_not_tell() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from relbench_harness.baselines.gnn.preprocessor import Preprocessor, Sampling
-from small_shop import DAY, asked, shop
+from shop import DAY, made_shop
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.graph.number_encoders import Calendar
@@ -38,18 +38,18 @@ def test_few_rows_say_nothing() -> None:
 
 @pytest.mark.parametrize("kind", TaskType)
 def test_a_season_that_did_not_return_is_read_for_amounts_and_items_alone(kind: TaskType) -> None:
-    asks = asked(shop(), kind, range(60, 180, 10))
-    fitted, _ = Preprocessor.fit(asks, asks, Sampling((4, 2), 2, "recent"), ())
+    examples = made_shop().examples(kind, range(60, 180, 10))
+    fitted, _ = Preprocessor.fit(examples, examples, Sampling((4, 2), 2, "recent"), ())
     read = {
         name
         for table, layout in fitted.encoders.layouts.items()
         for name, kept in zip(layout.names("numbers"), fitted.schema.used[table], strict=True)
         if kept
     }
-    # orders span 200 days, questions 110, birthdays 25 years
-    assert {"at.week.sin", "born on.year.sin"} <= read
+    # orders span 300 days, examples 110, birthdays 65 years
+    assert {"placed at.week.sin", "born.year.sin"} <= read
     seasonal = kind in (TaskType.REGRESSION, TaskType.RECOMMENDATION)
-    assert ("at.year.sin" in read) is seasonal
+    assert ("placed at.year.sin" in read) is seasonal
     assert fitted.plan is not None
     assert len(fitted.plan.cycles) == 2 + seasonal
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from relbench_harness.baselines.gnn.method import RelationalGNN
+from shop import made_shop
 from sklearn.metrics import roc_auc_score
-from small_shop import asked, shop
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Budget
@@ -16,13 +16,13 @@ TRAIN, VALID, LATER = range(40, 150, 10), range(160, 171, 10), range(160, 191, 1
 
 
 def test_attention_learns_the_cause() -> None:
-    database = shop()
-    train, valid, later = (asked(database, TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
+    shop = made_shop()
+    train, valid, later = (shop.examples(TaskType.BINARY, days) for days in (TRAIN, VALID, LATER))
     method = RelationalGNN(
         backbone="transformer",
         channels=16,
         num_neighbors=(4, 2),
-        epochs=10,
+        epochs=8,
         steps_per_epoch=12,
         batch_size=64,
         lr=0.005,

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from made_examples import DAY
 from relbench_harness.baselines.trees.dataset import TreeDataset
 from relbench_harness.baselines.trees.staleness import VIEWS, TrainingViews
+from shop import Shop
 
 from relbench_harness.data.task import TaskType
-
-if TYPE_CHECKING:
-    from ..conftest import Shop
-
-DAY = 86_400_000_000_000
 
 
 def test_stale_views_see_less_and_mixed_ones_hold_both(shop: Shop) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_examples import examples_about, made_database
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_task
@@ -24,7 +25,6 @@ from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis, Fitted
 from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.stages import Stages
 
-Ask = Callable[..., Any]
 MISSING = importlib.util.find_spec("pyspark") is None
 needs_spark = pytest.mark.skipif(
     MISSING or (shutil.which("java") is None and not os.environ.get("JAVA_HOME")),
@@ -61,9 +61,9 @@ def test_without_spark_the_extra_is_named() -> None:
 
 @needs_spark
 @pytest.mark.slow
-def test_spark_equals_duckdb(shop: Database, questions: Ask, running: Any) -> None:
+def test_spark_equals_duckdb(shop: Database, running: Any) -> None:
     """What the defaults, and so the real database below, do not compute."""
-    examples = questions(shop, "customers", [0, 0, 0, 1, 2, 0], [1, 2, 2.5, 9, 9, 9])
+    examples = examples_about(shop, "customers", [0, 0, 0, 1, 2, 0], [1, 2, 2.5, 9, 9, 9])
     primitives = ("count", "mean", "last", "trend", "time_since_last", "avg_time_between", "entropy", "is_null", "age")
     assert_equal(DeepFeatureSynthesis(depth=2, primitives=primitives, threads=2).fit(examples), examples)
 
@@ -80,10 +80,10 @@ def test_spark_equals_duckdb_on_a_real_database(real_data: Path, running: Any) -
 
 @needs_spark
 @pytest.mark.slow
-def test_a_text_that_is_missing_has_no_words(database_of: Ask, questions: Ask, running: Any) -> None:
+def test_a_text_that_is_missing_has_no_words(running: Any) -> None:
     texts = [None, "", "one", "two words", *(f"word number {i}, and more!" for i in range(12))]
-    made = database_of({"notes": pa.table({"id": range(16), "text": texts})}, {"notes": ("id", None, {})})
-    examples = questions(made, "notes", range(16), [9] * 16)
+    made = made_database({"notes": pa.table({"id": range(16), "text": texts})}, {"notes": ("id", None, {})})
+    examples = examples_about(made, "notes", range(16), [9] * 16)
     fitted = DeepFeatureSynthesis(primitives=("num_words", "num_characters"), threads=2).fit(examples)
     assert_equal(fitted, examples)
     assert np.isnan(fitted.transform(examples)["NUM_WORDS(text)"].numbers).tolist() == [True] + [False] * 15
@@ -91,8 +91,8 @@ def test_a_text_that_is_missing_has_no_words(database_of: Ask, questions: Ask, r
 
 @needs_spark
 @pytest.mark.slow
-def test_where_the_data_is_parquet_becomes_parquet(shop: Database, questions: Ask, running: Any, tmp_path: Path) -> None:
-    examples = questions(shop, "customers", [0, 0, 0], [1, 2, 2.5])
+def test_where_the_data_is_parquet_becomes_parquet(shop: Database, running: Any, tmp_path: Path) -> None:
+    examples = examples_about(shop, "customers", [0, 0, 0], [1, 2, 2.5])
     fitted = DeepFeatureSynthesis(primitives=("count", "mode"), threads=2).fit(examples)
     write_tables(shop, tmp_path / "tables")
     # a table in a lake is a folder of files
@@ -109,7 +109,7 @@ def test_where_the_data_is_parquet_becomes_parquet(shop: Database, questions: As
 
 @needs_spark
 @pytest.mark.slow
-def test_what_spark_cannot_express_is_named(shop: Database, questions: Ask, running: Any) -> None:
-    examples = questions(shop, "customers", [0], [9])
+def test_what_spark_cannot_express_is_named(shop: Database, running: Any) -> None:
+    examples = examples_about(shop, "customers", [0], [9])
     with pytest.raises(InputError, match=r"MEDIAN\(orders\.paid\).*engine=duckdb"):
         DeepFeatureSynthesis(primitives=("median",), engine="spark").fit(examples).transform(examples)

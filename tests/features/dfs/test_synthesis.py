@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_examples import examples_about, made_database
 
 from relbench_harness.compose import make_method
 from relbench_harness.data.database import Database
@@ -27,7 +27,6 @@ from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.request import RunRequest
 
-Ask = Callable[..., Any]
 ORDERED = ("first", "last", "trend", "time_since_last", "avg_time_between", "entropy", "median", "is_null")
 
 
@@ -59,8 +58,8 @@ def some(examples: Examples, cuts: int, most: int) -> Examples:
     return examples.take(rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)])
 
 
-def test_values_by_hand(shop: Any, questions: Ask) -> None:
-    examples = questions(shop, "customers", [0, 0, 0, 1, 2], [1, 2, 2.5, 9, 9])
+def test_values_by_hand(shop: Any) -> None:
+    examples = examples_about(shop, "customers", [0, 0, 0, 1, 2], [1, 2, 2.5, 9, 9])
     found = DeepFeatureSynthesis(depth=2).fit(examples).transform(examples)
     assert found["COUNT(orders)"].values.tolist() == [0, 1, 3, 1, 0]
     np.testing.assert_array_equal(found["MEAN(orders.paid)"].values, [np.nan, 1, 2, 5, np.nan])
@@ -70,8 +69,8 @@ def test_values_by_hand(shop: Any, questions: Ask) -> None:
     assert not differences(DeepFeatureSynthesis(depth=3).fit(examples), examples)
 
 
-def test_a_primitive_without_formula_names_the_feature(shop: Any, questions: Ask) -> None:
-    examples = questions(shop, "customers", [0], [9])
+def test_a_primitive_without_formula_names_the_feature(shop: Any) -> None:
+    examples = examples_about(shop, "customers", [0], [9])
     with pytest.raises(InputError, match=r"KURTOSIS\(orders\.paid\).*engine=featuretools"):
         DeepFeatureSynthesis(primitives=("kurtosis",)).fit(examples).transform(examples)
     with pytest.raises(InputError, match="did you mean 'median'"):
@@ -80,16 +79,16 @@ def test_a_primitive_without_formula_names_the_feature(shop: Any, questions: Ask
         DeepFeatureSynthesis(engine="duckbd").fit(examples)
 
 
-def test_memory_that_is_too_small_names_the_feature(shop: Any, questions: Ask) -> None:
+def test_memory_that_is_too_small_names_the_feature(shop: Any) -> None:
     rows = np.arange(200_000)
-    examples = questions(shop, "customers", rows % 3, rows / 1000)
+    examples = examples_about(shop, "customers", rows % 3, rows / 1000)
     with pytest.raises(MemoryError, match=r"feature.*'.*\(.*\)'.* not fit into memory: Out of Memory"):
         DeepFeatureSynthesis(memory_mb=1).fit(examples).transform(examples)
 
 
-def test_no_space_to_spill_names_the_feature(shop: Any, questions: Ask) -> None:
+def test_no_space_to_spill_names_the_feature(shop: Any) -> None:
     rows = np.arange(100_000)
-    examples = questions(shop, "customers", rows % 3, rows / 1000)
+    examples = examples_about(shop, "customers", rows % 3, rows / 1000)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
@@ -123,9 +122,9 @@ def test_features_that_fail_are_a_recorded_failure(synthesis: DeepFeatureSynthes
     assert re.search(error, str(result.error)), result.error
 
 
-def test_a_table_without_rows_has_features(shop: Any, questions: Ask) -> None:
+def test_a_table_without_rows_has_features(shop: Any) -> None:
     """Without rows at training and later, and with rows only later."""
-    examples = questions(shop, "customers", [0, 1, 2], [9, 9, 9])
+    examples = examples_about(shop, "customers", [0, 1, 2], [9, 9, 9])
     for table in ("orders", "lines"):
         known = Database(t.prefix(0) if t.name == table else t for t in shop.values())
         fitted = DeepFeatureSynthesis(depth=2).fit(replace(examples, database=known))
@@ -137,24 +136,24 @@ def test_a_table_without_rows_has_features(shop: Any, questions: Ask) -> None:
             assert not differences(fitted, replace(examples, database=known))
 
 
-def test_empty_tables_give_the_same_names(shop: Any, questions: Ask) -> None:
-    examples = questions(shop, "customers", [0, 1], [9, 9])
+def test_empty_tables_give_the_same_names(shop: Any) -> None:
+    examples = examples_about(shop, "customers", [0, 1], [9, 9])
     fitted = DeepFeatureSynthesis().fit(examples)
-    none = questions(shop.upto(0), "customers", [0, 1], [9, 9])
+    none = examples_about(shop.upto(0), "customers", [0, 1], [9, 9])
     assert fitted.transform(none).names == fitted.transform(examples).names
     assert fitted.transform(none)["COUNT(orders)"].values.tolist() == [0, 0]
     assert not differences(fitted, none)
 
 
-def test_examples_may_repeat_and_come_in_any_order(shop: Any, questions: Ask) -> None:
-    examples = questions(shop, "customers", [1, 0, 1, 0], [9, 9, 9, 2])
+def test_examples_may_repeat_and_come_in_any_order(shop: Any) -> None:
+    examples = examples_about(shop, "customers", [1, 0, 1, 0], [9, 9, 9, 2])
     found = DeepFeatureSynthesis().fit(examples).transform(examples)
     assert found["COUNT(orders)"].values.tolist() == [1, 3, 1, 1]
 
 
-def test_the_own_row_sees_itself_but_not_its_neighbours(shop: Any, questions: Ask) -> None:
+def test_the_own_row_sees_itself_but_not_its_neighbours(shop: Any) -> None:
     """The entity has a time: its own row is visible at its own time, other orders of the customer are not."""
-    examples = questions(shop, "orders", [0, 1, 2, 3, 4], [1, 2, 2, 2, 4])
+    examples = examples_about(shop, "orders", [0, 1, 2, 3, 4], [1, 2, 2, 2, 4])
     fitted = DeepFeatureSynthesis(depth=2).fit(examples)
     found = fitted.transform(examples)
     np.testing.assert_array_equal(found["paid"].values, [1, np.nan, 5, 3, 9])
@@ -213,7 +212,7 @@ def len_of(tables: dict[str, Any], name: str, own: int) -> int:
     return int(tables[name]["rows"]) if name in tables else own
 
 
-def build(made: dict[str, Any], database_of: Ask) -> Any:
+def build(made: dict[str, Any]) -> Any:
     raw, specs = {}, {}
     for name, table in made.items():
         if name == "?":
@@ -231,12 +230,12 @@ def build(made: dict[str, Any], database_of: Ask) -> Any:
             columns["at"] = pa.array(days, pa.timestamp("ns"))
         raw[name] = pa.table(columns)
         specs[name] = ("id", "at" if table["timed"] else None, table["keys"])
-    return database_of(raw, specs)
+    return made_database(raw, specs)
 
 
-def check_made(made: dict[str, Any], database_of: Ask, questions: Ask, synthesis: DeepFeatureSynthesis) -> None:
-    database = build(made, database_of)
-    examples = questions(database, "t0", made["?"]["rows"], np.asarray(made["?"]["days"]) / 2)
+def check_made(made: dict[str, Any], synthesis: DeepFeatureSynthesis) -> None:
+    database = build(made)
+    examples = examples_about(database, "t0", made["?"]["rows"], np.asarray(made["?"]["days"]) / 2)
     fitted = synthesis.fit(examples)
     if fitted.features:
         assert not differences(fitted, examples)
@@ -244,26 +243,24 @@ def check_made(made: dict[str, Any], database_of: Ask, questions: Ask, synthesis
 
 @settings(max_examples=6, deadline=None)
 @given(made=databases_and_seeds())
-def test_made_schemas_equal_featuretools(made: dict[str, Any], database_of: Ask, questions: Ask) -> None:
-    check_made(made, database_of, questions, DeepFeatureSynthesis(depth=2))
+def test_made_schemas_equal_featuretools(made: dict[str, Any]) -> None:
+    check_made(made, DeepFeatureSynthesis(depth=2))
 
 
 @pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(made=databases_and_seeds())
-def test_made_schemas_equal_featuretools_beyond_the_defaults(
-    made: dict[str, Any], database_of: Ask, questions: Ask
-) -> None:
-    check_made(made, database_of, questions, DeepFeatureSynthesis(depth=2, primitives=("mean", "count", *ORDERED)))
+def test_made_schemas_equal_featuretools_beyond_the_defaults(made: dict[str, Any]) -> None:
+    check_made(made, DeepFeatureSynthesis(depth=2, primitives=("mean", "count", *ORDERED)))
 
 
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(made=databases_and_seeds())
-def test_made_schemas_equal_featuretools_at_depth_3(made: dict[str, Any], database_of: Ask, questions: Ask) -> None:
+def test_made_schemas_equal_featuretools_at_depth_3(made: dict[str, Any]) -> None:
     # no date parts of a last date: featuretools fails on them where there are no rows
     primitives = ("mean", "count", "sum", "num_unique", "mode", "std", "percent_true", "last")
-    check_made(made, database_of, questions, DeepFeatureSynthesis(depth=3, primitives=primitives))
+    check_made(made, DeepFeatureSynthesis(depth=3, primitives=primitives))
 
 
 @pytest.mark.parametrize(
