@@ -39,9 +39,9 @@ class NetworkStates:
 
     def transform(self, examples: Examples) -> Features:
         new = numbers_since(examples, self.since)
-        values = np.full((len(examples), self.network.width), np.nan, np.float32)
+        values = np.full((len(examples), self.network.evaluator.width), np.nan, np.float32)
         if len(new):
-            values[new] = self.network.embed(examples.take(new))
+            values[new] = self.network.evaluator.embed(examples.take(new))
         return Features(len(examples), tuple(Column(f"network.{i}", column) for i, column in enumerate(values.T)))
 
 

@@ -36,7 +36,7 @@ class ValueHead(nn.Module):
 
     def __init__(self, objective: Objective, channels: int, skip: LabelSkip | None = None) -> None:
         super().__init__()
-        self.objective = objective
+        self.objective, self.channels = objective, channels
         last = nn.Linear(channels, len(objective.start))
         self.out = nn.Sequential(nn.LayerNorm(channels), nn.ReLU(), last)
         nn.init.zeros_(last.weight)

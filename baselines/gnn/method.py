@@ -7,9 +7,9 @@ older than its cut-off.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -19,18 +19,18 @@ from torch import nn
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.entity_summary import sample_of, windows_of
-from relbench_harness.graph.device import autocast, device_of, seeded
-from relbench_harness.graph.loader import Loader, batches
+from relbench_harness.graph.device import device_of, seeded
+from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.temporal.staleness import simulate_staleness
 
-from ..quality import quality
 from ..recommendation.item_batches import ItemReader
 from ..recommendation.item_head import ItemHead, ItemScores
 from .batch import Batch
 from .batch_builder import BatchBuilder
+from .evaluation import Evaluator, ExampleReader
 from .heads import Head, ValueHead
 from .label_skip import LabelSkip
 from .layers import PiecewiseLinearEncoding, ScalingLayer
@@ -44,8 +44,6 @@ from .temporal_encoder import DAY, TemporalEncoder
 from .transformer import Transformer, TransformerConfig
 
 BackboneName = Literal["sage", "gat", "transformer"]
-MOST_VALIDATED = 20_000
-"""More validation examples than this are sampled: their batches are kept, and read after every epoch."""
 STALE_SHARE = 0.5
 """Share of the training examples whose database ends as long before them as validation's does."""
 FITTING_SHARE = 0.8
@@ -54,8 +52,6 @@ WINDOWS = (1, 2, 3)
 """The windows of `MultiAggregation`, in multiples of the shortest window of the entity's summary."""
 SEED_STRIDE = 1009
 """A prime above the number of epochs, so that seeds do not share the sampler's seeds."""
-MOST_SCORES = 50_000_000
-"""Scores of items that a batch of predictions holds at most."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +132,8 @@ class RelationalGNN:
         with seeded(budget):
             prepared = Preprocessor.fit(examples, stale.shown(examples, [budget.seed]), self.sampling, self.without)
             network = self.network(prepared, examples, stale, budget).to(device)
-            fitted = FittedGNN(self, prepared.preprocessor, network, budget, staleness, TrainLog())
-            reader = fitted.reader(prepared.builder)
+            evaluator = Evaluator(prepared.preprocessor, network, device, self.batch_size)
+            reader = ExampleReader.of(prepared.builder, examples)
 
             def batches_of(epoch: int) -> Loader[Batch]:
                 read = _EpochReader(examples, reader, stale, budget.seed, epoch)
@@ -147,9 +143,9 @@ class RelationalGNN:
                 # `model` may be the compiled or distributed form of the network
                 return network.head.loss(model(batch), batch)
 
-            validate = None if valid is None else fitted.validator(valid, examples)
-            fitted.log = train(network, TrainingSet(batches_of, len(examples), loss), validate, config, deadline)
-        return fitted
+            validate = None if valid is None else evaluator.validator(valid)
+            log = train(network, TrainingSet(batches_of, len(examples), loss), validate, config, deadline)
+        return FittedGNN(self, evaluator, staleness, budget, log)
 
     def _simulated(self, examples: Examples, staleness: NDArray[np.int64]) -> SimulatedStaleness:
         """The staleness that training simulates; none for recommendation, where items of the last days count most."""
@@ -223,18 +219,6 @@ class SimulatedStaleness:
         return simulate_staleness(examples, self.staleness, np.random.default_rng(list(seed)), STALE_SHARE)
 
 
-class ExampleReader(NamedTuple):
-    """Reads the batches of one database; `items` for recommendation only."""
-
-    builder: BatchBuilder
-    items: ItemReader | None
-
-    def read(self, examples: Examples, sampler_seed: int = 0, item_seed: Sequence[int] | None = None) -> Batch:
-        """The batch of `examples`; `item_seed` draws the items of a training batch, None takes all."""
-        batch = self.builder.batch(examples, sampler_seed)
-        return batch if self.items is None else replace(batch, items=self.items.read(examples, item_seed))
-
-
 @dataclass(frozen=True)
 class _EpochReader:
     """Reads the training batches of one epoch; everything random in a batch follows from seed, epoch and first example."""
@@ -251,83 +235,25 @@ class _EpochReader:
         return self.reader.read(shown, self.seed * SEED_STRIDE + self.epoch, seed)
 
 
-@dataclass
+@dataclass(frozen=True)
 class FittedGNN:
-    """A network, what it was prepared with, and how training went.
+    """A trained network, and how training went.
 
     Attributes:
         staleness: See `RelationalGNN.fit_with_staleness`.
     """
 
     method: RelationalGNN
-    preprocessor: Preprocessor
-    network: RelationalPredictor
-    budget: Budget
+    evaluator: Evaluator
     staleness: NDArray[np.int64]
+    budget: Budget
     log: TrainLog
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
-        if len(examples) == 0:
-            return self.network.head.empty()
-        return self._decoded(self.batches(examples))
+        return self.evaluator.predict(examples)
 
     def refit(self, examples: Examples) -> FittedGNN:
         """The same method trained on more labels, for as many epochs as led to the best validation score."""
         method = replace(self.method, epochs=max(1, self.log.best))
         again = method.fit_with_staleness(examples, None, self.staleness, self.budget)
         return replace(again, method=self.method)
-
-    @property
-    def width(self) -> int:
-        """How many numbers `embed` gives for an example."""
-        return self.method.channels + len(self._value_head.objective.start)
-
-    @property
-    def _value_head(self) -> ValueHead:
-        if not isinstance(self.network.head, ValueHead):
-            raise TypeError("only the states of tasks with values are embedded")
-        return self.network.head
-
-    def embed(self, examples: Examples) -> NDArray[np.float32]:
-        """(n, channels + outputs) the state of each example before the head, and the head's outputs without its label skip."""
-        head, found = self._value_head, []
-        self.network.eval()
-        with torch.no_grad(), autocast(next(self.network.parameters()).device):
-            for batch in self.batches(examples):
-                state = self.network.embed(batch)
-                found.append(torch.cat([state, head.out(state)], dim=1).float().cpu().numpy())
-        return np.concatenate(found)
-
-    def reader(self, builder: BatchBuilder) -> ExampleReader:
-        """What reads batches from the database of `builder`."""
-        train = self.preprocessor.train
-        return ExampleReader(builder, ItemReader(builder, train) if train.task.type is TaskType.RECOMMENDATION else None)
-
-    def batches(self, examples: Examples) -> Loader[Batch]:
-        """The batches of `examples`, in order."""
-        reader, size = self.reader(self.preprocessor.bind(examples)), self.method.batch_size
-        if reader.items is not None:
-            size = max(1, min(size, MOST_SCORES // max(1, reader.items.count)))
-        return Loader(
-            lambda part: reader.read(examples.take(part)), batches(len(examples), size), device=device_of(self.budget)
-        )
-
-    def validator(self, valid: Examples, train: Examples) -> Callable[[], float]:
-        """A function that scores the network as it stands on `valid`, more being better.
-
-        The batches are made once and kept; of more than `MOST_VALIDATED` examples an evenly spread part is taken.
-        """
-        if len(valid) > MOST_VALIDATED:
-            valid = valid.take(np.linspace(0, len(valid) - 1, MOST_VALIDATED).astype(np.int64))
-        known = list(self.batches(valid))
-        scale = 1.0
-        if train.task.type is not TaskType.RECOMMENDATION and len(train) > 1:
-            scale = float(np.std(train.values, ddof=1)) or 1.0
-        return lambda: quality(valid, self._decoded(known), scale)
-
-    def _decoded(self, batches: Iterable[Batch]) -> NDArray[np.generic]:
-        device = next(self.network.parameters()).device
-        self.network.eval()
-        with torch.no_grad(), autocast(device):
-            outputs = [self.network.head.decode(self.network(batch).float().cpu()) for batch in batches]
-        return np.concatenate(outputs)

@@ -30,7 +30,7 @@ def learned(method: RelationalGNN, kind: TaskType, device: str) -> NDArray[np.ge
     learn, valid, later = (shop.examples(kind, days) for days in (TRAIN, VALID, LATER))
     fitted = method.fit(learn, valid, Budget(threads=1, device=device))
     if device != "cpu":
-        assert {p.device.type for p in fitted.network.parameters()} == {"cuda"}  # type: ignore[attr-defined]
+        assert {p.device.type for p in fitted.evaluator.network.parameters()} == {"cuda"}  # type: ignore[attr-defined]
     return fitted.predict(replace(later, labels=None))
 
 

@@ -1,0 +1,110 @@
+"""What a network predicts for examples of any database: their batches in order, decoded predictions, a validation score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.graph.device import autocast
+from relbench_harness.graph.loader import Loader, batches
+from relbench_harness.protocol.method import Examples
+
+from ..quality import quality
+from ..recommendation.item_batches import ItemReader
+from .batch import Batch
+from .batch_builder import BatchBuilder
+from .heads import ValueHead
+from .predictor import RelationalPredictor
+from .preprocessor import Preprocessor
+
+MOST_VALIDATED = 20_000
+"""More validation examples than this are sampled: their batches are kept, and read after every epoch."""
+MOST_SCORES = 50_000_000
+"""Scores of items that a batch of predictions holds at most."""
+
+
+class ExampleReader(NamedTuple):
+    """Reads the batches of one database; `items` for recommendation only."""
+
+    builder: BatchBuilder
+    items: ItemReader | None
+
+    @classmethod
+    def of(cls, builder: BatchBuilder, train: Examples) -> ExampleReader:
+        """The reader of the database of `builder` for a network that learns from `train`."""
+        recommendation = train.task.type is TaskType.RECOMMENDATION
+        return cls(builder, ItemReader(builder, train) if recommendation else None)
+
+    def read(self, examples: Examples, sampler_seed: int = 0, item_seed: Sequence[int] | None = None) -> Batch:
+        """The batch of `examples`; `item_seed` draws the items of a training batch, None takes all."""
+        batch = self.builder.batch(examples, sampler_seed)
+        return batch if self.items is None else replace(batch, items=self.items.read(examples, item_seed))
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A network as it stands, and what its batches are read with."""
+
+    preprocessor: Preprocessor
+    network: RelationalPredictor
+    device: torch.device
+    batch_size: int
+
+    def predict(self, examples: Examples) -> NDArray[np.generic]:
+        """Predictions in the shape that the task asks for."""
+        return self._decoded(self.batches(examples)) if len(examples) else self.network.head.empty()
+
+    def batches(self, examples: Examples) -> Loader[Batch]:
+        """The batches of `examples`, in order."""
+        reader = ExampleReader.of(self.preprocessor.bind(examples), self.preprocessor.train)
+        size = self.batch_size
+        if reader.items is not None:
+            size = max(1, min(size, MOST_SCORES // max(1, reader.items.count)))
+        parts = batches(len(examples), size)
+        return Loader(lambda part: reader.read(examples.take(part)), parts, device=self.device)
+
+    def validator(self, valid: Examples) -> Callable[[], float]:
+        """A function that scores the network as it stands on `valid`, more being better.
+
+        The batches are made once and kept; of more than `MOST_VALIDATED` examples an evenly spread part is taken.
+        """
+        if len(valid) > MOST_VALIDATED:
+            valid = valid.take(np.linspace(0, len(valid) - 1, MOST_VALIDATED).astype(np.int64))
+        known, train, scale = list(self.batches(valid)), self.preprocessor.train, 1.0
+        if train.task.type is not TaskType.RECOMMENDATION and len(train) > 1:
+            scale = float(np.std(train.values, ddof=1)) or 1.0
+        return lambda: quality(valid, self._decoded(known), scale)
+
+    @property
+    def width(self) -> int:
+        """How many numbers `embed` gives for an example."""
+        head = self._value_head
+        return head.channels + len(head.objective.start)
+
+    def embed(self, examples: Examples) -> NDArray[np.float32]:
+        """(n, channels + outputs) the state of each example before the head, and the head's outputs without its label skip."""
+        head, found = self._value_head, []
+        self.network.eval()
+        with torch.no_grad(), autocast(self.device):
+            for batch in self.batches(examples):
+                state = self.network.embed(batch)
+                found.append(torch.cat([state, head.out(state)], dim=1).float().cpu().numpy())
+        return np.concatenate(found)
+
+    @property
+    def _value_head(self) -> ValueHead:
+        if not isinstance(self.network.head, ValueHead):
+            raise TypeError("only the states of tasks with values are embedded")
+        return self.network.head
+
+    def _decoded(self, known: Iterable[Batch]) -> NDArray[np.generic]:
+        self.network.eval()
+        with torch.no_grad(), autocast(self.device):
+            outputs = [self.network.head.decode(self.network(batch).float().cpu()) for batch in known]
+        return np.concatenate(outputs)
