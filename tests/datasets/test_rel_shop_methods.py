@@ -77,7 +77,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "label_history": {},
     "lightgbm": {"n_estimators": 5, "ensemble_size": 1},
     "lightgbm_dfs": {"n_estimators": 5, "ensemble_size": 1},
-    "gnn": {"epochs": 1, "steps": 2, "channels": 16},
+    "gnn": {"epochs": 1, "steps_per_epoch": 2, "channels": 16},
 }
 
 
