@@ -25,7 +25,7 @@ from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.history import History
 from relbench_harness.temporal.running_totals import Floats
 from relbench_harness.temporal.stationarity import is_stationary
-from relbench_harness.temporal.visibility import own_parents, span_of
+from relbench_harness.temporal.visibility import OwnParents, span_of
 
 DAY = 86_400_000_000_000
 SAMPLE = 20_000
@@ -137,6 +137,8 @@ class SummaryReader:
             _summary(plan, History.along(database, one.path), database[one.path.table], columns, further)
             for one, columns in zip(plan.paths, plan.columns, strict=True)
         ]
+        keys = {one.up for one in plan.paths if one.up is not None}
+        self._parents = {key: OwnParents.of(database, key) for key in keys}
         entity = database[examples.task.entity_table]
         self._dates = [
             entity.rows.column(name).cast(pa.timestamp("ns"), safe=False).cast(pa.int64()).fill_null(MISSING).to_numpy()
@@ -151,7 +153,7 @@ class SummaryReader:
             age = (examples.time - date) / DAY
             parts.append(np.where(date == MISSING, 0.0, np.arcsinh(age / 365.25))[:, None])
         for one, summary in zip(self._plan.paths, self._histories, strict=True):
-            owner = examples.entity if one.up is None else own_parents(examples, one.up)
+            owner = examples.entity if one.up is None else self._parents[one.up].of_examples(examples)
             parts.append(summary.read(owner, examples.cutoff))
         if self._own_labels is not None:
             parts.append(self._own_labels.labels.read(examples.entity, examples.cutoff))

@@ -132,8 +132,8 @@ class _PathView:
     def __init__(self, examples: Examples, owner: NDArray[np.int64], path: KeyPath, name: str) -> None:
         self.database, self.cutoff = examples.database, examples.cutoff
         self.owner, self.path, self.name = owner, path, name
-        self.available = follow(examples.database, path).available
-        self.history = History.along(examples.database, path)
+        top, self.available = follow(examples.database, path)
+        self.history = History.of(top, self.available, len(examples.database[path.top]))
         self.seen = self.history.seen(owner, examples.cutoff)
 
 

@@ -68,7 +68,7 @@ class Sampler:
             raise InputError(f"a sampler needs at least one thread, got {self.threads}")
         if not self.half_life_days > 0:
             raise InputError(f"half_life_days must be positive, got {self.half_life_days}")
-        decay = float(np.log(2.0) / (self.half_life_days * 86_400e9)) if self.strategy == "decayed" else 0.0
+        decay = float(np.log(2.0) / (self.half_life_days * DAY)) if self.strategy == "decayed" else 0.0
         object.__setattr__(self, "_plan", Plan.of(self.graph, self.num_neighbors, self.own_parents, decay))
 
     def sample(

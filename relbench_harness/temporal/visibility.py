@@ -85,9 +85,30 @@ def own_parents(examples: Examples, key: ForeignKey) -> Rows:
 
     In autocomplete tasks they are visible whatever their time.
     """
-    if examples.task.own_row_visible:
-        return gather(examples.database[key.child].parents(key.column), examples.entity, -1)
-    return visible_parents(examples, key, examples.entity)
+    return OwnParents.of(examples.database, key).of_examples(examples)
+
+
+class OwnParents(NamedTuple):
+    """One foreign key of the entities, read once for many batches of examples.
+
+    Attributes:
+        named: (entities,) the parent that each names, −1 for none.
+        parent: The parents' table.
+    """
+
+    named: Rows
+    parent: Table
+
+    @classmethod
+    def of(cls, database: Database, key: ForeignKey) -> OwnParents:
+        return cls(database[key.child].parents(key.column), database[key.parent])
+
+    def of_examples(self, examples: Examples) -> Rows:
+        """See `own_parents`."""
+        named = gather(self.named, examples.entity, -1)
+        if examples.task.own_row_visible:
+            return named
+        return np.where(visible(self.parent, named, examples.cutoff), named, -1)
 
 
 def older_parents(database: Database, key: ForeignKey) -> NDArray[np.integer]:
