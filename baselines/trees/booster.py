@@ -33,7 +33,7 @@ class TreeParameters:
         min_rows: Rows (LightGBM) or sum of second derivatives (XGBoost) that a leaf needs.
         l2: Ridge penalty on leaf values.
         early_stopping_rounds: Rounds without gain on validation before boosting stops; how many of the trees are kept,
-            `best_round` says.
+            `best_round` says. 0 keeps all `n_estimators`.
     """
 
     library: Library = "xgboost"

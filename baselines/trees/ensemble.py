@@ -87,11 +87,13 @@ def fit_ensemble(
 ) -> Ensemble:
     """One booster for each of `n_estimators`, its most rounds, from a seed of its own.
 
-    Where `valid` has no row (its labels are all unknown to training), nothing says when to stop: each booster has as many
-    rounds as are typical for so many training examples.
+    Without early stopping all are kept. Where `valid` has no row (its labels are all unknown to training), nothing says when to
+    stop: each booster has as many rounds as are typical for so many training examples.
     """
     if train.values.shape[1] == 0 or (objective.loss != "rank" and len(np.unique(train.labels)) < 2):
         return Ensemble((ConstantBooster(objective.constant_margins(train.labels)),))
+    if not parameters.early_stopping_rounds:
+        valid = None
     if valid is not None and len(valid.labels) == 0:
         typical = round(typical_n_estimators(train, parameters.learning_rate))
         log.warning(

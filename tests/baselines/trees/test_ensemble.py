@@ -47,3 +47,12 @@ def test_without_a_validation_row_the_usual_rounds_are_fitted(library: str, obje
     ensemble = fit_ensemble(parameters, objective, train, nothing, (100, 3), Budget(threads=1))
     assert ensemble.n_estimators == (typical, 3)
     assert np.isfinite(ensemble.margins(values)).all()
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_without_early_stopping_all_rounds_are_kept(library: str) -> None:
+    random = np.random.default_rng(0)
+    values, noise = random.normal(size=(600, 4)), random.normal(size=600)
+    data = TreeDataset(values, noise, np.zeros(4, bool))
+    parameters = TreeParameters(library=library, n_estimators=60, early_stopping_rounds=0)  # type: ignore[arg-type]
+    assert fit_ensemble(parameters, Objective("squared"), data, data, (60,), Budget(threads=1)).n_estimators == (60,)
