@@ -23,10 +23,10 @@ QUICK_ROUNDS = 60
 QUICK_LEARNING_RATE = 0.1
 
 
-def strongest_columns(
-    parameters: TreeParameters, objectives: Sequence[Objective], data: TreeDataset, most: int, budget: Budget
-) -> NDArray[np.int64]:
-    """Ascending positions of the at most `most` columns with the greatest share of the gain, over all `objectives`."""
+def column_gains(
+    parameters: TreeParameters, objectives: Sequence[Objective], data: TreeDataset, budget: Budget
+) -> NDArray[np.float64]:
+    """(columns,) each column's share of the gain, added up over all `objectives`."""
     quick = replace(parameters, learning_rate=QUICK_LEARNING_RATE, n_estimators=QUICK_ROUNDS)
     gain = np.zeros(data.values.shape[1])
     for number, objective in enumerate(objectives):
@@ -34,5 +34,4 @@ def strongest_columns(
         if len(np.unique(output.labels)) > 1:
             found = fit_booster(quick, objective, output, None, budget).gains(len(gain))
             gain += found / max(found.sum(), 1e-30)
-    order = np.argsort(-gain, kind="stable")[:most]
-    return np.sort(order[gain[order] > 0])
+    return gain

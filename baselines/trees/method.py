@@ -19,7 +19,7 @@ from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Block, Features, FeatureUnion, within
 from relbench_harness.features.cached import KnownFeatures
 from relbench_harness.features.handwritten import SqlFeatures
-from relbench_harness.features.selected import Selection, fit_selected
+from relbench_harness.features.selected import Screening, Selection, fit_selected
 from relbench_harness.protocol.method import Budget, Examples, Predictor
 from relbench_harness.temporal.staleness import staleness_of
 from relbench_harness.timing import phase
@@ -29,15 +29,13 @@ from ..recommendation.ranker import Ranker
 from .booster import TreeParameters
 from .dataset import TreeDataset, concatenated, labelled, sampled, sampled_rows
 from .ensemble import fit_ensemble
-from .feature_selection import strongest_columns
+from .feature_selection import column_gains
 from .fitted import FittedTrees
 from .objectives import Objective, RegressionError, objectives_for
 from .staleness import Staleness, TrainingViews
 
 SELECTION_ROWS = 20_000
 """Features are selected on so many training examples."""
-ONE_PASS_ROWS = 60_000
-"""With at most so many training examples, all columns are computed for all of them before some are selected."""
 
 
 @dataclass(frozen=True)
@@ -104,18 +102,17 @@ class BoostedTrees(TreeParameters):
         self, shown: Sequence[Examples], valid: Examples, objectives: Sequence[Objective], budget: Budget
     ) -> Selection:
         """The columns worth having, and their values for `shown` and `valid`."""
+        many = len(shown[0]) > SELECTION_ROWS
+        looked = [sampled(view, SELECTION_ROWS, budget.seed) for view in shown] if many else [*shown, valid]
 
-        def strongest(views: Sequence[Features]) -> NDArray[np.int64] | None:
-            if len(views[0].columns) <= self.max_features:
-                return None
-            some = sampled_rows(len(views[0]), SELECTION_ROWS // len(shown), budget.seed)
-            pairs = zip(views, looked, strict=False)
-            rows = concatenated([TreeDataset.of(view.take(some), examples.take(some)) for view, examples in pairs])
+        def gains(found: Sequence[Features]) -> NDArray[np.float64]:
+            views = list(zip(found[: len(shown)], looked, strict=False))
+            some = sampled_rows(len(looked[0]), SELECTION_ROWS // len(shown), budget.seed)
+            rows = concatenated([TreeDataset.of(features.take(some), examples.take(some)) for features, examples in views])
             with phase("fit"):
-                return strongest_columns(self, objectives, rows, self.max_features, budget)
+                return column_gains(self, objectives, rows, budget)
 
-        many = len(shown[0]) > ONE_PASS_ROWS
-        looked = [sampled(view, SELECTION_ROWS, budget.seed) for view in shown] if many else shown
         union = FeatureUnion(tuple(within(block, budget.memory_mb) for block in self.features))
         with phase("features"):
-            return fit_selected(union, [*shown, valid], looked if many else None, strongest)
+            screening = Screening(gains, self.max_features)
+            return fit_selected(union, [*shown, valid], looked if many else None, screening)

@@ -6,6 +6,7 @@ keys, those that its latest visible rows name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,20 @@ def parents(train: Examples, most: int) -> list[Parent]:
 
 @dataclass(frozen=True)
 class FittedParentContext:
+    """Attributes: wanted: Names of the only columns to compute; None for all."""
+
     parents: tuple[tuple[Parent, tuple[Encoder, ...], FittedWindows], ...]
+    wanted: frozenset[str] | None = None
+
+    def only(self, names: Sequence[str]) -> FittedParentContext:
+        """The columns `names` alone; parents that none of them needs are not looked up."""
+        wanted = frozenset(names)
+        parents = [
+            (parent, encoders, windows.only([name for name in names if name.startswith(f"{parent.name}: ")]))
+            for parent, encoders, windows in self.parents
+            if any(name.startswith(f"{parent.name}: ") for name in names)
+        ]
+        return FittedParentContext(tuple(parents), wanted)
 
     def transform(self, examples: Examples) -> Features:
         features = Features(len(examples), ())
@@ -103,6 +117,7 @@ class FittedParentContext:
                 for encoder in encoders
                 if encoder.column in table.rows.column_names
                 for column in encoder.columns(table.rows.column(encoder.column), rows, examples.cutoff, prefix)
+                if self.wanted is None or column.name in self.wanted
             ]
             features = features.concat(Features(len(examples), tuple(columns)))
             features = features.concat(windows.transform_at(examples, rows, prefix))

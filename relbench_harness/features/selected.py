@@ -1,21 +1,28 @@
-"""Many columns cut down to those that a method wants, at the cost of computing all of them once at most.
+"""Many columns cut down to those that a method wants, however many the schema gives.
 
-Invariant: columns are chosen by training examples alone, and their values do not depend on how they were computed.
+Blocks, cheap ones first, give their columns in parts; each part competes with the columns that the parts before it left over,
+so that never more than a fixed number is held. Invariant: columns are chosen by training examples alone, and their values do
+not depend on how they were computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import pairwise
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.data.database import Database
 from relbench_harness.features.block import Features, FeatureUnion, FittedBlock, transform_many
 from relbench_harness.progress import track
 from relbench_harness.protocol.method import Examples
+
+Rank = Callable[[Sequence[Features]], NDArray[np.float64]]
+"""Given features of all examples looked at: (columns,) how much each column is worth, 0 where it is worth nothing."""
 
 
 @runtime_checkable
@@ -38,22 +45,36 @@ class SelectedFeatures:
         return found
 
     @staticmethod
-    def of(blocks: Sequence[FittedBlock], columns: Sequence[Sequence[str]], kept: NDArray[np.int64]) -> SelectedFeatures:
-        """The columns whose positions, counted over all `columns` of all blocks, are in `kept`.
+    def of(blocks: Sequence[FittedBlock], columns: Sequence[tuple[int, str]]) -> SelectedFeatures:
+        """`columns`, each given by the number of its block and its name there, in the order of the blocks.
 
-        A block of which none is kept is not computed.
+        A block of which none is wanted is not computed.
         """
-        parts, first = [], 0
-        for block, names in zip(blocks, columns, strict=True):
-            wanted = tuple(names[i - first] for i in kept if first <= i < first + len(names))
-            first += len(names)
+        parts = []
+        for number, block in enumerate(blocks):
+            wanted = tuple(name for owner, name in columns if owner == number)
             if wanted:
                 parts.append((block.only(wanted) if isinstance(block, Narrowable) else block, wanted))
         return SelectedFeatures(tuple(parts))
 
 
-Choose = Callable[[Sequence[Features]], NDArray[np.int64] | None]
-"""Given all features of the stages, or of the sample: ascending positions of the columns wanted, None for all."""
+@dataclass(frozen=True)
+class Screening:
+    """How columns are chosen.
+
+    Attributes:
+        most: At most so many are kept.
+        at_once: At most so many are held at any time, and twice `most` at least; a block that cannot be divided may give more.
+    """
+
+    rank: Rank
+    most: int
+    at_once: int = 1000
+
+    @property
+    def room(self) -> int:
+        """How many columns a part may give."""
+        return max(self.at_once - self.most, self.most)
 
 
 class Selection(NamedTuple):
@@ -64,22 +85,86 @@ class Selection(NamedTuple):
 
 
 def fit_selected(
-    union: FeatureUnion, stages: Sequence[Examples], sample: Sequence[Examples] | None, choose: Choose
+    union: FeatureUnion, stages: Sequence[Examples], sample: Sequence[Examples] | None, screening: Screening
 ) -> Selection:
-    """`union` fitted to the first of `stages`, cut down to the columns that `choose` wants, and its features of all stages.
+    """`union` fitted to the first of `stages`, cut down to the columns that win the screening, and its features of all stages.
 
     Args:
-        sample: Training examples to choose by; then only the columns wanted are computed for all stages. Without them all
-            columns of all stages are computed, in one pass, and `choose` gets the features of all.
+        sample: Training examples to choose by; then only the columns wanted are computed for all stages. Without them the
+            choice is made on all stages, whose features are then at hand.
     """
     fitted = union.fit(stages[0])
     looked = stages if sample is None else sample
-    parts = [transform_many(block, looked) for block in track(fitted.blocks, "feature blocks")]
-    found = [reduce(Features.concat, each, Features(len(seen), ())) for seen, *each in zip(looked, *parts, strict=True)]
-    kept = choose(found)
-    if kept is None:
-        return Selection(fitted, found if sample is None else transform_many(fitted, stages))
-    block = SelectedFeatures.of(fitted.blocks, [part[0].names for part in parts], kept)
-    if sample is not None:
-        return Selection(block, transform_many(block, stages))
-    return Selection(block, [Features(f.rows, tuple(f.columns[i] for i in kept)) for f in found])
+    pool = _Pool(screening, [Features(len(examples), ()) for examples in looked])
+    for number, block in enumerate(track(fitted.blocks, "feature blocks")):
+        for part in divided(block, looked[0], screening.room):
+            pool.add(number, transform_many(part, looked))
+    pool.reduce()
+    block = SelectedFeatures.of(fitted.blocks, pool.owners)
+    return Selection(block, pool.named() if sample is None else transform_many(block, stages))
+
+
+def divided(block: FittedBlock, examples: Examples, most: int) -> Iterator[FittedBlock]:
+    """Blocks of at most `most` columns each that together give those of `block`, if it can be divided."""
+    if not isinstance(block, Narrowable):
+        yield block
+        return
+    names = names_of(block, examples)
+    for first in range(0, len(names), most):
+        yield block if len(names) <= most else block.only(names[first : first + most])
+
+
+def names_of(block: FittedBlock, examples: Examples) -> list[str]:
+    """What the columns are called, at the cost of none of them: those of no example about tables without rows."""
+    nothing = Database(table.prefix(0) for table in examples.database.values())
+    return block.transform(replace(examples.take(np.zeros(0, np.int64)), database=nothing)).names
+
+
+@dataclass
+class _Pool:
+    """Columns that are still wanted, and which block each comes from and what it is called there."""
+
+    screening: Screening
+    features: list[Features]
+    owners: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, block: int, found: list[Features]) -> None:
+        """Take in the columns that one part of a block gives, but for those that say nothing."""
+        new = [i for i in range(len(found[0].columns)) if _varies(found, i)]
+        if len(self.owners) + len(new) > self.screening.at_once:
+            self.reduce()
+        self.owners += [(block, found[0].columns[i].name) for i in new]
+        self.features = [
+            have.concat(Features(more.rows, tuple(more.columns[i] for i in new)))
+            for have, more in zip(self.features, found, strict=True)
+        ]
+
+    def reduce(self) -> None:
+        """Keep the best columns, in the order that they have."""
+        if len(self.owners) <= self.screening.most:
+            return
+        worth = self.screening.rank(self.features)
+        best = np.argsort(-worth, kind="stable")[: self.screening.most]
+        kept = np.sort(best[worth[best] > 0])
+        self.owners = [self.owners[i] for i in kept]
+        self.features = [Features(f.rows, tuple(f.columns[i] for i in kept)) for f in self.features]
+
+    def named(self) -> list[Features]:
+        """The features, called as `SelectedFeatures` calls them."""
+        ends = np.flatnonzero(np.diff([number for number, _ in self.owners])) + 1
+        bounds = list(pairwise([0, *ends.tolist(), len(self.owners)]))
+        found = []
+        for features in self.features:
+            columns = [replace(c, name=name) for c, (_, name) in zip(features.columns, self.owners, strict=True)]
+            parts = [Features(features.rows, tuple(columns[first:last])) for first, last in bounds]
+            found.append(reduce(Features.concat, parts, Features(features.rows, ())))
+        return found
+
+
+def _varies(found: Sequence[Features], column: int) -> bool:
+    """Whether the column has more than one value, missing among them."""
+    values = np.concatenate([features.columns[column].numbers for features in found])
+    missing = np.isnan(values)
+    if missing.all() or not len(values):
+        return False
+    return bool(missing.any() or values.min() != values.max())

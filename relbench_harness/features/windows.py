@@ -6,8 +6,8 @@ whatever the length of the history. On rel-f1 these features carry most of what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,9 +70,20 @@ class Windows:
 
 @dataclass(frozen=True)
 class FittedWindows:
+    """Attributes: wanted: Names of the only columns to compute; None for all."""
+
     windows: Windows
     paths: tuple[tuple[KeyPath, tuple[TableSeries, ...]], ...]
     days: tuple[float, ...]
+    wanted: frozenset[str] | None = None
+
+    def only(self, names: Sequence[str]) -> FittedWindows:
+        """The columns `names` alone; paths and series that none of them needs are not read."""
+        return replace(self, wanted=frozenset(names))
+
+    def _wants(self, start: str) -> bool:
+        """Whether a column is wanted whose name begins so."""
+        return self.wanted is None or any(name.startswith(start) for name in self.wanted)
 
     @property
     def _contrasted(self) -> tuple[str, str]:
@@ -87,9 +98,10 @@ class FittedWindows:
         """Window features of the rows `entity` (−1: none) of the table this was fitted for, at the examples' cut-offs."""
         columns: list[Column] = []
         for path, series in self.paths:
-            view = _PathView(examples, entity, path, f"{prefix}{path.name}")
-            columns.extend(self._path(view, series))
-        return Features(len(examples), tuple(columns))
+            name = f"{prefix}{path.name}"
+            if self._wants(f"{name} "):
+                columns.extend(self._path(_PathView(examples, entity, path, name), series))
+        return Features(len(examples), tuple(c for c in columns if self.wanted is None or c.name in self.wanted))
 
     def _path(self, view: _PathView, series: tuple[TableSeries, ...]) -> Iterator[Column]:
         """The features of the rows along one path."""
@@ -102,8 +114,9 @@ class FittedWindows:
             yield Column(f"{name} rows {days:g}d", _where(history.is_timed, last - begin))
         yield from _recency(view)
         for one in series:
-            values = one.read(view.database, view.database[view.path.table], view.available)
-            yield from self._series(view, history.series(values), begins, one)
+            if self._wants(f"{name} {one.name} "):
+                values = one.read(view.database, view.database[view.path.table], view.available)
+                yield from self._series(view, history.series(values), begins, one)
 
     def _series(
         self, view: _PathView, series: Series, begins: Mapping[str, NDArray[np.int64]], read: TableSeries
@@ -112,15 +125,19 @@ class FittedWindows:
         owner, seen, name = view.owner.clip(0), view.seen, f"{view.name} {read.name}"
         overall = series.mean(owner, seen)
         yield Column(f"{name} mean", overall.astype(np.float32))
-        if not read.is_share:
+        if not read.is_share and self._wants(f"{name} std"):
             yield Column(f"{name} std", series.std(owner, seen).astype(np.float32))
         for label, begin in begins.items():
+            if not self._wants(f"{name} mean {label}"):
+                continue
             recent = series.mean(owner, Stretch(begin, seen.last))
             yield Column(f"{name} mean {label}", recent.astype(np.float32))
             if self.windows.contrasts and label in self._contrasted:
                 yield Column(f"{name} mean {label} - mean", (recent - overall).astype(np.float32))
         if self.windows.extremes and not read.is_share:
             for count in self.windows.rows[-3::2]:
+                if not (self._wants(f"{name} min last {count}") or self._wants(f"{name} max last {count}")):
+                    continue
                 low, high = series.extremes(seen, count)
                 yield Column(f"{name} min last {count}", low.astype(np.float32))
                 yield Column(f"{name} max last {count}", high.astype(np.float32))

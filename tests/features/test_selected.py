@@ -1,4 +1,4 @@
-"""Columns that are wanted have the values that they have among all columns, whether or not they were chosen on a sample."""
+"""Columns that are wanted have the values that they have among all columns, however they were chosen."""
 
 from __future__ import annotations
 
@@ -11,27 +11,67 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.features.block import Features, FeatureUnion
+from relbench_harness.features.context import ParentContext
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.entity import Calendar, EntityColumns
-from relbench_harness.features.selected import fit_selected
+from relbench_harness.features.selected import Screening, divided, fit_selected, names_of
 from relbench_harness.features.windows import Windows
+
+UNION = FeatureUnion(
+    (EntityColumns(), Calendar(), Windows(days=(1, 3)), DeepFeatureSynthesis(primitives=("sum", "mean", "count", "mode")))
+)
+
+
+def test_few_columns_are_all_kept_but_for_those_that_say_nothing(shop: Database) -> None:
+    stages = [examples_about(shop, "customers", [0, 1, 2], [d, d, d + 1]) for d in (2, 3)]
+
+    def rank(features: Sequence[Features]) -> NDArray[np.float64]:
+        raise AssertionError("there is nothing to choose")
+
+    block, found = fit_selected(UNION, stages, None, Screening(rank, most=1000))
+    whole = [UNION.fit(stages[0]).transform(stage) for stage in stages]
+    values = np.concatenate([features.to_matrix() for features in whole])
+    varies = [len({str(value) for value in column}) > 1 for column in values.T]
+    kept = [name for name, keep in zip(whole[0].names, varies, strict=True) if keep]
+    assert 20 < len(kept) < len(varies)
+    for stage, expected, features in zip(stages, whole, found, strict=True):
+        assert features.names == kept == block.transform(stage).names
+        np.testing.assert_array_equal(features.to_matrix(), expected.select(kept).to_matrix())
 
 
 @pytest.mark.parametrize("on_a_sample", [False, True])
-@pytest.mark.parametrize("every", [None, 2, 5])
-def test_selected_columns_equal_those_of_the_whole(shop: Database, on_a_sample: bool, every: int | None) -> None:
+@pytest.mark.parametrize("at_once", [12, 30, 1000])
+def test_the_best_columns_are_found_whatever_can_be_held_at_once(shop: Database, on_a_sample: bool, at_once: int) -> None:
     stages = [examples_about(shop, "customers", [0, 1, 2], [d, d, d + 1]) for d in (2, 3)]
-    union = FeatureUnion((EntityColumns(), Calendar(), Windows(days=(1, 3))))
-    sample = [stages[0].take(np.arange(2))] if on_a_sample else None
+    sample = [stages[0]] if on_a_sample else None
+    held = []
 
-    def choose(features: Sequence[Features]) -> NDArray[np.int64] | None:
-        assert [len(f) for f in features] == ([2] if on_a_sample else [3, 3])
-        return None if every is None else np.arange(0, len(features[0].columns), every)
+    def rank(features: Sequence[Features]) -> NDArray[np.float64]:
+        held.append(len(features[0].columns))
+        # columns are worth what they have in the first example, those without are worth nothing
+        return np.asarray([np.nan_to_num(column.numbers[0]) for column in features[0].columns])
 
-    block, features = fit_selected(union, stages, sample, choose)
-    whole = union.fit(stages[0])
-    for stage, found in zip(stages, features, strict=True):
-        expected = whole.transform(stage)
-        kept = expected.names[:: every or 1]
-        assert found.names == kept and len(kept) > 2
-        np.testing.assert_array_equal(found.to_matrix(), expected.select(kept).to_matrix())
-        np.testing.assert_array_equal(block.transform(stage).to_matrix(), found.to_matrix())
+    block, found = fit_selected(UNION, stages, sample, Screening(rank, most=6, at_once=at_once))
+    whole = UNION.fit(stages[0])
+    worth = rank([whole.transform(stages[0])])
+    assert max(held[:-1]) <= max(at_once, 6)
+    kept = block.transform(stages[0])
+    assert len(kept.columns) == 6 and sorted(rank([kept])) == sorted(worth)[-6:]
+    for stage, features in zip(stages, found, strict=True):
+        expected = whole.transform(stage).select(features.names)
+        np.testing.assert_array_equal(features.to_matrix(), expected.to_matrix())
+        np.testing.assert_array_equal(block.transform(stage).to_matrix(), features.to_matrix())
+
+
+@pytest.mark.parametrize("block", [Windows(), ParentContext(), DeepFeatureSynthesis()])
+def test_a_divided_block_gives_the_columns_of_the_whole(shop: Database, block: Windows | ParentContext) -> None:
+    examples = examples_about(shop, "lines", [0, 1, 2], [2, 3, 4])
+    if not isinstance(block, ParentContext):
+        examples = examples_about(shop, "customers", [0, 1, 2], [2, 3, 4])
+    fitted = block.fit(examples)
+    whole = fitted.transform(examples)
+    assert names_of(fitted, examples) == whole.names
+    parts = [part.transform(examples) for part in divided(fitted, examples, 7)]
+    assert [name for part in parts for name in part.names] == whole.names
+    assert max(len(part.columns) for part in parts) == 7
+    np.testing.assert_array_equal(np.concatenate([part.to_matrix() for part in parts], axis=1), whole.to_matrix())
