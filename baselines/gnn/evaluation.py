@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +27,8 @@ from .preprocessor import Preprocessor
 
 MOST_VALIDATED = 20_000
 """More validation examples than this are sampled: their batches are kept, and read after every epoch."""
+TIMED_BATCHES = 3
+"""So many batches are timed to tell how long predictions take."""
 MOST_SCORES = 50_000_000
 """Scores of items that a batch of predictions holds at most."""
 
@@ -80,6 +84,14 @@ class Evaluator:
         if train.task.type is not TaskType.RECOMMENDATION and len(train) > 1:
             scale = float(np.std(train.values, ddof=1)) or 1.0
         return lambda: quality(valid, self._decoded(known), scale)
+
+    def seconds_to_predict(self, examples: Examples) -> float:
+        """About how long `predict` would take, from the time of binding the database and of a few batches."""
+        begin = time.perf_counter()
+        loader = self.batches(examples)
+        bound = time.perf_counter()
+        timed = len(self._decoded(islice(loader, TIMED_BATCHES))) if len(examples) else 1
+        return bound - begin + (time.perf_counter() - bound) * len(examples) / timed
 
     @property
     def width(self) -> int:

@@ -46,8 +46,9 @@ from .transformer import Transformer, TransformerConfig
 BackboneName = Literal["sage", "gat", "transformer"]
 STALE_SHARE = 0.5
 """Share of the training examples whose database ends as long before them as validation's does."""
-FITTING_SHARE = 0.8
-"""Share of `budget.seconds` after which no further epoch starts."""
+PREDICTIONS = 2.5
+"""What is kept of `budget.seconds` for predictions, in multiples of what reading and scoring validation once costs: that of
+validation, that of test, and a half for what a larger database costs."""
 WINDOWS = (1, 2, 3)
 """The windows of `MultiAggregation`, in multiples of the shortest window of the entity's summary."""
 SEED_STRIDE = 1009
@@ -126,7 +127,7 @@ class RelationalGNN:
         Args:
             staleness: Nanoseconds between examples to predict and the end of what they see; any number of them.
         """
-        deadline = None if budget.seconds is None else time.monotonic() + FITTING_SHARE * budget.seconds
+        begin = time.monotonic()
         device, config = device_of(budget), self.config
         stale = self._simulated(examples, staleness)
         with seeded(budget):
@@ -143,7 +144,12 @@ class RelationalGNN:
                 # `model` may be the compiled or distributed form of the network
                 return network.head.loss(model(batch), batch)
 
-            validate = None if valid is None else evaluator.validator(valid)
+            validate, reserve = None, 0.0
+            if valid is not None:
+                validate = evaluator.validator(valid)
+                if budget.seconds is not None:
+                    reserve = PREDICTIONS * evaluator.seconds_to_predict(valid)
+            deadline = None if budget.seconds is None else begin + budget.seconds - reserve
             log = train(network, TrainingSet(batches_of, len(examples), loss), validate, config, deadline)
         return FittedGNN(self, evaluator, staleness, budget, log)
 

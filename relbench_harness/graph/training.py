@@ -136,12 +136,14 @@ def train(
 
     Args:
         validate: The validation score of the network as it stands (more is better); None: all epochs are run.
-        deadline: `time.monotonic()` after which no further epoch starts.
+        deadline: `time.monotonic()` at which training ends, within an epoch too. The learning rate then follows the share of
+            the time that has passed where that is greater than the share of the steps, so that it has come down by the end.
 
     Raises:
         DivergedError: NaN loss. A GPU that runs out of memory raises `torch.OutOfMemoryError`, a recorded failure.
     """
-    state = _State.of(network, config, _steps(data.examples, config))
+    pace = Pace(_steps(data.examples, config), config.warmup, deadline)
+    state = _State.of(network, config, pace)
     log, best = state.load(config)
     runner: nn.Module = network
     if dist.is_initialized() and dist.get_world_size() > 1:
@@ -150,11 +152,11 @@ def train(
         runner = torch.compile(runner, dynamic=True)  # type: ignore[assignment]
     with work("epoch", config.epochs, logged=True) as epochs:
         for epoch in range(len(log.scores), config.epochs):
-            if _stop(log, config, deadline):
+            if _agreed(len(log.scores) - log.best >= config.patience or (bool(log.scores) and pace.is_over)):
                 break
             network.train()
             begin = time.perf_counter()
-            log.waited.append(_epoch(runner, data, epoch, state))
+            log.waited.append(_epoch(runner, data, epoch, state, pace))
             log.seconds.append(time.perf_counter() - begin)
             log.scores.append(_validated(network, state.ema, validate) if validate else float(epoch))
             if log.scores[-1] >= max(log.scores):
@@ -165,8 +167,8 @@ def train(
     return log
 
 
-def _epoch(runner: nn.Module, data: TrainingSet[B], epoch: int, state: _State) -> float:
-    """One pass over the batches of `epoch`; the seconds that were spent waiting for them."""
+def _epoch(runner: nn.Module, data: TrainingSet[B], epoch: int, state: _State, pace: Pace) -> float:
+    """One pass over the batches of `epoch`, cut short when time is over; the seconds that were spent waiting for batches."""
     device, waited = next(runner.parameters()).device, 0.0
     source = iter(data.batches(epoch))
     while True:
@@ -185,6 +187,8 @@ def _epoch(runner: nn.Module, data: TrainingSet[B], epoch: int, state: _State) -
         state.optimiser.step()
         state.schedule.step()
         state.ema.update()
+        if pace.deadline is not None and _agreed(pace.is_over):
+            return waited
 
 
 class EMA:
@@ -211,19 +215,18 @@ class EMA:
             mean.copy_(state[name])
 
 
-def _stop(log: TrainLog, config: TrainConfig, deadline: float | None) -> bool:
-    patient = len(log.scores) - log.best < config.patience
-    late = deadline is not None and bool(log.scores) and time.monotonic() > deadline
-    return _agreed(not patient or late)
-
-
 def _agreed(stop: bool) -> bool:
     """Whether any process wants to stop, so that all stop after the same epoch."""
+    return _furthest(float(stop)) > 0
+
+
+def _furthest(value: float) -> float:
+    """The greatest `value` of all processes."""
     if not dist.is_initialized():
-        return stop
-    vote = torch.tensor(float(stop), device="cuda" if dist.get_backend() == "nccl" else "cpu")
-    dist.all_reduce(vote)
-    return bool(vote > 0)
+        return value
+    greatest = torch.tensor(value, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(greatest, dist.ReduceOp.MAX)
+    return float(greatest)
 
 
 def _validated(network: nn.Module, ema: EMA, validate: Callable[[], float]) -> float:
@@ -237,6 +240,35 @@ def _validated(network: nn.Module, ema: EMA, validate: Callable[[], float]) -> f
     return score if np.isfinite(score) else -float("inf")
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How far training is, by steps or by time, and how fast it learns there.
+
+    Attributes:
+        steps: Of all epochs.
+        warmup: Share of the steps over which the learning rate rises; it then falls as a cosine.
+        deadline: `time.monotonic()` at which training ends; None for no limit.
+    """
+
+    steps: int
+    warmup: float
+    deadline: float | None = None
+    begin: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def rate(self, step: int) -> float:
+        """The learning rate at `step`, as a part of the greatest; by time where that is further than the steps."""
+        at, ramp = float(step), max(1, int(self.warmup * self.steps))
+        if self.deadline is not None:
+            share = (time.monotonic() - self.begin) / max(self.deadline - self.begin, 1e-9)
+            at = _furthest(max(at, min(share, 1.0) * self.steps))
+        done = min(1.0, max(0.0, at - ramp) / max(1, self.steps - ramp))
+        return min(1.0, (at + 1) / ramp) * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * done))))
+
+
 @dataclass
 class _State:
     """All that a checkpoint holds."""
@@ -248,15 +280,9 @@ class _State:
     clip: float
 
     @classmethod
-    def of(cls, network: nn.Module, config: TrainConfig, steps: int) -> _State:
+    def of(cls, network: nn.Module, config: TrainConfig, pace: Pace) -> _State:
         optimiser = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
-        ramp = max(1, int(config.warmup * steps))
-
-        def factor(step: int) -> float:
-            done = min(1.0, max(0, step - ramp) / max(1, steps - ramp))
-            return min(1.0, (step + 1) / ramp) * (0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * done))))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, pace.rate)
         return cls(network, optimiser, schedule, EMA(network, config.ema_decay), config.clip)
 
     def save(self, config: TrainConfig, log: TrainLog, best: dict[str, Any]) -> None:

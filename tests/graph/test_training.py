@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +20,9 @@ from torch import Tensor, nn
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.graph import training
 from relbench_harness.graph.device import device_of
-from relbench_harness.graph.training import EMA, DivergedError, TrainConfig, TrainingSet, epoch_batches, train
+from relbench_harness.graph.training import EMA, DivergedError, Pace, TrainConfig, TrainingSet, epoch_batches, train
 from relbench_harness.protocol.method import Budget
 
 DATA = torch.randn(256, 3, generator=torch.Generator().manual_seed(0))
@@ -161,3 +164,31 @@ def test_two_processes_learn_one_network(tmp_path: Path) -> None:
     alone = method.fit(learn, valid, Budget(threads=1, device="cpu")).predict(valid)
     assert first.shape == alone.shape
     assert np.corrcoef(first, alone)[0, 1] > 0.5
+
+
+def test_the_learning_rate_follows_steps_or_time_whichever_is_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    unlimited, limited = Pace(1000, 0.1), Pace(1000, 0.1, 200.0, begin=100.0)
+    rates = [unlimited.rate(step) for step in range(1001)]
+    assert int(np.argmax(rates)) in (99, 100) and rates[99] == 1 and rates[-1] == 0.02
+    assert np.diff(rates[100:]).max() <= 0
+    for seconds, step, as_at in ((1, 300, 300), (50, 300, 500), (90, 10, 900), (100, 10, 1000), (150, 10, 1000)):
+        now[0] = 100.0 + seconds
+        assert limited.rate(step) == rates[as_at] and unlimited.rate(step) == rates[step]
+        assert limited.is_over == (seconds >= 100) and not unlimited.is_over
+
+
+def test_training_ends_with_the_time_within_an_epoch_and_is_validated() -> None:
+    config = TrainConfig(epochs=3, batch_size=1, steps_per_epoch=10**9)
+
+    def batches(epoch: int) -> Iterator[Tensor]:
+        for part in epoch_batches(np.zeros(len(DATA) * 1000, np.int64), config, 3, epoch):
+            yield DATA[part % len(DATA)]
+
+    network = seeded()
+    before = float(loss(network, DATA))
+    data = TrainingSet(batches, len(DATA) * 1000, loss)
+    log = train(network, data, lambda: -float(loss(network, DATA)), config, time.monotonic() + 1)
+    assert len(log.scores) == log.best == 1
+    assert -log.scores[0] == float(loss(network, DATA)) < before
