@@ -26,7 +26,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from relbench_harness.errors import InputError, explained, nearest
 from relbench_harness.home import home
-from relbench_harness.overrides import METHOD, key_of, readable, unforced
+from relbench_harness.overrides import GUARD, METHOD, key_of, readable, unforced
 from relbench_harness.presets import check_method, config_folders
 from relbench_harness.presets import method_names as method_names
 from relbench_harness.progress import Work, work
@@ -51,6 +51,7 @@ class RunConfig:
 
     task: str = MISSING
     method: dict[str, Any] = field(default_factory=dict)
+    guard: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     regime: str = "frozen"
@@ -73,11 +74,21 @@ class PluginConfigs(SearchPathPlugin):
 
 
 def make_method(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
-    """The method of config `name` with fields overridden, and its complete configuration.
+    """The method of config `name` with fields overridden, and its complete configuration. No guard stands around it.
 
     Raises:
         InputError: There is no such config, or no such field.
     """
+    return build(_composed(name, overrides).method, f"method {name!r}", tuple(overrides))
+
+
+def make_guarded(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
+    """As `make_method`, with the guard that configs put around it."""
+    composed = _composed(name, overrides)
+    return _guarded(composed.guard, *build(composed.method, f"method {name!r}", tuple(overrides)))
+
+
+def _composed(name: str, overrides: dict[str, Any]) -> DictConfig:
     check_method(name)
     Plugins.instance().register(PluginConfigs)
     try:
@@ -87,7 +98,14 @@ def make_method(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
         composed.method = OmegaConf.merge(composed.method, overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_sentence(error)) from None
-    return build(composed.method, f"method {name!r}", tuple(overrides))
+    return composed
+
+
+def _guarded(guard: Any, method: Method, config: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
+    """`method` with the guard that the config `guard` describes, which then stands in its configuration."""
+    made, described = build(guard, "guard")
+    around: Method = made.around(method)
+    return around, config if around is method else {**config, GUARD: described}
 
 
 def build(config: Any, what: str, set_by_hand: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
@@ -124,6 +142,7 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
     log.info("run: %s", " ".join(overrides))
     given = [key_of(one).removeprefix(METHOD) for one in overrides if one.startswith(METHOD)]
     method, whole = build(config.method, f"method {method_name!r}", given)
+    method, whole = _guarded(config.guard, method, whole)
     tracker: Tracker = build(config.tracker, "tracker")[0]
     if OmegaConf.is_missing(config, "task"):
         raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from relbench_harness.board.leaderboard import leaderboard as ranked
-from relbench_harness.compose import make_method
+from relbench_harness.compose import make_guarded
 from relbench_harness.data import dataset as datasets
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset
@@ -135,7 +135,7 @@ class _Made(NamedTuple):
 
 
 def _named(name: str, overrides: Mapping[str, Any]) -> _Made:
-    method, config = make_method(name, **overrides)
+    method, config = make_guarded(name, **overrides)
     return _Made(method, name, config)
 
 

@@ -42,12 +42,13 @@ def check_method(name: str) -> None:
 
 
 def check_choices(overrides: Sequence[str]) -> None:
-    """Raises `InputError` for the first of `overrides` that names no method, tracker or study.
+    """Raises `InputError` for the first of `overrides` that names no method, guard, tracker or study.
 
     A wrong task is one, too, where it is the only one: in a sweep it costs its own runs alone.
     """
     presets = {
-        group: sorted(path.stem for path in home("configs").glob(f"{group}/*.yaml")) for group in ("tracker", "study")
+        group: sorted(path.stem for path in home("configs").glob(f"{group}/*.yaml"))
+        for group in ("guard", "tracker", "study")
     }
     for override in overrides:
         group, _, value = override.partition("=")

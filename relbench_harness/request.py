@@ -55,6 +55,7 @@ class RunRequest:
         """
         from relbench_harness.board import lines, store
         from relbench_harness.data.dataset import open_task
+        from relbench_harness.overrides import GUARD
         from relbench_harness.plausibility import implausible
         from relbench_harness.protocol.run import FIT_ON, Run
         from relbench_harness.protocol.stages import Stages
@@ -63,7 +64,8 @@ class RunRequest:
         folder = self._folder()
         dataset, task = open_task(self.task)
         stages = Stages(dataset, task, _choice(self.regime, REGIMES, "regime"))
-        counted = lines.count(self.config, _written_for(self.method, task.id), self.overrides)
+        method = {key: value for key, value in self.config.items() if key != GUARD}
+        counted = lines.count(method, _written_for(self.method, task.id), self.overrides)
         fit_on = _choice(self.fit_on, FIT_ON, "fit_on")
         run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted)
         if folder is not None:

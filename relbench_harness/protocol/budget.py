@@ -19,7 +19,7 @@ class Budget:
 
     Attributes:
         seed: From 0 to `LARGEST_SEED`.
-        seconds: Wall seconds for fitting, None without limit.
+        seconds: Wall seconds of a run, from reading to the last prediction; a method is given what reading left. None without limit.
         memory_mb: Memory that a method should stay within, None without limit.
         threads: Processor threads.
         trials: How many configurations a tuned method may try.

@@ -5,7 +5,7 @@ Invariant: `Examples` hold no row that none of them may see, and no label that i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
@@ -158,6 +158,16 @@ class Refittable(Protocol):
     """A fitted method that can learn again on more labels with everything chosen on validation held fixed."""
 
     def refit(self, examples: Examples) -> Predictor: ...
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A fitted method that has something to say of how it answers."""
+
+    @property
+    def notes(self) -> Mapping[str, object]:
+        """What stands in the result, such as `{"fallback": "constant"}`."""
+        ...
 
 
 class Method(Protocol):

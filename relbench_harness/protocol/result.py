@@ -39,6 +39,7 @@ class Result:
         lines: Logical lines of code: `task` (written again for each task), `method`, `harness`.
         machine, versions, commit: What it ran on and with; hardware is part of a result.
         started: When, UTC, ISO 8601.
+        notes: What the method says of how it answers: `fallback`, the trivial method that answered in its place.
         predictions: File name of the predictions beside this result, if any.
     """
 
@@ -66,6 +67,7 @@ class Result:
     commit: str = ""
     started: str = ""
     error: str | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
     predictions: str | None = None
     schema: int = SCHEMA
 

@@ -1,0 +1,135 @@
+"""A learned method that is never worse than trivial: where validation does not say that it is better, a trivial one answers.
+
+Invariant: what is compared are answers to validation, which the method may choose by; test plays no part.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.features.cached import same_examples
+from relbench_harness.protocol.method import Budget, Examples, Method, Predictor, Refittable
+
+from .constant import Constant
+from .label_history import LabelHistory
+from .quality import quality
+
+DRAWS = 50
+"""Bootstrap samples of validation by which the noise of a difference is judged."""
+MOST_JUDGED = 10_000
+"""Of more validation examples than this so many are drawn for each sample."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What stands around a method unless `guard=none`.
+
+    Attributes:
+        noise: By how many standard errors a method must be better on validation than a trivial one.
+    """
+
+    noise: float = 1.0
+
+    def around(self, method: Method) -> Method:
+        """`method`, guarded if it is not trivial itself."""
+        return method if isinstance(method, Constant | LabelHistory) else Guarded(method, self.noise)
+
+
+@dataclass(frozen=True)
+class NoGuard:
+    """Leaves every method as it is."""
+
+    def around(self, method: Method) -> Method:
+        return method
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """`method`; `constant` or `label_history` where it is not better than both on validation by more than noise.
+
+    Attributes:
+        noise: See `Guard`.
+    """
+
+    method: Method
+    noise: float = 1.0
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedGuarded:
+        """The trivial methods learn first; `method` has the seconds that they leave."""
+        begin = time.monotonic()
+        trivial: dict[str, Method] = {"constant": Constant(), "label_history": LabelHistory()}
+        fitted = {name: method.fit(train, valid, budget) for name, method in trivial.items()}
+        left = budget
+        if budget.seconds is not None:
+            left = replace(budget, seconds=max(budget.seconds - (time.monotonic() - begin), 1e-3))
+        learned = self.method.fit(train, valid, left)
+        asked = replace(valid, labels=None)
+        answer = learned.predict(asked)
+        if len(valid):
+            scale = _scale(train)
+            others = {name: predictor.predict(asked) for name, predictor in fitted.items()}
+            best = max(others, key=lambda name: quality(valid, others[name], scale))
+            if not is_better(valid, (answer, others[best]), scale, self.noise, budget.seed):
+                return FittedGuarded(fitted[best], valid, others[best], best)
+        return FittedGuarded(learned, valid, answer)
+
+
+@dataclass(frozen=True)
+class FittedGuarded:
+    """The method that was chosen, and its answer to validation, which is asked for again.
+
+    Attributes:
+        fallback: The trivial method that answers; None where the learned one does.
+    """
+
+    chosen: Predictor
+    valid: Examples
+    answer: NDArray[np.generic]
+    fallback: str | None = None
+
+    @property
+    def notes(self) -> Mapping[str, object]:
+        return {} if self.fallback is None else {"fallback": self.fallback}
+
+    def predict(self, examples: Examples) -> NDArray[np.generic]:
+        return self.answer if same_examples(examples, self.valid) else self.chosen.predict(examples)
+
+    def refit(self, examples: Examples) -> Predictor:
+        """What was chosen, fitted again on more labels."""
+        if not isinstance(self.chosen, Refittable):
+            raise InputError(f"{type(self.chosen).__name__} cannot learn again on more labels")
+        return self.chosen.refit(examples)
+
+
+def is_better(
+    valid: Examples, answers: tuple[NDArray[np.generic], NDArray[np.generic]], scale: float, noise: float, seed: int
+) -> bool:
+    """Whether the first answer to `valid` is better than the second by more than `noise` standard errors (paired bootstrap).
+
+    Args:
+        scale: See `quality`.
+    """
+    random, size = np.random.default_rng([seed, 41]), min(len(valid), MOST_JUDGED)
+    gains = []
+    for _ in range(DRAWS):
+        drawn = np.sort(random.integers(len(valid), size=size))
+        one, other = (quality(valid.take(drawn), answer[drawn], scale) for answer in answers)
+        gains.append(one - other)
+    # a sample of fewer examples varies more than the whole
+    error = np.std(gains, ddof=1) * np.sqrt(size / len(valid))
+    gain = quality(valid, answers[0], scale) - quality(valid, answers[1], scale)
+    return bool(gain > noise * error)
+
+
+def _scale(train: Examples) -> float:
+    """What errors of numbers are divided by."""
+    if train.task.type is not TaskType.REGRESSION or len(train) < 2:
+        return 1.0
+    return float(np.std(train.values, ddof=1)) or 1.0
