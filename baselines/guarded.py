@@ -5,7 +5,6 @@ Invariant: what is compared are answers to validation, which the method may choo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.cached import same_examples
-from relbench_harness.protocol.method import Budget, Examples, Method, Predictor, Refittable
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Noted, Predictor, Refittable
 
 from .constant import Constant
 from .label_history import LabelHistory
@@ -63,13 +62,10 @@ class Guarded:
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedGuarded:
         """The trivial methods learn first; `method` has the seconds that they leave."""
-        begin = time.monotonic()
+        countdown = Countdown(budget)
         trivial: dict[str, Method] = {"constant": Constant(), "label_history": LabelHistory()}
         fitted = {name: method.fit(train, valid, budget) for name, method in trivial.items()}
-        left = budget
-        if budget.seconds is not None:
-            left = replace(budget, seconds=max(budget.seconds - (time.monotonic() - begin), 1e-3))
-        learned = self.method.fit(train, valid, left)
+        learned = self.method.fit(train, valid, countdown.part())
         asked = replace(valid, labels=None)
         answer = learned.predict(asked)
         if len(valid):
@@ -96,7 +92,8 @@ class FittedGuarded:
 
     @property
     def notes(self) -> Mapping[str, object]:
-        return {} if self.fallback is None else {"fallback": self.fallback}
+        own = self.chosen.notes if isinstance(self.chosen, Noted) else {}
+        return own if self.fallback is None else {**own, "fallback": self.fallback}
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         return self.answer if same_examples(examples, self.valid) else self.chosen.predict(examples)

@@ -23,7 +23,7 @@ from relbench_harness.graph.device import device_of, seeded
 from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
-from relbench_harness.protocol.method import Budget, Examples
+from relbench_harness.protocol.method import Budget, Countdown, Examples
 from relbench_harness.temporal.staleness import simulate_staleness
 
 from ..recommendation.item_batches import ItemReader
@@ -127,7 +127,7 @@ class RelationalGNN:
         Args:
             staleness: Nanoseconds between examples to predict and the end of what they see; any number of them.
         """
-        begin = time.monotonic()
+        countdown = Countdown(budget)
         device, config = device_of(budget), self.config
         stale = self._simulated(examples, staleness)
         with seeded(budget):
@@ -149,7 +149,8 @@ class RelationalGNN:
                 validate = evaluator.validator(valid)
                 if budget.seconds is not None:
                     reserve = PREDICTIONS * evaluator.seconds_to_predict(valid)
-            deadline = None if budget.seconds is None else begin + budget.seconds - reserve
+            seconds = countdown.part(reserve=reserve).seconds
+            deadline = None if seconds is None else time.monotonic() + seconds
             log = train(network, TrainingSet(batches_of, len(examples), loss), validate, config, deadline)
         return FittedGNN(self, evaluator, staleness, budget, log)
 

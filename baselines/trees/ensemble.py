@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.progress import track
-from relbench_harness.protocol.method import LARGEST_SEED, Budget
+from relbench_harness.protocol.method import LARGEST_SEED, Budget, Countdown
 
 from .booster import Booster, TreeParameters
 from .dataset import Real, TreeDataset
@@ -88,7 +88,8 @@ def fit_ensemble(
     """One booster for each of `n_estimators`, its most rounds, from a seed of its own.
 
     Without early stopping all are kept. Where `valid` has no row (its labels are all unknown to training), nothing says when to
-    stop: each booster has as many rounds as are typical for so many training examples.
+    stop: each booster has as many rounds as are typical for so many training examples. Each has its share of the budget's
+    seconds; where these are over, the ensemble is smaller.
     """
     if train.values.shape[1] == 0 or (objective.loss != "rank" and len(np.unique(train.labels)) < 2):
         return Ensemble((ConstantBooster(objective.constant_margins(train.labels)),))
@@ -100,8 +101,11 @@ def fit_ensemble(
             "no validation label is known to training: boosting ends after %d rounds, without early stopping", typical
         )
         valid, n_estimators = None, [min(most, typical) for most in n_estimators]
-    boosters = []
+    boosters, countdown = list[Booster | ConstantBooster](), Countdown(budget)
     for number, most in enumerate(track(n_estimators, "boosters")):
-        seeded = replace(budget, seed=(1000 * budget.seed + number) % (LARGEST_SEED + 1))
+        if boosters and countdown.is_over:
+            break
+        part = countdown.part(1 / (len(n_estimators) - number))
+        seeded = replace(part, seed=(1000 * budget.seed + number) % (LARGEST_SEED + 1))
         boosters.append(fit_booster(replace(parameters, n_estimators=most), objective, train, valid, seeded))
     return Ensemble(tuple(boosters))

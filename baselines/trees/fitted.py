@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,7 @@ class FittedTrees:
     """Fitted boosters and the features that they read.
 
     Attributes:
+        notes: `left_out`, the feature blocks for which there was no time.
         ensembles: For each view of the training examples one ensemble per objective; margins are averaged over the views.
     """
 
@@ -49,6 +50,7 @@ class FittedTrees:
     ensembles: Mapping[View, tuple[Ensemble, ...]]
     views: TrainingViews
     budget: Budget
+    notes: Mapping[str, object] = field(default_factory=dict)
 
     def predict(self, examples: Examples) -> NDArray[np.float64]:
         return to_predictions(examples.task.type, self.objectives, self.margins(examples))

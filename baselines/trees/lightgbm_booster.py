@@ -10,7 +10,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.protocol.method import Budget
+from relbench_harness.protocol.method import Budget, Countdown
 
 from .booster import TreeParameters
 from .dataset import Real, TreeDataset
@@ -31,7 +31,7 @@ OBJECTIVES: Mapping[Loss, tuple[str, str]] = {
 def fit_lightgbm(
     parameters: TreeParameters, objective: Objective, train: TreeDataset, valid: TreeDataset | None, budget: Budget
 ) -> LightGBMBooster:
-    """At most `parameters.n_estimators` rounds, fewer if `valid` says so."""
+    """At most `parameters.n_estimators` rounds, fewer if `valid` says so or the budget's seconds are over."""
     settings = _settings(parameters, objective, valid, budget)
     data = lightgbm.Dataset(
         train.values,
@@ -41,14 +41,17 @@ def fit_lightgbm(
         params=dict(settings),
     )
     curves: dict[str, dict[str, list[float]]] = {}
-    stopping = lightgbm.early_stopping(parameters.early_stopping_rounds, verbose=False)
+    callbacks: list[Any] = [] if budget.seconds is None else [_TimeLimit(Countdown(budget))]
+    if valid is not None:
+        callbacks += [lightgbm.early_stopping(parameters.early_stopping_rounds, verbose=False)]
+        callbacks += [lightgbm.record_evaluation(curves)]
     model = lightgbm.train(
         settings,
         data,
         num_boost_round=parameters.n_estimators,
         valid_sets=[] if valid is None else [data.create_valid(valid.values, valid.labels, group=valid.groups)],
         valid_names=[] if valid is None else ["valid"],
-        callbacks=[] if valid is None else [stopping, lightgbm.record_evaluation(curves)],
+        callbacks=callbacks,
     )
     if valid is None:
         return LightGBMBooster(model, model.current_iteration(), budget, objective.classes)
@@ -83,6 +86,19 @@ def _settings(
         "rank": {"eval_at": [objective.top], "lambdarank_truncation_level": objective.top + 5},
     }
     return settings | further.get(objective.loss, {})
+
+
+@dataclass(frozen=True)
+class _TimeLimit:
+    """A callback of LightGBM that ends boosting after the round in which time is over."""
+
+    countdown: Countdown
+    order = 40
+    before_iteration = False
+
+    def __call__(self, state: Any) -> None:
+        if self.countdown.is_over:
+            raise lightgbm.callback.EarlyStopException(state.iteration, state.evaluation_result_list or [])
 
 
 @dataclass(frozen=True)

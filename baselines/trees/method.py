@@ -7,6 +7,7 @@ boosters are fitted both ways and averaged: a few hundred validation examples do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
@@ -20,7 +21,7 @@ from relbench_harness.features.block import Block, Features, FeatureUnion, withi
 from relbench_harness.features.cached import KnownFeatures
 from relbench_harness.features.handwritten import SqlFeatures
 from relbench_harness.features.selected import Screening, Selection, fit_selected
-from relbench_harness.protocol.method import Budget, Examples, Predictor
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Predictor
 from relbench_harness.temporal.staleness import staleness_of
 from relbench_harness.timing import phase
 
@@ -28,12 +29,14 @@ from ..recommendation.candidates import Candidates
 from ..recommendation.ranker import Ranker
 from .booster import TreeParameters
 from .dataset import TreeDataset, concatenated, labelled, sampled, sampled_rows
-from .ensemble import fit_ensemble
+from .ensemble import Ensemble, fit_ensemble
 from .feature_selection import column_gains
 from .fitted import FittedTrees
 from .objectives import Objective, RegressionError, objectives_for
-from .staleness import Staleness, TrainingViews
+from .staleness import Staleness, TrainingViews, View
 
+SCREENING_SHARE = 0.4
+"""Share of the budget's seconds after which no further candidate columns are computed."""
 SELECTION_ROWS = 20_000
 """Features are selected on so many training examples."""
 
@@ -77,19 +80,25 @@ class BoostedTrees(TreeParameters):
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         if train.task.type is TaskType.RECOMMENDATION:
             return self._ranker().fit(train, valid, budget)
+        countdown = Countdown(budget)
         views = TrainingViews.of(self.staleness, staleness_of(valid), self.max_rows)
         shown, valid = views.examples(train, budget.seed), labelled(valid)
         objectives = objectives_for(train, self.error, self.quantiles)
-        block, features = self._select_features(shown, valid, objectives, budget)
-        *parts, held = map(TreeDataset.of, features, [*shown, valid])
-        most, ensembles = (self.n_estimators,) * self.ensemble_size, {}
+        selection = self._select_features(shown, valid, objectives, countdown.part(SCREENING_SHARE))
+        *parts, held = map(TreeDataset.of, selection.features, [*shown, valid])
+        most = (self.n_estimators,) * self.ensemble_size
+        ensembles: dict[View, tuple[Ensemble, ...]] = {}
+        waiting = len(views.views) * len(objectives)
         for view, data in views.datasets(parts).items():
-            ensembles[view] = tuple(
-                fit_ensemble(self, objective, data.output(i), held.output(i), most, budget)
-                for i, objective in enumerate(objectives)
-            )
-        known = KnownFeatures(block, valid, features[-1])
-        return FittedTrees(self, known, objectives, ensembles, views, budget)
+            for i, objective in enumerate(objectives):
+                # the features of examples to predict cost about as much again
+                part = countdown.part(1 / waiting, reserve=selection.seconds)
+                ensemble = fit_ensemble(self, objective, data.output(i), held.output(i), most, part)
+                ensembles[view] = (*ensembles.get(view, ()), ensemble)
+                waiting -= 1
+        known = KnownFeatures(selection.block, valid, selection.features[-1])
+        notes = {"left_out": list(selection.left_out)} if selection.left_out else {}
+        return FittedTrees(self, known, objectives, ensembles, views, budget, notes)
 
     def _ranker(self) -> Ranker:
         """The ranker with these trees, reading a hand-written query where the features are one."""
@@ -114,5 +123,5 @@ class BoostedTrees(TreeParameters):
 
         union = FeatureUnion(tuple(within(block, budget.memory_mb) for block in self.features))
         with phase("features"):
-            screening = Screening(gains, self.max_features)
+            screening = Screening(gains, self.max_features, math.inf if budget.seconds is None else budget.seconds)
             return fit_selected(union, [*shown, valid], looked if many else None, screening)

@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from relbench_harness.protocol.method import Budget
+from relbench_harness.protocol.method import Budget, Countdown
 
 from .booster import TreeParameters
 from .dataset import Real, TreeDataset
@@ -32,7 +32,7 @@ OBJECTIVES: Mapping[Loss, tuple[str, str]] = {
 def fit_xgboost(
     parameters: TreeParameters, objective: Objective, train: TreeDataset, valid: TreeDataset | None, budget: Budget
 ) -> XGBoostBooster:
-    """At most `parameters.n_estimators` rounds, fewer if `valid` says so."""
+    """At most `parameters.n_estimators` rounds, fewer if `valid` says so or the budget's seconds are over."""
     curves: dict[str, dict[str, list[float]]] = {}
     model = xgboost.train(
         _settings(parameters, objective, valid, budget),
@@ -40,6 +40,7 @@ def fit_xgboost(
         num_boost_round=parameters.n_estimators,
         evals=[] if valid is None else [(_dmatrix(valid, budget), "valid")],
         early_stopping_rounds=None if valid is None else parameters.early_stopping_rounds,
+        callbacks=None if budget.seconds is None else [_TimeLimit(Countdown(budget))],
         evals_result=curves,
         verbose_eval=False,
     )
@@ -94,6 +95,17 @@ def _dmatrix(data: TreeDataset, budget: Budget) -> Any:
         enable_categorical=True,
         nthread=budget.threads,
     )
+
+
+class _TimeLimit(xgboost.callback.TrainingCallback):
+    """Ends boosting after the round in which time is over."""
+
+    def __init__(self, countdown: Countdown) -> None:
+        super().__init__()
+        self.countdown = countdown
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        return self.countdown.is_over
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ not depend on how they were computed.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -64,24 +66,33 @@ class Screening:
 
     Attributes:
         most: At most so many are kept.
+        seconds: Once so many have passed, no further part is computed; the blocks that had no turn are left out.
         at_once: At most so many are held at any time, and twice `most` at least; a block that cannot be divided may give more.
     """
 
     rank: Rank
     most: int
+    seconds: float = math.inf
     at_once: int = 1000
 
     @property
     def room(self) -> int:
-        """How many columns a part may give."""
-        return max(self.at_once - self.most, self.most)
+        """How many columns a part may give; fewer where time is limited, which is looked at between parts."""
+        return max(self.at_once - self.most, self.most) if self.seconds == math.inf else self.most
 
 
 class Selection(NamedTuple):
-    """A block of the columns wanted, and its features of every stage that was asked for."""
+    """A block of the columns wanted, and its features of every stage that was asked for.
+
+    Attributes:
+        seconds: About what the features of all stages cost.
+        left_out: Classes of the blocks that were not, or not wholly, computed for lack of time.
+    """
 
     block: FittedBlock
     features: list[Features]
+    seconds: float
+    left_out: tuple[str, ...]
 
 
 def fit_selected(
@@ -93,15 +104,26 @@ def fit_selected(
         sample: Training examples to choose by; then only the columns wanted are computed for all stages. Without them the
             choice is made on all stages, whose features are then at hand.
     """
+    begin = time.monotonic()
     fitted = union.fit(stages[0])
     looked = stages if sample is None else sample
-    pool = _Pool(screening, [Features(len(examples), ()) for examples in looked])
+    pool, left_out = _Pool(screening, [Features(len(examples), ()) for examples in looked]), list[str]()
+    costs = [0.0] * len(fitted.blocks)
     for number, block in enumerate(track(fitted.blocks, "feature blocks")):
         for part in divided(block, looked[0], screening.room):
+            start = time.monotonic()
+            if pool.owners and start - begin > screening.seconds:
+                left_out.append(type(block).__name__)
+                break
             pool.add(number, transform_many(part, looked))
+            costs[number] += time.monotonic() - start
     pool.reduce()
     block = SelectedFeatures.of(fitted.blocks, pool.owners)
-    return Selection(block, pool.named() if sample is None else transform_many(block, stages))
+    if sample is None:
+        used = {number for number, _ in pool.owners}
+        return Selection(block, pool.named(), sum(costs[number] for number in used), tuple(left_out))
+    start = time.monotonic()
+    return Selection(block, transform_many(block, stages), time.monotonic() - start, tuple(left_out))
 
 
 def divided(block: FittedBlock, examples: Examples, most: int) -> Iterator[FittedBlock]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field, replace
 
 from relbench_harness.errors import InputError
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+LEAST_SECONDS = 0.001
+"""What is left where the time is over: a budget of no seconds would be none."""
 LARGEST_SEED = 2**31 - 1
 """What every package's generator takes."""
 
@@ -54,3 +57,33 @@ class Budget:
                 raise InputError(f"budget: {name} is {getattr(self, name)}; it is at least 1")
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise InputError(f"budget: unknown device {self.device!r}; known: auto, cpu, cuda")
+
+
+@dataclass(frozen=True)
+class Countdown:
+    """The seconds of a budget, counted from now on.
+
+    Attributes:
+        budget: What is divided among the parts of a method.
+        begin: `time.monotonic()` at the start.
+    """
+
+    budget: Budget
+    begin: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        """Seconds, at least a thousandth; infinite without limit."""
+        if self.budget.seconds is None:
+            return math.inf
+        return max(self.budget.seconds - (time.monotonic() - self.begin), LEAST_SECONDS)
+
+    @property
+    def is_over(self) -> bool:
+        return self.left <= LEAST_SECONDS
+
+    def part(self, share: float = 1.0, reserve: float = 0.0) -> Budget:
+        """The budget with `share` of the seconds that are left once `reserve` of them are kept."""
+        if self.budget.seconds is None:
+            return self.budget
+        return replace(self.budget, seconds=max(share * (self.left - reserve), LEAST_SECONDS))

@@ -20,6 +20,7 @@ from relbench_harness.data.task import Task, TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.budget import LARGEST_SEED as LARGEST_SEED
 from relbench_harness.protocol.budget import Budget as Budget
+from relbench_harness.protocol.budget import Countdown as Countdown
 
 Regime = Literal["frozen", "rolling"]
 """`frozen`: the database ends at the split's timestamp. `rolling`: each example sees everything before its own time."""

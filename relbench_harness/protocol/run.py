@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -22,7 +22,7 @@ from relbench_harness.errors import InputError
 from relbench_harness.progress import work
 from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.machine import PeakMemory, commit, device_peak_mb, machine, versions
-from relbench_harness.protocol.method import Budget, Method, Noted, Predictor, Refittable
+from relbench_harness.protocol.method import Budget, Countdown, Method, Noted, Predictor, Refittable
 from relbench_harness.protocol.metrics import PRIMARY, Scores
 from relbench_harness.protocol.process_state import process_state
 from relbench_harness.protocol.result import Outcome, Result
@@ -31,8 +31,6 @@ from relbench_harness.timing import Stopwatch, phase, timed
 
 FitOn = Literal["train", "train+val"]
 FIT_ON: tuple[FitOn, ...] = get_args(FitOn)
-LEAST_SECONDS = 0.001
-"""What a method is left where reading took all the time."""
 log = logging.getLogger(__name__)
 
 
@@ -70,11 +68,11 @@ class Run:
         what = f"{self.name} on {task.id}, seed {self.budget.seed}"
         state = process_state(self.budget.seed, self.budget.threads)
         with work(what), timed() as watch, PeakMemory() as memory, state:
-            begin = time.perf_counter()
+            begin, countdown = time.perf_counter(), Countdown(self.budget)
             with phase("load"):
                 self._prepare()
             try:
-                predictions = self._answers(begin, scores, notes)
+                predictions = self._answers(countdown, scores, notes)
             except Exception as failure:
                 status, error = _kind(failure), f"{type(failure).__name__}: {' '.join(str(failure).split())}"
                 log.warning("%s on %s failed", self.name, task.id, exc_info=failure)
@@ -114,14 +112,14 @@ class Run:
         for split in ("train", "val", "test"):
             self.stages.labels(split)
 
-    def _answers(self, begin: float, scores: dict[str, Scores], notes: dict[str, object]) -> pa.Table:
-        """The predictions of both splits; fills `scores` and `notes`. The run began at `begin`."""
+    def _answers(self, countdown: Countdown, scores: dict[str, Scores], notes: dict[str, object]) -> pa.Table:
+        """The predictions of both splits; fills `scores` and `notes`. A method that learns twice has half of the time."""
         stages = self.stages
         with phase("labels"):
             train, valid = stages.examples("train"), stages.examples("val")
             val, test = stages.holdout("val"), stages.holdout("test")
         with phase("fit"):
-            predictor = self.method.fit(train, valid, self._left(begin))
+            predictor = self.method.fit(train, valid, countdown.part(1.0 if self.fit_on == "train" else 0.5))
         if isinstance(predictor, Noted):
             notes.update(predictor.notes)
         parts = [self._answer(predictor, val, "val", scores)]
@@ -135,13 +133,6 @@ class Run:
                 predictor = predictor.refit(both)
         parts.append(self._answer(predictor, test, "test", scores))
         return pa.concat_tables(parts)
-
-    def _left(self, begin: float) -> Budget:
-        """The budget with the seconds that are left for the method: half of them where it learns twice."""
-        if self.budget.seconds is None:
-            return self.budget
-        left = self.budget.seconds - (time.perf_counter() - begin)
-        return replace(self.budget, seconds=max(left / (1 if self.fit_on == "train" else 2), LEAST_SECONDS))
 
     def _answer(self, predictor: Predictor, holdout: Holdout, split: str, scores: dict[str, Scores]) -> pa.Table:
         with phase("predict"):

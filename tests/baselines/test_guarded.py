@@ -24,7 +24,7 @@ class Knows:
     noise: float
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
-        known = {key: label for key, label in zip(_keys(valid), valid.values, strict=True)}
+        known = dict(zip(_keys(valid), valid.values, strict=True))
         return _Knowing(known, self.noise)
 
 

@@ -28,7 +28,7 @@ def test_few_columns_are_all_kept_but_for_those_that_say_nothing(shop: Database)
     def rank(features: Sequence[Features]) -> NDArray[np.float64]:
         raise AssertionError("there is nothing to choose")
 
-    block, found = fit_selected(UNION, stages, None, Screening(rank, most=1000))
+    block, found, *_ = fit_selected(UNION, stages, None, Screening(rank, most=1000))
     whole = [UNION.fit(stages[0]).transform(stage) for stage in stages]
     values = np.concatenate([features.to_matrix() for features in whole])
     varies = [len({str(value) for value in column}) > 1 for column in values.T]
@@ -51,7 +51,7 @@ def test_the_best_columns_are_found_whatever_can_be_held_at_once(shop: Database,
         # columns are worth what they have in the first example, those without are worth nothing
         return np.asarray([np.nan_to_num(column.numbers[0]) for column in features[0].columns])
 
-    block, found = fit_selected(UNION, stages, sample, Screening(rank, most=6, at_once=at_once))
+    block, found, *_ = fit_selected(UNION, stages, sample, Screening(rank, most=6, at_once=at_once))
     whole = UNION.fit(stages[0])
     worth = rank([whole.transform(stages[0])])
     assert max(held[:-1]) <= max(at_once, 6)
@@ -75,3 +75,11 @@ def test_a_divided_block_gives_the_columns_of_the_whole(shop: Database, block: W
     assert [name for part in parts for name in part.names] == whole.names
     assert max(len(part.columns) for part in parts) == 7
     np.testing.assert_array_equal(np.concatenate([part.to_matrix() for part in parts], axis=1), whole.to_matrix())
+
+
+def test_blocks_that_have_no_turn_are_named(shop: Database) -> None:
+    stages = [examples_about(shop, "customers", [0, 1, 2], [2, 2, 3])]
+    found = fit_selected(UNION, stages, None, Screening(lambda features: np.ones(0), most=1000, seconds=-1.0))
+    # the first block is computed whatever it costs: there is nothing to learn from without
+    assert found.left_out == ("Calendar", "Windows", "DeepFeatureSynthesis")
+    assert found.features[0].names == EntityColumns().fit(stages[0]).transform(stages[0]).names

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from relbench_harness.baselines.trees.booster import TreeParameters
@@ -10,7 +12,7 @@ from relbench_harness.baselines.trees.early_stopping import typical_n_estimators
 from relbench_harness.baselines.trees.ensemble import fit_booster, fit_ensemble
 from relbench_harness.baselines.trees.objectives import Loss, Objective, signed_sqrt, signed_square
 
-from relbench_harness.protocol.method import Budget
+from relbench_harness.protocol.method import Budget, Countdown
 
 BUDGET = Budget(threads=1)
 
@@ -56,3 +58,25 @@ def test_without_early_stopping_all_rounds_are_kept(library: str) -> None:
     data = TreeDataset(values, noise, np.zeros(4, bool))
     parameters = TreeParameters(library=library, n_estimators=60, early_stopping_rounds=0)  # type: ignore[arg-type]
     assert fit_ensemble(parameters, Objective("squared"), data, data, (60,), Budget(threads=1)).n_estimators == (60,)
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_boosting_ends_when_its_time_is_over_and_later_boosters_are_left_out(library: str) -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(20_000, 30)).astype(np.float32)
+    data = TreeDataset(values, values[:, 0] + random.normal(size=20_000), np.zeros(30, bool))
+    parameters = TreeParameters(library=library, n_estimators=100_000, early_stopping_rounds=0)  # type: ignore[arg-type]
+    some = fit_ensemble(parameters, Objective("squared"), data, None, (100_000,) * 2, Budget(threads=1, seconds=1.0))
+    assert len(some.n_estimators) == 2 and max(some.n_estimators) < 100_000
+    none_left = fit_ensemble(parameters, Objective("squared"), data, None, (100_000,) * 9, Budget(threads=1, seconds=1e-6))
+    assert none_left.n_estimators == (1,)
+
+
+def test_a_countdown_divides_what_is_left() -> None:
+    countdown = Countdown(Budget(seconds=100.0), time.monotonic() - 40)
+    assert 59 < countdown.left <= 60 and not countdown.is_over
+    half = countdown.part(0.5, reserve=20)
+    assert half.seconds is not None and 19 < half.seconds <= 20
+    late = Countdown(Budget(seconds=1.0), time.monotonic() - 40)
+    assert late.is_over and late.part().seconds == late.left > 0
+    assert Countdown(Budget()).left == np.inf and Countdown(Budget()).part(0.1, 5).seconds is None
