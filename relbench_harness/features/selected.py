@@ -113,7 +113,7 @@ def fit_selected(
         for part in divided(block, looked[0], screening.room):
             start = time.monotonic()
             if pool.owners and start - begin > screening.seconds:
-                left_out.append(type(block).__name__)
+                left_out.append(type(union.blocks[number]).__name__)
                 break
             pool.add(number, transform_many(part, looked))
             costs[number] += time.monotonic() - start
