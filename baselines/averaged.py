@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,10 @@ def shares(budget: Budget, seeds: Sequence[int]) -> list[Budget]:
 
 @dataclass(frozen=True)
 class FittedAverage:
+    """Attributes: notes: What of the method is left out, if anything."""
+
     members: tuple[Predictor, ...]
+    notes: Mapping[str, object] = field(default_factory=dict)
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         answers = [member.predict(examples) for member in self.members]
@@ -52,7 +55,7 @@ class FittedAverage:
             if not isinstance(member, Refittable):
                 raise InputError(f"{type(member).__name__} cannot learn again on more labels")
             again.append(member.refit(examples))
-        return FittedAverage(tuple(again))
+        return FittedAverage(tuple(again), self.notes)
 
 
 def fused(answers: list[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -7,12 +7,13 @@ its states of those are missing.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relbench_harness.data.task import TaskType
-from relbench_harness.errors import InputError
+from relbench_harness.errors import InputError, UnsupportedTaskError
 from relbench_harness.features.block import Column, Features
 from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
 from relbench_harness.temporal.example_split import earlier_part, numbers_since
@@ -20,6 +21,8 @@ from relbench_harness.temporal.example_split import earlier_part, numbers_since
 from .averaged import FittedAverage, shares
 from .gnn.method import FittedGNN, RelationalGNN
 from .trees.method import BoostedTrees
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,20 @@ class Hybrid:
             raise InputError(f"earlier is a part of the training examples between 0 and 1, got {self.earlier}")
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
-        """Each of the three has a third of the budget's seconds."""
+        """Each of the three has a third of the budget's seconds. Where one part refuses the task, the other answers."""
         share = shares(budget, [budget.seed] * 3)[0]
         trees = self.trees
         if train.task.type is not TaskType.RECOMMENDATION:
             earlier, since = earlier_part(train, self.earlier)
             states = NetworkStates(self.reader.fit(earlier, valid, share), since)
             trees = replace(trees, features=(*trees.features, states))
-        return FittedAverage((self.network.fit(train, valid, share), trees.fit(train, valid, share)))
+        members, refused = list[Predictor](), dict[str, UnsupportedTaskError]()
+        for name, part in (("network", self.network), ("trees", trees)):
+            try:
+                members.append(part.fit(train, valid, share))
+            except UnsupportedTaskError as error:
+                log.warning("hybrid answers without its %s: %s", name, error)
+                refused[name] = error
+        if not members:
+            raise refused["network"]
+        return FittedAverage(tuple(members), {"left_out": list(refused)} if refused else {})

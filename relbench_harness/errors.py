@@ -19,6 +19,10 @@ class InputError(ValueError):
     """Bad input. The message is one sentence naming the file, table, column, key or value at fault."""
 
 
+class UnsupportedTaskError(InputError):
+    """A method cannot answer this task, whatever its settings."""
+
+
 class ResultWarning(UserWarning):
     """A result that somebody should look at before believing it."""
 

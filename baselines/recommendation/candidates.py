@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.errors import InputError
+from relbench_harness.errors import UnsupportedTaskError
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import Encoder, fit_encoders
 from relbench_harness.features.pair_features import PairFeatures, rank_in_run
@@ -75,9 +75,9 @@ class InteractionCandidates:
         task = train.task
         found = interaction_paths(train.database, task.entity_table, task.item_table or "", self.max_paths)
         if not found:
-            raise InputError(
-                f"task {task.id}: no table's foreign keys lead to both {task.entity_table!r} and {task.item_table!r} "
-                "within two steps, so there are no interactions to rank items by"
+            raise UnsupportedTaskError(
+                f"task {task.id}: no table's foreign keys lead to both {task.entity_table!r} and {task.item_table!r}, "
+                "so there are no interactions to rank items by"
             )
         return FittedInteractionCandidates(self, found, fit_encoders(train.known[task.item_table or ""]))
 

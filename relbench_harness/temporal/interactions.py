@@ -1,7 +1,7 @@
 """Which entity interacted with which item when: the events behind a recommendation task, read off the schema.
 
-An interaction path is a table whose foreign keys lead, over at most two of them each, to the entities and to the items. Each of
-its rows is an interaction (entity, item, time). Its time is the latest of the row's own and those on the way: only then can
+An interaction path is a table whose foreign keys lead, over as many of them as the schema needs, to the entities and to the
+items. Each of its rows is an interaction (entity, item, time). Its time is the latest of the row's own and those on the way: only then can
 the whole of it be seen.
 """
 
@@ -20,6 +20,11 @@ from relbench_harness.temporal.children import by_parent, seen
 from relbench_harness.temporal.closed_labels import ClosedLabels
 from relbench_harness.temporal.paths import KeyPath, parent_paths
 from relbench_harness.temporal.visibility import Rows, Times, follow
+
+USUAL_KEYS = 2
+"""Foreign keys of a way from interactions to entities or items."""
+LONGEST_KEYS = 6
+"""Where no path is found, longer ways are looked for, up to so many keys."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,21 @@ class InteractionPath:
 def interaction_paths(database: Database, entities: str, items: str, most: int = 4) -> tuple[InteractionPath, ...]:
     """The paths between two tables, those of the fewest keys and most rows first, at most `most`.
 
-    None turns back where it came from: such rows only repeat an interaction of their parent's.
+    Each way is at most `USUAL_KEYS` long, or as long as the shortest path needs. None turns back where it came from: such rows
+    only repeat an interaction of their parent's.
     """
-    found = [
-        InteractionPath(to_entity, to_item)
-        for name in database
-        if name not in (entities, items)
-        for to_entity in parent_paths(database, name, entities, 2)
-        for to_item in parent_paths(database, name, items, 2)
-        if to_entity.columns[0] != to_item.columns[0]
-    ]
+    found = list[InteractionPath]()
+    for keys in range(USUAL_KEYS, LONGEST_KEYS + 1):
+        found = [
+            InteractionPath(to_entity, to_item)
+            for name in database
+            if name not in (entities, items)
+            for to_entity in parent_paths(database, name, entities, keys)
+            for to_item in parent_paths(database, name, items, keys)
+            if to_entity.columns[0] != to_item.columns[0]
+        ]
+        if found:
+            break
 
     def rank(path: InteractionPath) -> tuple[int, int, str, tuple[str, ...]]:
         keys = len(path.to_entity.keys) + len(path.to_item.keys)

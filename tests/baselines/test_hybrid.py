@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from relbench_harness.baselines.averaged import FittedAverage, fused
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.baselines.hybrid import Hybrid, NetworkStates
+from relbench_harness.baselines.recommendation.candidates import FittedCandidates
+from relbench_harness.baselines.recommendation.ranker import Ranker
 from relbench_harness.baselines.trees.method import BoostedTrees
 from shop import made_shop
 from sklearn.metrics import roc_auc_score
 
 from relbench_harness.data.task import TaskType
-from relbench_harness.errors import InputError
+from relbench_harness.errors import InputError, UnsupportedTaskError
 from relbench_harness.features.entity import EntityColumns
-from relbench_harness.protocol.method import Budget
+from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.temporal.example_split import earlier_part
+
+
+@dataclass(frozen=True)
+class NoCandidates:
+    def fit(self, train: Examples) -> FittedCandidates:
+        raise UnsupportedTaskError("no interactions")
+
 
 ONE = Budget(threads=1, device="cpu")
 TRAIN, VALID, LATER = range(40, 150, 10), range(160, 171, 10), range(160, 191, 10)
@@ -68,3 +77,17 @@ def test_a_hybrid_recommends_by_the_ranks_of_both() -> None:
     assert isinstance(fitted, FittedAverage)
     ranked = [np.asarray(member.predict(unknown), np.int64) for member in fitted.members]
     assert np.array_equal(fitted.predict(unknown), fused(ranked))
+
+
+def test_a_hybrid_answers_with_what_remains_where_its_trees_cannot(caplog: pytest.LogCaptureFixture) -> None:
+    shop = made_shop()
+    train, valid, later = (shop.examples(TaskType.RECOMMENDATION, days) for days in (TRAIN, VALID, LATER))
+    network = RelationalGNN(channels=16, num_neighbors=(4, 2), epochs=1, steps_per_epoch=2, batch_size=64)
+    trees = BoostedTrees(library="lightgbm", ranker=Ranker(candidates=NoCandidates()))
+    fitted = Hybrid(network, trees, reader=network).fit(train, valid, ONE)
+    assert isinstance(fitted, FittedAverage) and fitted.notes == {"left_out": ["trees"]}
+    alone = network.fit(train, valid, replace(ONE, seconds=None)).predict(replace(later, labels=None))
+    assert np.array_equal(fitted.predict(replace(later, labels=None)), alone)
+    assert "without its trees: no interactions" in caplog.text
+    with pytest.raises(UnsupportedTaskError, match="no interactions"):
+        Hybrid(trees, trees, reader=network).fit(train, valid, ONE)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_examples import made_database
 from random_databases import DAY, databases, random_database
 from scipy.stats import chisquare
 
@@ -112,3 +114,29 @@ def test_bad_negatives() -> None:
     candidates = Candidates(random_database(np.random.default_rng(0), 5, 5, 5, 5), BUYS)
     with pytest.raises(InputError, match="did you mean 'popular'"):
         Negatives(candidates, "populr")  # type: ignore[arg-type]
+
+
+def test_longer_ways_are_found_where_there_are_no_short_ones() -> None:
+    """Performances of players belong to matches of tournaments of series: the series lies three keys away."""
+    none = np.zeros(1, np.int64)
+    tables = {
+        "series": pa.table({"id": none}),
+        "tournaments": pa.table({"id": none, "series": none}),
+        "matches": pa.table({"id": none, "tournament": none}),
+        "players": pa.table({"id": none}),
+        "performances": pa.table({"player": none, "match": none}),
+        "shoes": pa.table({"id": none}),
+    }
+    keys: dict[str, tuple[str | None, str | None, dict[str, str]]] = {
+        "series": ("id", None, {}),
+        "tournaments": ("id", None, {"series": "series"}),
+        "matches": ("id", None, {"tournament": "tournaments"}),
+        "players": ("id", None, {}),
+        "performances": (None, None, {"player": "players", "match": "matches"}),
+        "shoes": ("id", None, {}),
+    }
+    database = made_database(tables, keys)
+    (path,) = interaction_paths(database, "players", "series")
+    assert (path.table, path.to_entity.columns) == ("performances", ("player",))
+    assert path.to_item.columns == ("match", "tournament", "series")
+    assert interaction_paths(database, "players", "shoes") == ()
