@@ -58,12 +58,18 @@ class FittedAverage:
         return FittedAverage(tuple(again), self.notes)
 
 
-def fused(answers: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """(n, k) items by reciprocal rank fusion (Cormack et al. 2009) of several (n, k) rankings; −1 names no item."""
+def fused(answers: Sequence[NDArray[np.int64]], weights: Sequence[float] | None = None) -> NDArray[np.int64]:
+    """(n, k) items by reciprocal rank fusion (Cormack et al. 2009) of several (n, k) rankings; −1 names no item.
+
+    Args:
+        weights: Of the rankings; None for equal ones.
+    """
     rows, k = answers[0].shape
     example = np.tile(np.repeat(np.arange(rows), k), len(answers))
     item = np.concatenate([answer.ravel() for answer in answers])
     points = np.tile(1 / (60 + np.arange(k)), rows * len(answers))
+    if weights is not None:
+        points = points * np.repeat(weights, rows * k)
     named = item >= 0
     example, item, points = example[named], item[named], points[named]
     width = int(item.max(initial=0)) + 1

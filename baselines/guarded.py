@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.cached import same_examples
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Noted, Predictor, Refittable
 
 from .constant import Constant
 from .label_history import LabelHistory
-from .quality import quality
+from .quality import label_scale, quality
 
 DRAWS = 50
 """Bootstrap samples of validation by which the noise of a difference is judged."""
@@ -69,7 +68,7 @@ class Guarded:
         asked = replace(valid, labels=None)
         answer = learned.predict(asked)
         if len(valid):
-            scale = _scale(train)
+            scale = label_scale(train)
             others = {name: predictor.predict(asked) for name, predictor in fitted.items()}
             best = max(others, key=lambda name: quality(valid, others[name], scale))
             if not is_better(valid, (answer, others[best]), scale, self.noise, budget.seed):
@@ -123,10 +122,3 @@ def is_better(
     error = np.std(gains, ddof=1) * np.sqrt(size / len(valid))
     gain = quality(valid, answers[0], scale) - quality(valid, answers[1], scale)
     return bool(gain > noise * error)
-
-
-def _scale(train: Examples) -> float:
-    """What errors of numbers are divided by."""
-    if train.task.type is not TaskType.REGRESSION or len(train) < 2:
-        return 1.0
-    return float(np.std(train.values, ddof=1)) or 1.0

@@ -7,8 +7,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Examples
 from relbench_harness.protocol.metrics import PRIMARY, score
+
+
+def label_scale(train: Examples) -> float:
+    """The divisor of NMAE, the deviation of training's labels; 1 for other tasks than regression."""
+    if train.task.type is not TaskType.REGRESSION or len(train) < 2:
+        return 1.0
+    return float(np.std(train.values, ddof=1)) or 1.0
 
 
 def quality(examples: Examples, predictions: NDArray[np.generic], scale: float = 1.0) -> float:

@@ -17,7 +17,7 @@ from relbench_harness.graph.device import autocast
 from relbench_harness.graph.loader import Loader, batches
 from relbench_harness.protocol.method import Examples
 
-from ..quality import quality
+from ..quality import label_scale, quality
 from ..recommendation.item_batches import ItemReader
 from .batch import Batch
 from .batch_builder import BatchBuilder
@@ -80,9 +80,7 @@ class Evaluator:
         """
         if len(valid) > MOST_VALIDATED:
             valid = valid.take(np.linspace(0, len(valid) - 1, MOST_VALIDATED).astype(np.int64))
-        known, train, scale = list(self.batches(valid)), self.preprocessor.train, 1.0
-        if train.task.type is not TaskType.RECOMMENDATION and len(train) > 1:
-            scale = float(np.std(train.values, ddof=1)) or 1.0
+        known, scale = list(self.batches(valid)), label_scale(self.preprocessor.train)
         return lambda: quality(valid, self._decoded(known), scale)
 
     def seconds_to_predict(self, examples: Examples) -> float:

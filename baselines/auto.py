@@ -1,0 +1,136 @@
+"""What to name first: a plain reference, trees and a network, and the mixture of their answers that validation likes best.
+
+Methods are fitted in the order given, cheap ones first, each with a share of the time that is left. Weights come from greedy
+selection with replacement (Caruana et al., 2004): the answer that improves validation most is added again and again.
+Invariant: weights rest on validation alone, and what fails or finds no time is left out and named.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.features.cached import same_examples
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, Refittable
+from relbench_harness.timing import phase
+
+from .averaged import fused
+from .quality import label_scale, quality
+
+ROUNDS = 20
+"""How many answers are added up in greedy selection; weights are multiples of 1 / ROUNDS."""
+FEWEST_SECONDS = 2.0
+"""With less time than this no further method is begun."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Auto:
+    """The mixture of several methods' answers.
+
+    Attributes:
+        members: Name → method, in the order in which they are fitted.
+        shares: Name → the share of the seconds left that the method may take; all of them where it is not named.
+    """
+
+    members: Mapping[str, Method]
+    shares: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise InputError("auto needs at least one method among its members")
+        for name, share in self.shares.items():
+            if name not in self.members or not 0 < share <= 1:
+                raise InputError(f"auto: share {name}={share} names no member, or does not lie between 0 and 1")
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedAuto:
+        countdown, asked = Countdown(budget), replace(valid, labels=None)
+        fitted, answers = dict[str, Predictor](), dict[str, NDArray[np.generic]]()
+        left_out, failure = list[str](), None
+        for name, method in self.members.items():
+            if fitted and countdown.left < FEWEST_SECONDS:
+                left_out.append(name)
+                continue
+            try:
+                predictor = method.fit(train, valid, countdown.part(self.shares.get(name, 1.0)))
+                with phase("predict"):
+                    answers[name] = predictor.predict(asked)
+                fitted[name] = predictor
+            except Exception as error:
+                log.warning("auto answers without %s: %s", name, error)
+                left_out.append(name)
+                failure = error
+        if not fitted:
+            assert failure is not None
+            raise failure
+        with phase("tune"):
+            weights = greedy_weights(valid, list(answers.values()), label_scale(train))
+        parts = {name: (fitted[name], weight) for name, weight in zip(fitted, weights, strict=True) if weight}
+        mixture = mixed(valid.task.type, [answers[name] for name in parts], [weight for _, weight in parts.values()])
+        return FittedAuto(parts, tuple(left_out), valid, mixture)
+
+
+@dataclass(frozen=True)
+class FittedAuto:
+    """Attributes: parts: Name → a fitted method and its weight; valid, answer: Validation, which is asked for again."""
+
+    parts: Mapping[str, tuple[Predictor, float]]
+    left_out: tuple[str, ...]
+    valid: Examples
+    answer: NDArray[np.generic]
+
+    @property
+    def notes(self) -> Mapping[str, object]:
+        weights: dict[str, object] = {"weights": {name: weight for name, (_, weight) in self.parts.items()}}
+        return {**weights, "left_out": list(self.left_out)} if self.left_out else weights
+
+    def predict(self, examples: Examples) -> NDArray[np.generic]:
+        if same_examples(examples, self.valid):
+            return self.answer
+        answers = [predictor.predict(examples) for predictor, _ in self.parts.values()]
+        return mixed(examples.task.type, answers, [weight for _, weight in self.parts.values()])
+
+    def refit(self, examples: Examples) -> FittedAuto:
+        """The same mixture of methods that learn again on more labels."""
+        again = {}
+        for name, (predictor, weight) in self.parts.items():
+            if not isinstance(predictor, Refittable):
+                raise InputError(f"{name} cannot learn again on more labels")
+            again[name] = (predictor.refit(examples), weight)
+        return replace(self, parts=again, valid=self.valid.take(np.zeros(0, np.int64)))
+
+
+def mixed(
+    kind: TaskType, answers: Sequence[NDArray[np.generic]], weights: Sequence[float]
+) -> NDArray[np.float64] | NDArray[np.int64]:
+    """The weighted mean of answers; for recommendations the items with the greatest weighted sum of reciprocal ranks."""
+    if kind is TaskType.RECOMMENDATION:
+        return fused([np.asarray(answer, dtype=np.int64) for answer in answers], weights)
+    total = sum(weights)
+    shares = [np.asarray(a, np.float64) * (w / total) for a, w in zip(answers, weights, strict=True)]
+    return np.asarray(np.sum(shares, axis=0))
+
+
+def greedy_weights(valid: Examples, answers: Sequence[NDArray[np.generic]], scale: float) -> list[float]:
+    """The weight of each answer to `valid` after `ROUNDS` rounds of greedy selection; equal ones without validation.
+
+    Args:
+        scale: See `quality`.
+    """
+    if len(answers) == 1 or not len(valid):
+        return [1 / len(answers)] * len(answers)
+    counts = [0] * len(answers)
+    for _ in range(ROUNDS):
+        reached = []
+        for more in range(len(answers)):
+            tried = [count + (number == more) for number, count in enumerate(counts)]
+            chosen = [(a, float(n)) for a, n in zip(answers, tried, strict=True) if n]
+            reached.append(quality(valid, mixed(valid.task.type, [a for a, _ in chosen], [n for _, n in chosen]), scale))
+        counts[int(np.argmax(reached))] += 1
+    return [count / ROUNDS for count in counts]
