@@ -94,7 +94,7 @@ BOXES = (
         ("statistics of the entity's", "own past, as of the cut-off"),
         PLAIN,
     ),
-    Box(255, 230, 200, "Summary encoding", "gnn/predictor.py", ("piecewise-linear, scaled,", "added to the state")),
+    Box(255, 230, 200, "Summary encoding", "gnn/predictor.py", ("one learned scale each,", "added to the state")),
     Box(490, 230, 200, "Fusion", "gnn/predictor.py", ("state + summary,", "one residual layer")),
     Box(
         725,

@@ -51,7 +51,7 @@ class Batch:
         edges: Ordered by hop, one for every step taken, those along which nothing was found as well.
         entity_node: (examples,) the node of each example's entity.
         summary: (examples, features) standardised statistics of the entity's history.
-        past_label_means: What the label skip reads, see `OwnLabels.means`: (examples, means + 2) float32 for regression, else (examples, 0).
+        past_label_means: What the label skip reads, see `OwnLabels.means`: (examples, means) float32 for regression, else (examples, 0).
         labels: (examples,) float32 for regression and binary tasks, (examples, labels) float32 for multilabel, (examples,) int64 classes;
             None where unknown, and for recommendation, whose true items are in `items`.
         items: Recommendation only.

@@ -28,7 +28,7 @@ class HistoryReader:
 
     Attributes:
         summary: None where the summary is left out.
-        own_labels: None for recommendation, and where nothing reads past labels.
+        own_labels: Regression only, and None where the label skip is left out.
     """
 
     summary: SummaryReader | None
@@ -42,7 +42,7 @@ class HistoryReader:
         return torch.from_numpy(self.standardisation.apply(self.summary.raw(examples)))
 
     def past_label_means(self, examples: Examples) -> NDArray[np.float64]:
-        """(examples, means + 2), see `OwnLabels.means`; no columns for other tasks than regression."""
+        """(examples, means), see `OwnLabels.means`; no columns for other tasks than regression."""
         return np.zeros((len(examples), 0)) if self.own_labels is None else self.own_labels.means(examples)
 
 

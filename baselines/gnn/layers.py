@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 PARTS = 256
@@ -42,32 +40,6 @@ class ScalingLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale
-
-
-class PiecewiseLinearEncoding(nn.Module):
-    """How much of each quantile bin lies below a number, −½ to ½ (Gorishniy et al., 2022).
-
-    Bins without width are left out, and with them columns that never vary. What lies outside of training counts as its edge.
-
-    Args:
-        edges: (bins + 1, columns) quantiles, ascending, in the unit of the numbers.
-    """
-
-    def __init__(self, edges: NDArray[np.float64]) -> None:
-        super().__init__()
-        low, size = edges[:-1].T, np.diff(edges, axis=0).T
-        kept = np.flatnonzero(size.ravel() > 1e-6)
-        self.column: Tensor
-        self.low: Tensor
-        self.size: Tensor
-        self.register_buffer("column", torch.from_numpy(kept // len(edges[:-1])), persistent=False)
-        self.register_buffer("low", torch.from_numpy(low.ravel()[kept].astype(np.float32)), persistent=False)
-        self.register_buffer("size", torch.from_numpy(size.ravel()[kept].astype(np.float32)), persistent=False)
-        self.width = len(kept)
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """(n, width) from (n, columns)."""
-        return ((numbers.index_select(1, self.column) - self.low) / self.size).clamp(0.0, 1.0) - 0.5
 
 
 def zero_initialised(inputs: int, outputs: int) -> nn.Linear:

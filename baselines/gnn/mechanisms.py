@@ -15,13 +15,9 @@ Mechanism = Literal[
     "parent_residuals",
     "multi_aggregation",
     "entity_summary",
-    "own_labels",
     "label_skip",
-    "recent_label_mean",
     "scaling_layer",
-    "piecewise_encoding",
     "simulated_staleness",
-    "stationarity_filter",
 ]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 

@@ -33,7 +33,7 @@ from .batch_builder import BatchBuilder
 from .evaluation import Evaluator, ExampleReader
 from .heads import Head, ValueHead
 from .label_skip import LabelSkip
-from .layers import PiecewiseLinearEncoding, ScalingLayer
+from .layers import ScalingLayer
 from .mechanisms import Mechanism, check_mechanisms
 from .message_passing import MessagePassing, MessagePassingConfig
 from .objectives import Regression, objective_for
@@ -189,20 +189,14 @@ class RelationalGNN:
     def _fusion(self, preprocessor: Preprocessor) -> SummaryFusion:
         if preprocessor.standardisation is None:
             return SummaryFusion(None, 0, self.channels, self.dropout)
-        edges = preprocessor.standardisation.edges
-        width, parts = edges.shape[1], list[nn.Module]()
-        if "piecewise_encoding" not in self.without:
-            encoding = PiecewiseLinearEncoding(edges)
-            width = encoding.width
-            parts.append(encoding)
-        if "scaling_layer" not in self.without:
-            parts.append(ScalingLayer(width))
-        return SummaryFusion(nn.Sequential(*parts), width, self.channels, self.dropout)
+        width = len(preprocessor.standardisation.mean)
+        encoding = nn.Identity() if "scaling_layer" in self.without else ScalingLayer(width)
+        return SummaryFusion(encoding, width, self.channels, self.dropout)
 
     def _value_head(self, examples: Examples, sample: Examples, own: NDArray[np.float64]) -> ValueHead:
         objective, skip = objective_for(examples), None
         if isinstance(objective, Regression) and "label_skip" not in self.without:
-            skip = LabelSkip(objective, own, sample.values, "recent_label_mean" not in self.without)
+            skip = LabelSkip(objective, own, sample.values)
         return ValueHead(objective, self.channels, skip)
 
 

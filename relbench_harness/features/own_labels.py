@@ -1,10 +1,8 @@
-"""The labels that an entity already has, and the recent mean of all labels, as of any cut-off."""
+"""The labels that an entity already has, as of any cut-off: what the label skip reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.features.history_summary import HistorySummary
@@ -12,7 +10,6 @@ from relbench_harness.features.past_labels import label_numbers
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.closed_labels import closed_labels
 from relbench_harness.temporal.history import History
-from relbench_harness.temporal.recent_label_mean import RecentLabelMean
 from relbench_harness.temporal.running_totals import Floats
 
 WINDOWS = 24
@@ -21,38 +18,25 @@ WINDOWS = 24
 
 @dataclass(frozen=True)
 class OwnLabels:
-    """Past labels by entity.
-
-    Attributes:
-        recent_mean: Regression only.
-    """
+    """Past labels by entity."""
 
     labels: HistorySummary
-    recent_mean: RecentLabelMean | None
 
     @classmethod
-    def of(cls, examples: Examples, train: Examples, span: int) -> OwnLabels | None:
-        """The labels known to some of `examples`; None for recommendations.
+    def of(cls, examples: Examples, train: Examples) -> OwnLabels | None:
+        """The labels known to some of `examples`; None for other tasks than regression.
 
         Args:
-            train: Training examples, whose mean label stands where no label is known yet.
-            span: Nanoseconds before the latest known label within which labels count as recent.
+            train: Training examples, whose labels stand for those of training where `examples` carry none.
         """
-        if examples.task.type is TaskType.RECOMMENDATION:
+        if examples.task.type is not TaskType.REGRESSION:
             return None
         past = closed_labels(examples, WINDOWS, learned=train)
         values = [values for _, values in label_numbers(examples, past)]
         # a label known from an instant on is a row just before it
         history = History.of(past.entity, past.known_from - 1, len(examples.database[examples.task.entity_table]))
-        summary = HistorySummary(history, history.totals(iter(values), len(values)))
-        if examples.task.type is not TaskType.REGRESSION:
-            return cls(summary, None)
-        return cls(summary, RecentLabelMean.of(past, values[0], span, float(train.values.mean())))
+        return cls(HistorySummary(history, history.totals(iter(values), len(values))))
 
     def means(self, examples: Examples) -> Floats:
-        """(n, len(LAST) + 2) means of each entity's last labels, NaN where there are none, and the recent means of all
-        labels and of cold-start labels; regression only, else (n, 0)."""
-        if self.recent_mean is None:
-            return np.zeros((len(examples), 0))
-        means = self.labels.means(examples.entity, examples.cutoff)[:, :, 0]
-        return np.concatenate([means, self.recent_mean.read(examples.cutoff)], axis=1)
+        """(n, len(LAST)) means of each entity's last labels, NaN where there are none."""
+        return self.labels.means(examples.entity, examples.cutoff)[:, :, 0]
