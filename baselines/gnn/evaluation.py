@@ -24,7 +24,7 @@ from .predictor import RelationalPredictor
 from .preprocessor import Preprocessor
 
 MOST_VALIDATED = 20_000
-"""More validation examples than this are sampled: their batches are kept, and read after every epoch."""
+"""More validation examples than this are thinned evenly: their batches are kept, and read after every epoch."""
 MOST_SCORES = 50_000_000
 """Scores of items that a batch of predictions holds at most."""
 

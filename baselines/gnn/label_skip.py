@@ -1,7 +1,8 @@
-"""A linear path from the entity's past labels to the prediction: the autoregressive highway of LSTNet (Lai et al., 2018).
+"""A path from the entity's past labels to the head's output, linear on the objective's scale: LSTNet's autoregressive highway
+(Lai et al., 2018).
 
 The summary is clipped to the middle 96 % of training, and a mean absolute error is decided by the few entities with huge labels beyond
-it. Past labels reach the prediction through this path unclipped. The rest of the network learns what differs from it.
+it. What this path reads is not clipped. The rest of the network learns what differs from it.
 """
 
 from __future__ import annotations

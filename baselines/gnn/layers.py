@@ -1,4 +1,4 @@
-"""Small layers that the networks share: each is PyTorch's own or one published idea."""
+"""Small layers that the networks share, and names of their modules."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 PARTS = 256
-"""The probability of dropout is rounded to whole parts of this."""
+"""On a CPU the probability of dropout is rounded to whole parts of this."""
 SCALE_STEP = 10.0
-"""Learning rate of scales, as a multiple of that of weights."""
+"""How many times as fast as weights scales move under Adam."""
 
 
 class Dropout(nn.Dropout):
@@ -31,12 +31,12 @@ class ScalingLayer(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.shift = nn.Parameter(torch.zeros(inputs))
+        self.deviation = nn.Parameter(torch.zeros(inputs))
 
     @property
     def scale(self) -> Tensor:
         """(inputs,)."""
-        return 1 + SCALE_STEP * self.shift
+        return 1 + SCALE_STEP * self.deviation
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale
@@ -53,5 +53,5 @@ def zero_initialised(inputs: int, outputs: int) -> nn.Linear:
 
 
 def module_name(*parts: str) -> str:
-    """A name for a module of a `ModuleDict`: no dot in it, and none that a module has already."""
+    """A name for a module of a `ModuleDict`: no dot in it, none of an attribute of `nn.Module`, different for different parts."""
     return "of " + "/".join(part.replace("%", "%25").replace("/", "%2F").replace(".", "%2E") for part in parts)

@@ -1,4 +1,4 @@
-"""What the network has beside encoder, temporal encoder, backbone and head; each can be left out by name.
+"""Optional parts of encoder, backbone, head and training data; each can be left out by name.
 
 `docs/models.md` says what each is, `docs/ablations/` what each is worth.
 """

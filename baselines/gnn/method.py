@@ -1,5 +1,5 @@
-"""Relational deep learning on the raw tables (Fey et al., 2024): rows are nodes, keys are edges, and an example sees only rows
-older than its cut-off.
+"""Relational deep learning on the raw tables (Fey et al., 2024): rows are nodes, keys are edges, and an example sees its own row,
+tables without times, and rows older than its cut-off.
 
 `RelationalGNN` builds encoder, temporal encoder, backbone and head for a task, trains them, and stops where validation says.
 """
@@ -35,7 +35,7 @@ from .heads import Head, ValueHead
 from .label_skip import LabelSkip
 from .layers import ScalingLayer
 from .mechanisms import Mechanism, check_mechanisms
-from .message_passing import MessagePassing, MessagePassingConfig
+from .message_passing import GAT_HEADS, MessagePassing, MessagePassingConfig
 from .objectives import Regression, objective_for
 from .predictor import Backbone, RelationalPredictor, SummaryFusion
 from .preprocessor import Prepared, Preprocessor, Sampling
@@ -51,19 +51,19 @@ FITTING_SHARE = 0.8
 WINDOWS = (1, 2, 3)
 """The windows of `MultiAggregation`, in multiples of the shortest window of the entity's summary."""
 SEED_STRIDE = 1009
-"""A prime above the number of epochs, so that seeds do not share the sampler's seeds."""
+"""More than the epochs of any training, so that seeds do not share the sampler's seeds."""
 
 
 @dataclass(frozen=True)
 class RelationalGNN:
-    """A network that reads the tables themselves.
+    """A method: which network reads the raw tables, and how it is fitted.
 
     Attributes:
         backbone: `sage` (mean of the neighbours), `gat` (attention over them) or `transformer` (attention over sampled rows).
         channels: Width of every state.
         num_neighbors, ancestor_depth, strategy: See `Sampling`.
-        dropout: Of the backbone and of the summary.
-        attention_layers, attention_heads, max_tokens: Of the transformer.
+        dropout: Of the backbone, of the summary and of the layer that joins them.
+        attention_layers, attention_heads, max_tokens: Of the transformer alone.
         item_scores: How items are recommended: by the inner product of two towers (`two_tower`), by past interactions with the
             item (`id_gnn`), or by the sum of `both`.
         without: Mechanisms that are left out; see `mechanisms`.
@@ -96,6 +96,11 @@ class RelationalGNN:
             if chosen not in known:
                 raise InputError(f"no {name} {chosen!r}; {nearest(str(chosen), known)}")
         check_mechanisms(self.without)
+        heads = {"sage": 1, "gat": GAT_HEADS, "transformer": self.attention_heads}[self.backbone]
+        if self.channels < 1 or heads < 1 or self.channels % heads:
+            raise InputError(
+                f"channels={self.channels} cannot be divided among the {heads} heads of backbone {self.backbone!r}"
+            )
 
     @property
     def sampling(self) -> Sampling:
@@ -121,7 +126,9 @@ class RelationalGNN:
     def fit_with_staleness(
         self, examples: Examples, valid: Examples | None, staleness: NDArray[np.int64], budget: Budget
     ) -> FittedGNN:
-        """Train on `examples`, a part of them made as stale as examples to predict are. Without `valid` all epochs are run.
+        """Train on `examples`, a part of them made as stale as examples to predict are.
+
+        Without `valid` nothing stops training early but the budget's seconds.
 
         Args:
             staleness: Nanoseconds between examples to predict and the end of what they see; any number of them.
@@ -247,7 +254,7 @@ class FittedGNN:
         return self.evaluator.predict(examples)
 
     def refit(self, examples: Examples) -> FittedGNN:
-        """The same method trained on more labels, for as many epochs as led to the best validation score."""
+        """The same method trained on more labels, for at most as many epochs as led to the best validation score."""
         method = replace(self.method, epochs=max(1, self.log.best))
         again = method.fit_with_staleness(examples, None, self.staleness, self.budget)
         return replace(again, method=self.method)

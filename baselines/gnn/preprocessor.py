@@ -39,7 +39,7 @@ class Sampling:
     """How a neighbourhood is read.
 
     Attributes:
-        num_neighbors: Visible children of a row that are read, for each hop.
+        num_neighbors: Most visible children of a row that are read over one foreign key, for each hop.
         ancestor_depth: How many foreign keys are followed upwards from a row to the ancestors that its encoding shows.
         strategy: Which children are taken: the most `recent`, `uniform` at random, or `decayed`: at random, older ones more rarely.
     """
@@ -73,7 +73,8 @@ class Preprocessor:
         train: The training examples.
         without: Mechanisms that are left out.
         schema: What a row encoder is made for.
-        keys_to_younger: Keys that name a parent younger than its child somewhere, which the row encoder therefore does not show.
+        keys_to_younger: Keys that name a parent younger than its child somewhere in training. The row encoder leaves such a parent
+            out, row by row and in every database; over these keys it is sampled instead, where it is visible.
         span: Nanoseconds that the training database covers, the largest scale of ages.
         plan: None where the entity's summary is left out, and so is `standardisation`.
     """
@@ -126,8 +127,9 @@ class Preprocessor:
     def fan_outs(self, graph: Graph) -> list[dict[Step, int]]:
         """Per hop, the steps that are sampled, and how many neighbours each gives.
 
-        At the first hop: every parent of the entity, and its latest children. Later: the latest children. Parents are sampled
-        there only from the entity's own parents, and over keys to younger rows: the row encoder shows all others.
+        At the first hop: every parent of the entity, and its children. Later hops: children; parents only of rows of tables that
+        the entity names, whose encoding may be masked, and over keys to younger rows. All other ancestors, as far as
+        `ancestor_depth`, come with a row's encoding.
         """
         entity = self.train.task.entity_table
         parent_tables = {s.target for s in graph.steps if s.up and s.source == entity}

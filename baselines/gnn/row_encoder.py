@@ -1,7 +1,8 @@
 """A row as a vector: its own attributes, and messages from its ancestors.
 
-`TableEncoder` reads the attributes. `RowEncoder` passes messages from parents to rows, deepest first: each `AncestorLayer` of the
-batch is one round of message, aggregate (sum) and update (ReLU). A row is encoded once for all examples that see it.
+`TableEncoder` reads the attributes. `RowEncoder` passes messages from parents, and from what as-of links find, to rows, deepest
+first: messages of rows that get none themselves (`leaves`), then one round of message, aggregate (sum) and update (ReLU) for each
+`AncestorLayer` of the batch. A row is encoded once for all examples that see it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class RowSchema:
 
     @property
     def with_parents(self) -> set[str]:
-        """Tables whose rows get messages."""
+        """Tables whose rows get messages, over foreign keys or as-of links."""
         return {table for table, _ in self.found_in}
 
 
@@ -127,7 +128,7 @@ class RowEncoder(nn.Module):
         )
 
     def forward(self, batch: RowBatch) -> RowStates:
-        """The states of the sampled rows."""
+        """The states of the sampled rows; `own` has those of their ancestors too, as far as messages need them."""
         hidden = {table: self._table(table)(packed) for table, packed in batch.records.items()}
         own = {table: self._table(table).out(_first(hidden[table], count)) for table, count in batch.leaves.rows.items()}
         base = self._round(batch, batch.leaves, own, _States(hidden, {}))
