@@ -53,7 +53,6 @@ class Batch:
             sparse rows: source node `first + i` sampled the targets from `ends[i]` to `ends[i + 1]`.
         entity_node: (examples,) the node of each example's entity.
         summary: (examples, features) standardised statistics of the entity's history.
-        past_label_means: What the label skip reads, see `OwnLabels.means`: (examples, means) float32 for regression, else, and without label skip, (examples, 0).
         labels: (examples,) float32 for regression and binary tasks, (examples, labels) float32 for multilabel, (examples,) int64 classes;
             None where unknown, and for recommendation, whose true items are in `items`.
         items: Recommendation only.
@@ -67,6 +66,5 @@ class Batch:
     edges: list[EdgeBatch]
     entity_node: Tensor
     summary: Tensor
-    past_label_means: Tensor
     labels: Tensor | None = None
     items: ItemBatch | None = None

@@ -88,7 +88,7 @@ class Evaluator:
         return head.channels + len(head.objective.start)
 
     def embed(self, examples: Examples) -> NDArray[np.float32]:
-        """(n, channels + outputs) the state of each example before the head, and the head's outputs without its label skip."""
+        """(n, channels + outputs) the state of each example before the head, and the head's outputs."""
         head, found = self._value_head, []
         self.network.eval()
         with torch.no_grad(), autocast(self.device):

@@ -15,7 +15,6 @@ Mechanism = Literal[
     "parent_residuals",
     "multi_aggregation",
     "entity_summary",
-    "label_skip",
     "scaling_layer",
     "simulated_staleness",
 ]

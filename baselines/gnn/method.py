@@ -18,7 +18,7 @@ from torch import nn
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.features.entity_summary import sample_of, windows_of
+from relbench_harness.features.entity_summary import windows_of
 from relbench_harness.graph.device import device_of, seeded
 from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.sampler import Strategy
@@ -32,11 +32,10 @@ from .batch import Batch
 from .batch_builder import BatchBuilder
 from .evaluation import Evaluator, ExampleReader
 from .heads import Head, ValueHead
-from .label_skip import LabelSkip
 from .layers import ScalingLayer
 from .mechanisms import Mechanism, check_mechanisms
 from .message_passing import GAT_HEADS, MessagePassing, MessagePassingConfig
-from .objectives import Regression, objective_for
+from .objectives import objective_for
 from .predictor import Backbone, RelationalPredictor, SummaryFusion
 from .preprocessor import Prepared, Preprocessor, Sampling
 from .row_encoder import RowEncoder
@@ -138,7 +137,7 @@ class RelationalGNN:
         stale = self._simulated(examples, staleness)
         with seeded(budget):
             prepared = Preprocessor.fit(examples, stale.shown(examples, [budget.seed]), self.sampling, self.without)
-            network = self.network(prepared, examples, stale, budget).to(device)
+            network = self.network(prepared, examples).to(device)
             evaluator = Evaluator(prepared.preprocessor, network, device, self.batch_size)
             reader = ExampleReader.of(prepared.builder, examples)
 
@@ -159,9 +158,7 @@ class RelationalGNN:
         left_out = "simulated_staleness" in self.without or examples.task.type is TaskType.RECOMMENDATION
         return SimulatedStaleness(None if left_out or not staleness.any() else staleness)
 
-    def network(
-        self, prepared: Prepared, examples: Examples, stale: SimulatedStaleness, budget: Budget
-    ) -> RelationalPredictor:
+    def network(self, prepared: Prepared, examples: Examples) -> RelationalPredictor:
         """The network for `examples`, untrained."""
         preprocessor, builder = prepared
         schema = preprocessor.schema
@@ -176,8 +173,7 @@ class RelationalGNN:
                 RowEncoder(schema, self.channels), items, examples.task.eval_k or 1, self.channels, self.item_scores
             )
         else:
-            sample = sample_of(stale.shown(examples, [budget.seed]))
-            head = self._value_head(examples, sample, builder.history.past_label_means(sample))
+            head = ValueHead(objective_for(examples), self.channels)
         return RelationalPredictor(encoder, temporal_encoder, backbone, fusion, head)
 
     def _backbone(self, preprocessor: Preprocessor, builder: BatchBuilder) -> Backbone:
@@ -199,12 +195,6 @@ class RelationalGNN:
         width = len(preprocessor.standardisation.mean)
         encoding = nn.Identity() if "scaling_layer" in self.without else ScalingLayer(width)
         return SummaryFusion(encoding, width, self.channels, self.dropout)
-
-    def _value_head(self, examples: Examples, sample: Examples, own: NDArray[np.float64]) -> ValueHead:
-        objective, skip = objective_for(examples), None
-        if isinstance(objective, Regression) and "label_skip" not in self.without:
-            skip = LabelSkip(objective, own, sample.values)
-        return ValueHead(objective, self.channels, skip)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from relbench_harness.features.entity_summary import (
     SummaryReader,
     sample_of,
 )
-from relbench_harness.features.own_labels import OwnLabels
 from relbench_harness.graph.ancestors import AncestorIndex
 from relbench_harness.graph.attributes import Encoders
 from relbench_harness.graph.parent_residuals import BoundResiduals, ParentResiduals
@@ -55,7 +54,6 @@ class BuilderParts(NamedTuple):
     graph: Graph
     residuals: BoundResiduals
     summary: SummaryReader | None
-    own_labels: OwnLabels | None
 
 
 class Prepared(NamedTuple):
@@ -105,11 +103,8 @@ class Preprocessor:
         """The batch builder of the database of `examples`, for them or any at no later cut-offs."""
         with phase("graph"):
             residuals = self.residuals.bind(examples.database)
-            own_labels = _own_labels(examples, self.train, self.without)
             summary = None if self.plan is None else SummaryReader(self.plan, examples, residuals)
-            return self.builder(
-                examples, BuilderParts(Graph.from_database(examples.database), residuals, summary, own_labels)
-            )
+            return self.builder(examples, BuilderParts(Graph.from_database(examples.database), residuals, summary))
 
     def builder(self, examples: Examples, parts: BuilderParts) -> BatchBuilder:
         """The batch builder of the database of `examples` from parts that are made already."""
@@ -121,7 +116,7 @@ class Preprocessor:
         ancestors = AncestorIndex(database)
         depth = self.sampling.ancestor_depth
         rows = RowReader(self.encoders.encode(database), ancestors, joins, parts.residuals, depth)
-        history = HistoryReader(parts.summary, self.standardisation, parts.own_labels)
+        history = HistoryReader(parts.summary, self.standardisation)
         return BatchBuilder(database, self.train.task.entity_table, sampler, rows, history, self.span)
 
     def fan_outs(self, graph: Graph) -> list[dict[Step, int]]:
@@ -151,7 +146,6 @@ def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozense
     residuals = ParentResiduals.none() if "parent_residuals" in without else ParentResiduals.fit(known, encoders.layouts)
     graph = Graph.from_database(train.database)
     bound_residuals = residuals.bind(train.database)
-    own_labels = _own_labels(train, train, without)
     plan, reader, standardisation = None, None, None
     if "entity_summary" not in without:
         plan = SummaryPlan.of(train)
@@ -179,8 +173,4 @@ def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozense
         plan=plan,
         standardisation=standardisation,
     )
-    return Prepared(preprocessor, preprocessor.builder(train, BuilderParts(graph, bound_residuals, reader, own_labels)))
-
-
-def _own_labels(examples: Examples, train: Examples, without: Collection[Mechanism]) -> OwnLabels | None:
-    return None if "label_skip" in without else OwnLabels.of(examples, train)
+    return Prepared(preprocessor, preprocessor.builder(train, BuilderParts(graph, bound_residuals, reader)))
