@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from relbench_harness.baselines.gnn.batch import Batch
-from relbench_harness.baselines.gnn.method import RelationalGNN, SimulatedStaleness
+from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.baselines.gnn.preprocessor import Prepared, Preprocessor
 
 from relbench_harness.compose import make_method
@@ -77,7 +77,7 @@ class Opened:
             self.builder = replace(self.builder, rows=replace(self.builder.rows, attributes=attributes))
         self.opened, self.opened_busy = time.perf_counter() - begun, time.process_time() - busy
         self.method = method
-        self.network = method.network(Prepared(preprocessor, self.builder), self.train, SimulatedStaleness(None), budget)
+        self.network = method.network(Prepared(preprocessor, self.builder), self.train)
         self.seconds: list[float] = []
         self.waited: list[float] = []
         self.work: list[float] = []

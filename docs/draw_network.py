@@ -12,7 +12,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 OUT = Path(__file__).parent / "network.svg"
-WIDTH, HEIGHT = 960, 430
+WIDTH, HEIGHT = 960, 340
 FONT = "font-family='system-ui, sans-serif'"
 
 
@@ -94,7 +94,7 @@ BOXES = (
         ("statistics of the entity's", "own past, as of the cut-off"),
         PLAIN,
     ),
-    Box(255, 230, 200, "Summary encoding", "gnn/predictor.py", ("piecewise-linear, scaled,", "added to the state")),
+    Box(255, 230, 200, "Summary encoding", "gnn/predictor.py", ("one learned scale each,", "added to the state")),
     Box(490, 230, 200, "Fusion", "gnn/predictor.py", ("state + summary,", "one residual layer")),
     Box(
         725,
@@ -104,12 +104,10 @@ BOXES = (
         "gnn/heads.py",
         ("one per task type:", "owns loss and decode"),
     ),
-    Box(15, 345, 205, "Past labels", "features/own_labels.py", ("windows that have closed",), PLAIN),
-    Box(490, 345, 200, "Label skip", "gnn/label_skip.py", ("regression only: linear",)),
 )
 ARROWS = (
     "220,88 253,88", "455,88 488,88", "690,88 723,88", "835,137 835,190 590,190 590,228",
-    "220,270 253,270", "455,270 488,270", "690,270 723,270", "220,376 488,376", "690,376 835,376 835,312",
+    "220,270 253,270", "455,270 488,270", "690,270 723,270",
 )  # fmt: skip
 
 

@@ -26,10 +26,8 @@ INSTEAD: Mapping[str, str] = {
     "silent": "zero-initialised",
     "quiet": "small initial scale",
     "loud": "scale",
-    "echo": "LabelSkip",
     "everyone": "all entities",
-    "newcomers": "cold start",
-    "leveled": "recent label mean",
+    "newcomers": "entities without history",
     "levelled": "demeaned by time",
     "departs": "residual",
     "usual": "trailing mean",
@@ -113,4 +111,4 @@ def test_a_word_of_the_left_column_is_seen(text: str, fault: str) -> None:
 def test_other_words_are_let_through() -> None:
     text = "def outgrowth(task, echoes, baggage, unasked): return task.bags + f(silent=True)\n# asked questions\n'told'"
     assert faults(Path("module.py"), text) == []
-    assert len(faults(Path("echo.py"), "")) == 1
+    assert len(faults(Path("trunk.py"), "")) == 1

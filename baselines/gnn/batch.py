@@ -46,12 +46,13 @@ class Batch:
         rows: The distinct rows.
         row: Table → (nodes,) index of each node's row among the distinct rows.
         age: Table → (nodes, 7) `age_features`, for tables with a time.
-        parents_masked: Table → (nodes, 1) bool, whether the row is not older than the cut-off, so that its parents are not read;
-            tables without such a row are left out. They are the examples' own rows and, in autocomplete tasks, the parents that these name.
-        edges: Ordered by hop, one for every step taken, those along which nothing was found as well.
+        parents_masked: Table → (nodes, 1) bool, whether the row is not older than the cut-off, so that its state without messages from
+            ancestors is taken; tables without such a row are left out. They are the examples' own rows and, in autocomplete tasks, the
+            parents that these name.
+        edges: Ordered by hop, one for every step taken, those along which nothing was found as well. Those of one step are compressed
+            sparse rows: source node `first + i` sampled the targets from `ends[i]` to `ends[i + 1]`.
         entity_node: (examples,) the node of each example's entity.
         summary: (examples, features) standardised statistics of the entity's history.
-        past_label_means: What the label skip reads, see `OwnLabels.means`: (examples, means + 2) float32 for regression, else (examples, 0).
         labels: (examples,) float32 for regression and binary tasks, (examples, labels) float32 for multilabel, (examples,) int64 classes;
             None where unknown, and for recommendation, whose true items are in `items`.
         items: Recommendation only.
@@ -65,6 +66,5 @@ class Batch:
     edges: list[EdgeBatch]
     entity_node: Tensor
     summary: Tensor
-    past_label_means: Tensor
     labels: Tensor | None = None
     items: ItemBatch | None = None

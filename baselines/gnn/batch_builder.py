@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from relbench_harness.data.database import Database
 from relbench_harness.features.entity_summary import Standardisation, SummaryReader
-from relbench_harness.features.own_labels import OwnLabels
 from relbench_harness.graph.neighbourhood import Neighbourhood
 from relbench_harness.graph.row_batch import EdgeBatch
 from relbench_harness.graph.row_reader import RowReader
@@ -28,22 +26,16 @@ class HistoryReader:
 
     Attributes:
         summary: None where the summary is left out.
-        own_labels: None for recommendation, and where nothing reads past labels.
     """
 
     summary: SummaryReader | None
     standardisation: Standardisation | None
-    own_labels: OwnLabels | None
 
     def summary_of(self, examples: Examples) -> Tensor:
         """(examples, columns) float32 standardised statistics; no columns where the summary is left out."""
         if self.summary is None or self.standardisation is None:
             return torch.zeros(len(examples), 0)
         return torch.from_numpy(self.standardisation.apply(self.summary.raw(examples)))
-
-    def past_label_means(self, examples: Examples) -> NDArray[np.float64]:
-        """(examples, means + 2), see `OwnLabels.means`; no columns for other tasks than regression."""
-        return np.zeros((len(examples), 0)) if self.own_labels is None else self.own_labels.means(examples)
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,6 @@ class BatchBuilder:
             ],
             entity_node=torch.from_numpy(around.seeds.astype(np.int64)),
             summary=self.history.summary_of(examples),
-            past_label_means=torch.from_numpy(self.history.past_label_means(examples).astype(np.float32)),
             labels=_labels(examples),
         )
 

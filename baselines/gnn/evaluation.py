@@ -26,7 +26,7 @@ from .predictor import RelationalPredictor
 from .preprocessor import Preprocessor
 
 MOST_VALIDATED = 20_000
-"""More validation examples than this are sampled: their batches are kept, and read after every epoch."""
+"""More validation examples than this are thinned evenly: their batches are kept, and read after every epoch."""
 TIMED_BATCHES = 3
 """So many batches are timed to tell how long predictions take."""
 MOST_SCORES = 50_000_000
@@ -98,7 +98,7 @@ class Evaluator:
         return head.channels + len(head.objective.start)
 
     def embed(self, examples: Examples) -> NDArray[np.float32]:
-        """(n, channels + outputs) the state of each example before the head, and the head's outputs without its label skip."""
+        """(n, channels + outputs) the state of each example before the head, and the head's outputs."""
         head, found = self._value_head, []
         self.network.eval()
         with torch.no_grad(), autocast(self.device):

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .batch import Batch
-from .label_skip import LabelSkip
 from .objectives import Objective
 
 
@@ -28,13 +27,9 @@ class Head(Protocol):
 
 
 class ValueHead(nn.Module):
-    """Regression, binary, multiclass and multilabel tasks, by their `Objective`.
+    """Regression, binary, multiclass and multilabel tasks, by their `Objective`."""
 
-    Args:
-        skip: Regression only: a linear path from past labels to the output.
-    """
-
-    def __init__(self, objective: Objective, channels: int, skip: LabelSkip | None = None) -> None:
+    def __init__(self, objective: Objective, channels: int) -> None:
         super().__init__()
         self.objective, self.channels = objective, channels
         last = nn.Linear(channels, len(objective.start))
@@ -42,12 +37,11 @@ class ValueHead(nn.Module):
         nn.init.zeros_(last.weight)
         with torch.no_grad():
             last.bias.copy_(torch.from_numpy(objective.start))
-        self.skip = skip
 
     def forward(self, state: Tensor, batch: Batch) -> Tensor:
         """(examples, outputs)."""
         output: Tensor = self.out(state)
-        return output if self.skip is None else output + self.skip(batch.past_label_means)
+        return output
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         if batch.labels is None:

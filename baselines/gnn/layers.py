@@ -1,16 +1,14 @@
-"""Small layers that the networks share: each is PyTorch's own or one published idea."""
+"""Small layers that the networks share, and names of their modules."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 PARTS = 256
-"""The probability of dropout is rounded to whole parts of this."""
+"""On a CPU the probability of dropout is rounded to whole parts of this."""
 SCALE_STEP = 10.0
-"""Learning rate of scales, as a multiple of that of weights."""
+"""How many times as fast as weights scales move under Adam."""
 
 
 class Dropout(nn.Dropout):
@@ -33,41 +31,15 @@ class ScalingLayer(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.shift = nn.Parameter(torch.zeros(inputs))
+        self.deviation = nn.Parameter(torch.zeros(inputs))
 
     @property
     def scale(self) -> Tensor:
         """(inputs,)."""
-        return 1 + SCALE_STEP * self.shift
+        return 1 + SCALE_STEP * self.deviation
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale
-
-
-class PiecewiseLinearEncoding(nn.Module):
-    """How much of each quantile bin lies below a number, −½ to ½ (Gorishniy et al., 2022).
-
-    Bins without width are left out, and with them columns that never vary. What lies outside of training counts as its edge.
-
-    Args:
-        edges: (bins + 1, columns) quantiles, ascending, in the unit of the numbers.
-    """
-
-    def __init__(self, edges: NDArray[np.float64]) -> None:
-        super().__init__()
-        low, size = edges[:-1].T, np.diff(edges, axis=0).T
-        kept = np.flatnonzero(size.ravel() > 1e-6)
-        self.column: Tensor
-        self.low: Tensor
-        self.size: Tensor
-        self.register_buffer("column", torch.from_numpy(kept // len(edges[:-1])), persistent=False)
-        self.register_buffer("low", torch.from_numpy(low.ravel()[kept].astype(np.float32)), persistent=False)
-        self.register_buffer("size", torch.from_numpy(size.ravel()[kept].astype(np.float32)), persistent=False)
-        self.width = len(kept)
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """(n, width) from (n, columns)."""
-        return ((numbers.index_select(1, self.column) - self.low) / self.size).clamp(0.0, 1.0) - 0.5
 
 
 def zero_initialised(inputs: int, outputs: int) -> nn.Linear:
@@ -81,5 +53,5 @@ def zero_initialised(inputs: int, outputs: int) -> nn.Linear:
 
 
 def module_name(*parts: str) -> str:
-    """A name for a module of a `ModuleDict`: no dot in it, and none that a module has already."""
+    """A name for a module of a `ModuleDict`: no dot in it, none of an attribute of `nn.Module`, different for different parts."""
     return "of " + "/".join(part.replace("%", "%25").replace("/", "%2F").replace(".", "%2E") for part in parts)

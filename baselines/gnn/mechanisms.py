@@ -1,4 +1,4 @@
-"""What the network has beside encoder, temporal encoder, backbone and head; each can be left out by name.
+"""Optional parts of encoder, backbone, head and training data; each can be left out by name.
 
 `docs/models.md` says what each is, `docs/ablations/` what each is worth.
 """
@@ -15,13 +15,8 @@ Mechanism = Literal[
     "parent_residuals",
     "multi_aggregation",
     "entity_summary",
-    "own_labels",
-    "label_skip",
-    "recent_label_mean",
     "scaling_layer",
-    "piecewise_encoding",
     "simulated_staleness",
-    "stationarity_filter",
 ]
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 

@@ -1,7 +1,8 @@
 """GraphSAGE (Hamilton et al., 2017) and GATv2 (Brody et al., 2022) over the sampled neighbourhood, from its last hop to the entities.
 
-Each hop has one PyG convolution per edge type, in the manner of relational deep learning (Fey et al., 2024). An edge was sampled
-from `step.source` to `step.target`; messages go the other way, from the target to the source.
+Each hop has one PyG convolution per edge type, in the manner of relational deep learning (Fey et al., 2024). Sampling goes from
+`step.source` to `step.target`, messages go back: a sampled target is the sender, the source that sampled it the receiver. Each
+node is updated once, by ReLU(LayerNorm(its state + what it received)).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .layers import Dropout, module_name
 from .multi_aggregation import MultiAggregation
 
 Convolution = Literal["sage", "gat"]
-HEADS = 4
+GAT_HEADS = 4
 """Attention heads of a GATv2 convolution."""
 
 
@@ -31,7 +32,7 @@ def convolution(kind: Convolution, channels: int) -> nn.Module:
     """One PyG layer from the neighbours over one edge type to the nodes that sampled them."""
     # no bias: it is added only where some node of the batch has such an edge, so predictions would depend on the batch
     if kind == "gat":
-        gat: nn.Module = GATv2Conv((channels, channels), channels // HEADS, HEADS, add_self_loops=False, bias=False)
+        gat: nn.Module = GATv2Conv((channels, channels), channels // GAT_HEADS, GAT_HEADS, add_self_loops=False, bias=False)
         return gat
     sage: nn.Module = SAGEConv((channels, channels), channels, root_weight=False, bias=False)
     return sage
@@ -42,7 +43,7 @@ class MessagePassingConfig:
     """Attributes:
     kind: `sage` or `gat`.
     channels: Width of every state.
-    dropout: Of the states before the first message.
+    dropout: Of the states before the first message. `channels` is a multiple of `GAT_HEADS` for `gat`.
     windows: Days of the windows of `MultiAggregation`; None leaves it out.
     """
 
@@ -90,8 +91,8 @@ class MessagePassing(nn.Module):
         """
         receivers = {e.step.source: (e.first, e.first + len(e.ends) - 1) for e in edges if len(e.ends) > 1}
         own = {_receiver(table): nodes[table][a:b] for table, (a, b) in receivers.items()}
-        links = {_type(e.step): self._adjacency(e, len(nodes[e.step.target])) for e in edges if len(e.target)}
-        received = self.hops[hop - 1]({**nodes, **own}, links) if links else {}
+        adjacency = {_type(e.step): self._adjacency(e, len(nodes[e.step.target])) for e in edges if len(e.target)}
+        received = self.hops[hop - 1]({**nodes, **own}, adjacency) if adjacency else {}
         for e in edges:
             name, to = _name(hop, e.step), _receiver(e.step.source)
             if len(e.target) and name in self.aggregations:
@@ -105,16 +106,16 @@ class MessagePassing(nn.Module):
         return nodes
 
     def _adjacency(self, edges: EdgeBatch, targets: int) -> Tensor:
-        """The edges as PyG takes them."""
-        size = len(edges.ends) - 1
+        """The edges as PyG takes them: senders first, receivers second; or compressed by receiver."""
+        receivers = len(edges.ends) - 1
         if self.kind == "gat" or edges.target.is_cuda:
-            source = torch.repeat_interleave(torch.arange(size, device=edges.ends.device), edges.ends.diff())
-            return torch.stack([edges.target, source])
+            receiver = torch.repeat_interleave(torch.arange(receivers, device=edges.ends.device), edges.ends.diff())
+            return torch.stack([edges.target, receiver])
         # a compressed matrix lets PyG gather and average in one pass
         ones = torch.ones(len(edges.target), device=edges.target.device)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            return torch.sparse_csr_tensor(edges.ends, edges.target, ones, (size, targets), check_invariants=False)
+            return torch.sparse_csr_tensor(edges.ends, edges.target, ones, (receivers, targets), check_invariants=False)
 
 
 def _receiver(table: str) -> str:

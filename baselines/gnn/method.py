@@ -1,5 +1,5 @@
-"""Relational deep learning on the raw tables (Fey et al., 2024): rows are nodes, keys are edges, and an example sees only rows
-older than its cut-off.
+"""Relational deep learning on the raw tables (Fey et al., 2024): rows are nodes, keys are edges, and an example sees its own row,
+tables without times, and rows older than its cut-off.
 
 `RelationalGNN` builds encoder, temporal encoder, backbone and head for a task, trains them, and stops where validation says.
 """
@@ -18,7 +18,7 @@ from torch import nn
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.features.entity_summary import sample_of, windows_of
+from relbench_harness.features.entity_summary import windows_of
 from relbench_harness.graph.device import device_of, seeded
 from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.sampler import Strategy
@@ -32,11 +32,10 @@ from .batch import Batch
 from .batch_builder import BatchBuilder
 from .evaluation import Evaluator, ExampleReader
 from .heads import Head, ValueHead
-from .label_skip import LabelSkip
-from .layers import PiecewiseLinearEncoding, ScalingLayer
+from .layers import ScalingLayer
 from .mechanisms import Mechanism, check_mechanisms
-from .message_passing import MessagePassing, MessagePassingConfig
-from .objectives import Regression, objective_for
+from .message_passing import GAT_HEADS, MessagePassing, MessagePassingConfig
+from .objectives import objective_for
 from .predictor import Backbone, RelationalPredictor, SummaryFusion
 from .preprocessor import Prepared, Preprocessor, Sampling
 from .row_encoder import RowEncoder
@@ -52,19 +51,19 @@ validation, that of test, and a half for what a larger database costs."""
 WINDOWS = (1, 2, 3)
 """The windows of `MultiAggregation`, in multiples of the shortest window of the entity's summary."""
 SEED_STRIDE = 1009
-"""A prime above the number of epochs, so that seeds do not share the sampler's seeds."""
+"""More than the epochs of any training, so that seeds do not share the sampler's seeds."""
 
 
 @dataclass(frozen=True)
 class RelationalGNN:
-    """A network that reads the tables themselves.
+    """A method: which network reads the raw tables, and how it is fitted.
 
     Attributes:
         backbone: `sage` (mean of the neighbours), `gat` (attention over them) or `transformer` (attention over sampled rows).
         channels: Width of every state.
         num_neighbors, ancestor_depth, strategy: See `Sampling`.
-        dropout: Of the backbone and of the summary.
-        attention_layers, attention_heads, max_tokens: Of the transformer.
+        dropout: Of the backbone, of the summary and of the layer that joins them.
+        attention_layers, attention_heads, max_tokens: Of the transformer alone.
         item_scores: How items are recommended: by the inner product of two towers (`two_tower`), by past interactions with the
             item (`id_gnn`), or by the sum of `both`.
         without: Mechanisms that are left out; see `mechanisms`.
@@ -97,6 +96,11 @@ class RelationalGNN:
             if chosen not in known:
                 raise InputError(f"no {name} {chosen!r}; {nearest(str(chosen), known)}")
         check_mechanisms(self.without)
+        heads = {"sage": 1, "gat": GAT_HEADS, "transformer": self.attention_heads}[self.backbone]
+        if self.channels < 1 or heads < 1 or self.channels % heads:
+            raise InputError(
+                f"channels={self.channels} cannot be divided among the {heads} heads of backbone {self.backbone!r}"
+            )
 
     @property
     def sampling(self) -> Sampling:
@@ -122,7 +126,9 @@ class RelationalGNN:
     def fit_with_staleness(
         self, examples: Examples, valid: Examples | None, staleness: NDArray[np.int64], budget: Budget
     ) -> FittedGNN:
-        """Train on `examples`, a part of them made as stale as examples to predict are. Without `valid` all epochs are run.
+        """Train on `examples`, a part of them made as stale as examples to predict are.
+
+        Without `valid` nothing stops training early but the budget's seconds.
 
         Args:
             staleness: Nanoseconds between examples to predict and the end of what they see; any number of them.
@@ -132,7 +138,7 @@ class RelationalGNN:
         stale = self._simulated(examples, staleness)
         with seeded(budget):
             prepared = Preprocessor.fit(examples, stale.shown(examples, [budget.seed]), self.sampling, self.without)
-            network = self.network(prepared, examples, stale, budget).to(device)
+            network = self.network(prepared, examples).to(device)
             evaluator = Evaluator(prepared.preprocessor, network, device, self.batch_size)
             reader = ExampleReader.of(prepared.builder, examples)
 
@@ -159,9 +165,7 @@ class RelationalGNN:
         left_out = "simulated_staleness" in self.without or examples.task.type is TaskType.RECOMMENDATION
         return SimulatedStaleness(None if left_out or not staleness.any() else staleness)
 
-    def network(
-        self, prepared: Prepared, examples: Examples, stale: SimulatedStaleness, budget: Budget
-    ) -> RelationalPredictor:
+    def network(self, prepared: Prepared, examples: Examples) -> RelationalPredictor:
         """The network for `examples`, untrained."""
         preprocessor, builder = prepared
         schema = preprocessor.schema
@@ -176,8 +180,7 @@ class RelationalGNN:
                 RowEncoder(schema, self.channels), items, examples.task.eval_k or 1, self.channels, self.item_scores
             )
         else:
-            sample = sample_of(stale.shown(examples, [budget.seed]))
-            head = self._value_head(examples, sample, builder.history.past_label_means(sample))
+            head = ValueHead(objective_for(examples), self.channels)
         return RelationalPredictor(encoder, temporal_encoder, backbone, fusion, head)
 
     def _backbone(self, preprocessor: Preprocessor, builder: BatchBuilder) -> Backbone:
@@ -196,21 +199,9 @@ class RelationalGNN:
     def _fusion(self, preprocessor: Preprocessor) -> SummaryFusion:
         if preprocessor.standardisation is None:
             return SummaryFusion(None, 0, self.channels, self.dropout)
-        edges = preprocessor.standardisation.edges
-        width, parts = edges.shape[1], list[nn.Module]()
-        if "piecewise_encoding" not in self.without:
-            encoding = PiecewiseLinearEncoding(edges)
-            width = encoding.width
-            parts.append(encoding)
-        if "scaling_layer" not in self.without:
-            parts.append(ScalingLayer(width))
-        return SummaryFusion(nn.Sequential(*parts), width, self.channels, self.dropout)
-
-    def _value_head(self, examples: Examples, sample: Examples, own: NDArray[np.float64]) -> ValueHead:
-        objective, skip = objective_for(examples), None
-        if isinstance(objective, Regression) and "label_skip" not in self.without:
-            skip = LabelSkip(objective, own, sample.values, "recent_label_mean" not in self.without)
-        return ValueHead(objective, self.channels, skip)
+        width = len(preprocessor.standardisation.mean)
+        encoding = nn.Identity() if "scaling_layer" in self.without else ScalingLayer(width)
+        return SummaryFusion(encoding, width, self.channels, self.dropout)
 
 
 @dataclass(frozen=True)
@@ -260,7 +251,7 @@ class FittedGNN:
         return self.evaluator.predict(examples)
 
     def refit(self, examples: Examples) -> FittedGNN:
-        """The same method trained on more labels, for as many epochs as led to the best validation score."""
+        """The same method trained on more labels, for at most as many epochs as led to the best validation score."""
         method = replace(self.method, epochs=max(1, self.log.best))
         again = method.fit_with_staleness(examples, None, self.staleness, self.budget)
         return replace(again, method=self.method)

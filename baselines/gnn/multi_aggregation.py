@@ -1,4 +1,4 @@
-"""Aggregations of a row's children beside the mean: the last, the maximum, and means over recent windows."""
+"""Aggregations of a row's children beside the convolution's own: the last, the maximum, and means over recent windows."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class MultiAggregation(nn.Module):
         self.register_buffer("limits", torch.log1p(torch.tensor(windows)) / LOG_SCALE, persistent=False)
 
     def forward(self, nodes: Tensor, ages: Tensor | None, edges: EdgeBatch) -> Tensor:
-        """(sources, channels); 0 for a source without any target.
+        """(receivers, channels); 0 for a receiver without children.
 
         Args:
-            nodes: (targets, channels) states, not negative.
-            ages: (targets, AGES), the first of which is `log_age`.
-            edges: The targets of a source are in time order.
+            nodes: (nodes, channels) states of the children's table, not negative.
+            ages: (nodes, AGES), the first of which is `log_age`.
+            edges: From receivers to children; those of one receiver are in time order.
         """
         counts = edges.ends.diff()
         each = nodes.index_select(0, edges.target)

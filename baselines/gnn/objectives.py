@@ -41,7 +41,8 @@ class Regression:
     """A number, learned by the mean absolute error, whose best constant is the median.
 
     Outputs are on a scale that is linear near the median of the labels and logarithmic far from it (asinh), so that a few huge
-    labels do not drown the others. Half of the loss is the error on that scale, half the error itself.
+    labels do not drown the others. Half of the loss is the absolute error on that scale, half that of the number itself in units
+    of `error`.
 
     Attributes:
         median, spread: Of the labels: the scale's centre and unit.

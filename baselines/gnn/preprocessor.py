@@ -9,25 +9,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from relbench_harness.data.cycles import CYCLES
-from relbench_harness.data.database import Database
-from relbench_harness.data.task import TaskType
 from relbench_harness.features.entity_summary import (
-    SAMPLE,
     Standardisation,
     SummaryPlan,
     SummaryReader,
     sample_of,
-    windows_of,
 )
-from relbench_harness.features.own_labels import OwnLabels
 from relbench_harness.graph.ancestors import AncestorIndex
 from relbench_harness.graph.attributes import Encoders
-from relbench_harness.graph.number_encoders import Calendar
 from relbench_harness.graph.parent_residuals import BoundResiduals, ParentResiduals
 from relbench_harness.graph.row_batch import Key
 from relbench_harness.graph.row_reader import RowReader
@@ -35,7 +24,6 @@ from relbench_harness.graph.sampler import Fanout, Sampler, Strategy
 from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.as_of import AsOfIndex, AsOfKey, as_of_keys
-from relbench_harness.temporal.stationarity import is_stationary
 from relbench_harness.temporal.visibility import span_of
 from relbench_harness.timing import phase
 
@@ -44,16 +32,13 @@ from .mechanisms import Mechanism
 from .row_encoder import RowSchema
 from .temporal_encoder import DAY
 
-MIN_CYCLES = 2
-"""How often a cycle of the calendar must have come round in training to be read: a season that was met once does not return."""
-
 
 @dataclass(frozen=True)
 class Sampling:
     """How a neighbourhood is read.
 
     Attributes:
-        num_neighbors: Visible children of a row that are read, for each hop.
+        num_neighbors: Most visible children of a row that are read over one foreign key, for each hop.
         ancestor_depth: How many foreign keys are followed upwards from a row to the ancestors that its encoding shows.
         strategy: Which children are taken: the most `recent`, `uniform` at random, or `decayed`: at random, older ones more rarely.
     """
@@ -69,7 +54,6 @@ class BuilderParts(NamedTuple):
     graph: Graph
     residuals: BoundResiduals
     summary: SummaryReader | None
-    own_labels: OwnLabels | None
 
 
 class Prepared(NamedTuple):
@@ -87,7 +71,8 @@ class Preprocessor:
         train: The training examples.
         without: Mechanisms that are left out.
         schema: What a row encoder is made for.
-        keys_to_younger: Keys that name a parent younger than its child somewhere, which the row encoder therefore does not show.
+        keys_to_younger: Keys that name a parent younger than its child somewhere in training. The row encoder leaves such a parent
+            out, row by row and in every database; over these keys it is sampled instead, where it is visible.
         span: Nanoseconds that the training database covers, the largest scale of ages.
         plan: None where the entity's summary is left out, and so is `standardisation`.
     """
@@ -118,11 +103,8 @@ class Preprocessor:
         """The batch builder of the database of `examples`, for them or any at no later cut-offs."""
         with phase("graph"):
             residuals = self.residuals.bind(examples.database)
-            own_labels = _own_labels(examples, self.train, self.without)
-            summary = None if self.plan is None else _reader(self.plan, examples, residuals, own_labels, self.without)
-            return self.builder(
-                examples, BuilderParts(Graph.from_database(examples.database), residuals, summary, own_labels)
-            )
+            summary = None if self.plan is None else SummaryReader(self.plan, examples, residuals)
+            return self.builder(examples, BuilderParts(Graph.from_database(examples.database), residuals, summary))
 
     def builder(self, examples: Examples, parts: BuilderParts) -> BatchBuilder:
         """The batch builder of the database of `examples` from parts that are made already."""
@@ -134,14 +116,15 @@ class Preprocessor:
         ancestors = AncestorIndex(database)
         depth = self.sampling.ancestor_depth
         rows = RowReader(self.encoders.encode(database), ancestors, joins, parts.residuals, depth)
-        history = HistoryReader(parts.summary, self.standardisation, parts.own_labels)
+        history = HistoryReader(parts.summary, self.standardisation)
         return BatchBuilder(database, self.train.task.entity_table, sampler, rows, history, self.span)
 
     def fan_outs(self, graph: Graph) -> list[dict[Step, int]]:
         """Per hop, the steps that are sampled, and how many neighbours each gives.
 
-        At the first hop: every parent of the entity, and its latest children. Later: the latest children. Parents are sampled
-        there only from the entity's own parents, and over keys to younger rows: the row encoder shows all others.
+        At the first hop: every parent of the entity, and its children. Later hops: children; parents only of rows of tables that
+        the entity names, whose encoding may be masked, and over keys to younger rows. All other ancestors, as far as
+        `ancestor_depth`, come with a row's encoding.
         """
         entity = self.train.task.entity_table
         parent_tables = {s.target for s in graph.steps if s.up and s.source == entity}
@@ -160,25 +143,19 @@ class Preprocessor:
 def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozenset[Mechanism]) -> Prepared:
     known, task = train.known, train.task
     encoders = Encoders.fit(known, train.fit_end)
-    min_cycles = 0 if "stationarity_filter" in without else _min_cycles(task.type)
     residuals = ParentResiduals.none() if "parent_residuals" in without else ParentResiduals.fit(known, encoders.layouts)
     graph = Graph.from_database(train.database)
     bound_residuals = residuals.bind(train.database)
-    own_labels = _own_labels(train, train, without)
     plan, reader, standardisation = None, None, None
     if "entity_summary" not in without:
-        cycles = tuple(length for length in CYCLES.values() if np.ptp(train.time) >= min_cycles * length)
-        plan = SummaryPlan.of(train, cycles)
-        reader = _reader(plan, train, bound_residuals, own_labels, without)
-        sample = sample_of(shown)
-        stationary_only = "stationarity_filter" not in without
-        standardisation = Standardisation.fit(reader.raw(sample), sample.cutoff, stationary_only)
+        plan = SummaryPlan.of(train)
+        reader = SummaryReader(plan, train, bound_residuals)
+        standardisation = Standardisation.fit(reader.raw(sample_of(shown)))
     keys = () if "as_of_links" in without else as_of_keys(known, task.entity_table, task.own_row_visible)
     keys = tuple(key for key in keys if AsOfIndex(graph, key).is_informative())
     ancestors = AncestorIndex(known)
     schema = RowSchema(
         layouts=encoders.layouts,
-        used={name: _used_numbers(encoders, known, name, min_cycles, without) for name in known},
         parents=ancestors.parent,
         as_of={key.name: key.right.child for key in keys},
         residuals=residuals.widths,
@@ -196,48 +173,4 @@ def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozense
         plan=plan,
         standardisation=standardisation,
     )
-    return Prepared(preprocessor, preprocessor.builder(train, BuilderParts(graph, bound_residuals, reader, own_labels)))
-
-
-def _own_labels(examples: Examples, train: Examples, without: Collection[Mechanism]) -> OwnLabels | None:
-    if {"own_labels", "label_skip"} <= set(without):
-        return None
-    return OwnLabels.of(examples, train, windows_of(train)[-1])
-
-
-def _reader(
-    plan: SummaryPlan,
-    examples: Examples,
-    residuals: BoundResiduals,
-    own_labels: OwnLabels | None,
-    without: Collection[Mechanism],
-) -> SummaryReader:
-    return SummaryReader(plan, examples, residuals, None if "own_labels" in without else own_labels)
-
-
-def _min_cycles(kind: TaskType) -> int:
-    """How often a cycle of the calendar must have come round in training to be read for labels of this type.
-
-    Amounts, and which items sell, follow the season, so a season is read even if training saw it once. A probability is judged
-    among entities of the same time, which the season does not tell apart: if training saw it once, the network would take for the
-    season whatever else changed at that time.
-    """
-    return 0 if kind in (TaskType.REGRESSION, TaskType.RECOMMENDATION) else MIN_CYCLES
-
-
-def _used_numbers(
-    encoders: Encoders, known: Database, table: str, min_cycles: int, without: Collection[Mechanism]
-) -> NDArray[np.bool_]:
-    """(numbers,) which numbers of a table's rows are stationary and of cycles seen often enough, judged by some of its rows."""
-    times, found = known[table].times, encoders.layouts[table].part("numbers")
-    if not found or not len(known[table]) or "stationarity_filter" in without:
-        return np.ones(sum(len(e.names) for e in found), np.bool_)
-    rows = np.unique(np.linspace(0, len(known[table]) - 1, min(len(known[table]), SAMPLE)).astype(np.int64))
-    some = known[table].rows.take(pa.array(rows))
-    numbers = [(e, some.column(e.column).combine_chunks()) for e in found]
-    used = np.concatenate(
-        [e.returns(v, min_cycles) if isinstance(e, Calendar) else np.ones(len(e.names), np.bool_) for e, v in numbers]
-    )
-    if times is None:
-        return used
-    return used & is_stationary(np.concatenate([e.encode(v) for e, v in numbers], axis=1), times[rows])
+    return Prepared(preprocessor, preprocessor.builder(train, BuilderParts(graph, bound_residuals, reader)))

@@ -1,7 +1,8 @@
 """A row as a vector: its own attributes, and messages from its ancestors.
 
-`TableEncoder` reads the attributes. `RowEncoder` passes messages from parents to rows, deepest first: each `AncestorLayer` of the
-batch is one round of message, aggregate (sum) and update (ReLU). A row is encoded once for all examples that see it.
+`TableEncoder` reads the attributes. `RowEncoder` passes messages from parents, and from what as-of links find, to rows, deepest
+first: messages of rows that get none themselves (`leaves`), then one round of message, aggregate (sum) and update (ReLU) for each
+`AncestorLayer` of the batch. A row is encoded once for all examples that see it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,14 +32,12 @@ class RowSchema:
 
     Attributes:
         layouts: Table → what its records hold.
-        used: Table → (numbers,) which numbers are read.
         parents: Foreign key → the parent's table.
         as_of: As-of key → the table in which it finds rows.
         residuals: Foreign key → how many residuals its links carry.
     """
 
     layouts: Mapping[str, Layout]
-    used: Mapping[str, NDArray[np.bool_]]
     parents: Mapping[Key, str]
     as_of: Mapping[Key, str]
     residuals: Mapping[Key, int]
@@ -51,7 +49,7 @@ class RowSchema:
 
     @property
     def with_parents(self) -> set[str]:
-        """Tables whose rows get messages."""
+        """Tables whose rows get messages, over foreign keys or as-of links."""
         return {table for table, _ in self.found_in}
 
 
@@ -61,14 +59,12 @@ class TableEncoder(nn.Module):
     Timestamps as such are left out, because they grow without end; the temporal encoder and the entity's summary read ages.
     """
 
-    def __init__(self, layout: Layout, channels: int, used: NDArray[np.bool_]) -> None:
+    def __init__(self, layout: Layout, channels: int) -> None:
         super().__init__()
         self.layout = layout
-        self.used: Tensor
-        self.register_buffer("used", torch.from_numpy(np.flatnonzero(used)), persistent=False)
         self.first: Tensor
         self.base = nn.Parameter(torch.zeros(channels))
-        width = 2 * len(self.used) + len(layout.names("vectors"))
+        width = 2 * len(layout.names("numbers")) + len(layout.names("vectors"))
         self.numbers = nn.Linear(width, channels, bias=False) if width else None
         columns = [*layout.cardinalities, *(size for count, size in layout.sets for _ in range(count))]
         # place 0 of the table of embeddings is for what a list does not hold
@@ -89,8 +85,7 @@ class TableEncoder(nn.Module):
         values, weights = [self.base.new_ones(len(packed), 1)], [self.base[:, None]]
         embedded = None
         if self.numbers is not None:
-            numbers = row.numbers.index_select(1, self.used)
-            values += [numbers.nan_to_num(0.0), numbers.isnan().logical_not().float(), row.vectors.float()]
+            values += [row.numbers.nan_to_num(0.0), row.numbers.isnan().logical_not().float(), row.vectors.float()]
             weights.append(self.numbers.weight)
         if self.codes is not None:
             # places of a list beyond its end become code 0 of the table of embeddings
@@ -120,7 +115,7 @@ class RowEncoder(nn.Module):
     def __init__(self, schema: RowSchema, channels: int) -> None:
         super().__init__()
         self.tables = nn.ModuleDict(
-            {module_name(t): TableEncoder(layout, channels, schema.used[t]) for t, layout in schema.layouts.items()}
+            {module_name(t): TableEncoder(layout, channels) for t, layout in schema.layouts.items()}
         )
         self.found_in, self.with_parents = schema.found_in, schema.with_parents
         self.weights = nn.ModuleDict(
@@ -133,7 +128,7 @@ class RowEncoder(nn.Module):
         )
 
     def forward(self, batch: RowBatch) -> RowStates:
-        """The states of the sampled rows."""
+        """The states of the sampled rows; `own` has those of their ancestors too, as far as messages need them."""
         hidden = {table: self._table(table)(packed) for table, packed in batch.records.items()}
         own = {table: self._table(table).out(_first(hidden[table], count)) for table, count in batch.leaves.rows.items()}
         base = self._round(batch, batch.leaves, own, _States(hidden, {}))

@@ -1,4 +1,4 @@
-"""Algebraic short cuts: each computes exactly what its plain form does, with fewer operations."""
+"""Algebraic short cuts: each computes what its plain form does, but for rounding, with fewer operations."""
 
 from __future__ import annotations
 

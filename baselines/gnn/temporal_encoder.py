@@ -1,4 +1,6 @@
-"""How old a row is to the example that sees it, added to the row's state: the same row differs by the cut-off only here."""
+"""From the states of rows to those of nodes: how old a row is to the example that sees it is added, and a row that is not older
+than the cut-off is taken without its ancestors.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Tokens(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """(n,) nodes, which example each belongs to, and its rank among its siblings."""
+    """(n,) nodes, which example each belongs to, and its rank among its siblings, 0 being the latest."""
 
     node: Tensor
     example: Tensor
@@ -66,7 +66,7 @@ class Transformer(nn.Module):
         # 0 is the entity itself
         self.relation = {key: number for number, key in enumerate(every, 1)}
         self.relation_embedding = nn.Embedding(1 + len(self.relation), channels)
-        self.rank_embedding = nn.Embedding(1 + config.ranks, channels)
+        self.rank_embedding = nn.Embedding(config.ranks, channels)
         layer = nn.TransformerEncoderLayer(
             channels, config.heads, 2 * channels, dropout=config.dropout, batch_first=True, norm_first=True
         )
@@ -95,9 +95,8 @@ class Transformer(nn.Module):
         return read
 
     def _tokens(self, edges: EdgeBatch, states: Tensor, reached: Reached) -> Tokens:
-        rank = reached.rank.clamp(max=self.rank_embedding.num_embeddings - 1)
         relation = self.relation_embedding.weight[self.relation[edges.hop, edges.step]]
-        position = relation + self.rank_embedding(rank)
+        position = relation + self.rank_embedding(reached.rank)
         return Tokens(states.index_select(0, reached.node) + position, reached.example)
 
     def _packed(self, tokens: list[Tokens], examples: int) -> tuple[Tensor, Tensor]:

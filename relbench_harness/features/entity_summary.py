@@ -1,7 +1,7 @@
 """Statistics of an entity's history as one standardised row of numbers per example.
 
-Beside the histories of `summary_columns`: the calendar of the example's time, how stale its view is, the age of every date in the
-entity's own row, and the entity's past labels.
+Beside the histories of `summary_columns`: the calendar of the example's time, how stale its view is, and the age of every date in
+the entity's own row.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from relbench_harness.data.cycles import waves
+from relbench_harness.data.cycles import CYCLES, waves
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.features.history_summary import HistorySummary
-from relbench_harness.features.own_labels import OwnLabels
 from relbench_harness.features.summary_columns import SummaryColumn, SummaryPath, summary_columns, summary_paths
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.history import History
 from relbench_harness.temporal.running_totals import Floats
-from relbench_harness.temporal.stationarity import is_stationary
 from relbench_harness.temporal.visibility import OwnParents, span_of
 
 DAY = 86_400_000_000_000
@@ -32,8 +30,6 @@ SAMPLE = 20_000
 """Training examples by which statistics are standardised."""
 EDGE = 0.02
 """The part of the training examples on either side that is clipped: a network must not extrapolate."""
-BINS = 8
-"""Bins of equally many training examples that each statistic's range is divided into."""
 LIMIT = 8
 MISSING = np.iinfo(np.int64).min
 
@@ -70,23 +66,21 @@ class SummaryPlan:
     Attributes:
         columns: One entry per path.
         windows: Nanoseconds over which sums are taken.
-        cycles: Nanoseconds of the cycles of the calendar that are read.
         dates: Columns of the entity's own row that hold dates.
     """
 
     paths: tuple[SummaryPath, ...]
     columns: tuple[tuple[SummaryColumn, ...], ...]
     windows: tuple[int, ...]
-    cycles: tuple[float, ...]
     dates: tuple[str, ...]
 
     @classmethod
-    def of(cls, train: Examples, cycles: tuple[float, ...]) -> SummaryPlan:
+    def of(cls, train: Examples) -> SummaryPlan:
         known, entity = train.known, train.task.entity_table
         paths = tuple(summary_paths(known, entity))
         by_table = {one.path.table: tuple(summary_columns(known[one.path.table])) for one in paths}
         columns = tuple(by_table[one.path.table] for one in paths)
-        return cls(paths, columns, windows_of(train), cycles, _dates(known, entity))
+        return cls(paths, columns, windows_of(train), _dates(known, entity))
 
 
 def _dates(known: Database, entity: str) -> tuple[str, ...]:
@@ -96,31 +90,23 @@ def _dates(known: Database, entity: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Standardisation:
-    """Clips and standardises (n, columns) statistics; columns that do not vary, or are not stationary, become 0.
-
-    Attributes:
-        low, high, mean, scale: (columns,).
-        edges: (bins + 1, columns) quantiles of the standardised statistics.
-    """
+    """Clips and standardises statistics; columns that do not vary become 0. Its attributes are (columns,)."""
 
     low: Floats
     high: Floats
     mean: Floats
     scale: Floats
-    edges: Floats
 
     @classmethod
-    def fit(cls, raw: Floats, cutoff: NDArray[np.int64], stationary_only: bool) -> Standardisation:
+    def fit(cls, raw: Floats) -> Standardisation:
+        """From (n, columns) statistics."""
         low, high = np.quantile(raw, [EDGE, 1 - EDGE], axis=0)
         raw = np.clip(raw, low, high)
         mean, deviation = raw.mean(0), raw.std(0)
-        kept = deviation > 1e-9
-        if stationary_only:
-            kept &= is_stationary(raw, cutoff)
-        scale = np.where(kept, deviation, np.inf)
-        return cls(low, high, mean, scale, np.quantile((raw - mean) / scale, np.linspace(0, 1, BINS + 1), axis=0))
+        return cls(low, high, mean, np.where(deviation > 1e-9, deviation, np.inf))
 
     def apply(self, raw: Floats) -> NDArray[np.float32]:
+        """(n, columns)."""
         standard = (np.clip(raw, self.low, self.high) - self.mean) / self.scale
         return np.clip(standard, -LIMIT, LIMIT).astype(np.float32)
 
@@ -128,10 +114,8 @@ class Standardisation:
 class SummaryReader:
     """A plan over one database."""
 
-    def __init__(
-        self, plan: SummaryPlan, examples: Examples, further: FurtherColumns, own_labels: OwnLabels | None
-    ) -> None:
-        self._plan, self._own_labels = plan, own_labels
+    def __init__(self, plan: SummaryPlan, examples: Examples, further: FurtherColumns) -> None:
+        self._plan = plan
         database = examples.database
         self._histories = [
             _summary(plan, History.along(database, one.path), database[one.path.table], columns, further)
@@ -147,7 +131,7 @@ class SummaryReader:
 
     def raw(self, examples: Examples) -> Floats:
         """(n, columns) statistics as they are."""
-        parts = [_calendar(examples, self._plan.cycles)]
+        parts = [_calendar(examples)]
         for known in self._dates:
             date = known[examples.entity]
             age = (examples.time - date) / DAY
@@ -155,8 +139,6 @@ class SummaryReader:
         for one, summary in zip(self._plan.paths, self._histories, strict=True):
             owner = examples.entity if one.up is None else self._parents[one.up].of_examples(examples)
             parts.append(summary.read(owner, examples.cutoff))
-        if self._own_labels is not None:
-            parts.append(self._own_labels.labels.read(examples.entity, examples.cutoff))
         return np.concatenate(parts, axis=1)
 
 
@@ -168,6 +150,6 @@ def _summary(
     return HistorySummary(history, history.totals(values, len(columns) + averaged), plan.windows, averaged)
 
 
-def _calendar(examples: Examples, cycles: tuple[float, ...]) -> Floats:
+def _calendar(examples: Examples) -> Floats:
     stale = (examples.time - examples.cutoff) / DAY
-    return np.column_stack([waves(examples.time, cycles), np.log1p(stale), stale / 365.25])
+    return np.column_stack([waves(examples.time, tuple(CYCLES.values())), np.log1p(stale), stale / 365.25])

@@ -56,13 +56,6 @@ class HistorySummary:
         np.arcsinh(total, out=by_stretch[:, :, 1:])
         return features
 
-    def means(self, owner: Rows, cutoff: Times) -> Floats:
-        """(n, len(LAST), columns) means over each owner's last rows before its cut-off, NaN where there is no value."""
-        first, end = self.history.seen(owner, cutoff)
-        begins = np.stack([np.maximum(first, end - last) for last in LAST], axis=1)
-        count, total = self.totals.between(owner, begins, end)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
     def _log_age(self, rows: NDArray[np.int64], there: NDArray[np.bool_], cutoff: Times) -> Floats:
         """(n, lasts) logarithm of the days since each row; −1 where there is none."""
         age = np.full(rows.shape, -1.0)

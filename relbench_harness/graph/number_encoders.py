@@ -79,13 +79,6 @@ class Calendar:
         varying = tuple(c for c, length in CYCLES.items() if len(x) and np.ptp(x % length) > 0.01 * length)
         return cls(column, varying) if varying else None
 
-    def returns(self, values: pa.Array, rounds: int) -> NDArray[np.bool_]:
-        """(len(names),) whether `values` span so many rounds of each cycle; times of day always come back."""
-        x = _instants(values)
-        x = x[np.isfinite(x)]
-        span = np.inf if pa.types.is_time(values.type) else np.ptp(x) if len(x) else 0.0
-        return np.repeat([span >= rounds * CYCLES[c] for c in self.cycles], 2)
-
     def encode(self, values: pa.Array) -> NDArray[np.float32]:
         return waves(_instants(values), [CYCLES[c] for c in self.cycles]).astype(np.float32)
 

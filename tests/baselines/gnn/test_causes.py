@@ -94,7 +94,7 @@ def test_a_category_is_not_drowned_by_numbers() -> None:
     unseen[:, code] = UNSEEN
     for seed in range(5):
         torch.manual_seed(seed)
-        encoder = TableEncoder(layout, 32, np.ones(len(layout.names("numbers")), np.bool_))
+        encoder = TableEncoder(layout, 32)
         predicted, changed = encoder(rows), encoder(other)
         by_category = (predicted - changed).norm(dim=1).mean()
         by_numbers = (encoder(unseen) - encoder(unseen[torch.randperm(len(rows))])).norm(dim=1).mean()

@@ -64,6 +64,11 @@ def test_customers_without_a_history_get_predictions() -> None:
 def test_unknown_layers_and_parts_are_refused() -> None:
     with pytest.raises(InputError, match="no backbone 'sge'; did you mean 'sage'"):
         RelationalGNN(backbone="sge")  # type: ignore[arg-type]
+    for backbone, channels in (("gat", 6), ("transformer", 10), ("sage", 0)):
+        with pytest.raises(
+            InputError, match=f"channels={channels} cannot be divided among the . heads of backbone '{backbone}'"
+        ):
+            RelationalGNN(backbone=backbone, channels=channels)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no item_scores"):
         RelationalGNN(item_scores="all")  # type: ignore[arg-type]
 

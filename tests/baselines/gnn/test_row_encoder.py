@@ -29,9 +29,8 @@ def test_every_row_gets_messages_from_its_ancestors_whatever_else_is_read(
     database = family(leader, group)
     encoders, index = Encoders.fit(database, 0), AncestorIndex(database)
     attributes = encoders.encode(database)
-    used = {name: np.ones(len(layout.names("numbers")), np.bool_) for name, layout in encoders.layouts.items()}
     torch.manual_seed(0)
-    encoder = RowEncoder(RowSchema(encoders.layouts, used, index.parent, {FRIEND: "people"}, {}), 4)
+    encoder = RowEncoder(RowSchema(encoders.layouts, index.parent, {FRIEND: "people"}, {}), 4)
     torch.nn.init.normal_(encoder.weights[module_name(*FRIEND)].weight)  # type: ignore[arg-type]
     first = np.array(sorted(wanted))
     found = np.array([-1 if friend[person] is None else friend[person] for person in first], np.int64)
@@ -73,7 +72,7 @@ def test_codes_are_embeddings_however_many_there_are(channels: int) -> None:
     layout = encoders.layouts["things"]
     assert layout.cardinalities and layout.sets
     torch.manual_seed(0)
-    encoder = TableEncoder(layout, channels, np.ones(len(layout.names("numbers")), np.bool_))
+    encoder = TableEncoder(layout, channels)
     packed = encoders.encode(known).take("things", np.arange(40))
     packed[3, layout.slices["codes"]] = 1  # as a value that training did not have
     row, weight = layout.unpack(packed), encoder.codes.weight  # type: ignore[union-attr]
