@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.cached import same_examples
-from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, Refittable
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, refitted
 from relbench_harness.timing import phase
 
 from .averaged import fused
@@ -98,11 +98,7 @@ class FittedAuto:
 
     def refit(self, examples: Examples) -> FittedAuto:
         """The same mixture of methods that learn again on more labels."""
-        again = {}
-        for name, (predictor, weight) in self.parts.items():
-            if not isinstance(predictor, Refittable):
-                raise InputError(f"{name} cannot learn again on more labels")
-            again[name] = (predictor.refit(examples), weight)
+        again = {name: (refitted(predictor, examples), weight) for name, (predictor, weight) in self.parts.items()}
         return replace(self, parts=again, valid=self.valid.take(np.zeros(0, np.int64)))
 
 

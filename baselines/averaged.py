@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.protocol.method import Budget, Examples, Method, Predictor, Refittable
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, refitted
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,11 @@ class Averaged:
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         """Fit number i has seed `1000 · budget.seed + i` and its share of the budget's seconds."""
-        seeds = [1000 * budget.seed + i for i in range(self.n)]
-        return FittedAverage(tuple(self.method.fit(train, valid, share) for share in shares(budget, seeds)))
-
-
-def shares(budget: Budget, seeds: Sequence[int]) -> list[Budget]:
-    """One equal part of the budget's seconds for each seed."""
-    seconds = None if budget.seconds is None else budget.seconds / len(seeds)
-    return [replace(budget, seed=seed, seconds=seconds) for seed in seeds]
+        countdown, members = Countdown(budget), list[Predictor]()
+        for number in range(self.n):
+            share = countdown.part(1 / (self.n - number))
+            members.append(self.method.fit(train, valid, replace(share, seed=1000 * budget.seed + number)))
+        return FittedAverage(tuple(members))
 
 
 @dataclass(frozen=True)
@@ -50,12 +47,7 @@ class FittedAverage:
         return np.asarray(np.mean([np.asarray(answer, dtype=np.float64) for answer in answers], axis=0))
 
     def refit(self, examples: Examples) -> FittedAverage:
-        again = []
-        for member in self.members:
-            if not isinstance(member, Refittable):
-                raise InputError(f"{type(member).__name__} cannot learn again on more labels")
-            again.append(member.refit(examples))
-        return FittedAverage(tuple(again), self.notes)
+        return FittedAverage(tuple(refitted(member, examples) for member in self.members), self.notes)
 
 
 def fused(answers: Sequence[NDArray[np.int64]], weights: Sequence[float] | None = None) -> NDArray[np.int64]:

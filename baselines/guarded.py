@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.errors import InputError
 from relbench_harness.features.cached import same_examples
-from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Noted, Predictor, Refittable
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Noted, Predictor, refitted
 
 from .constant import Constant
 from .label_history import LabelHistory
@@ -99,9 +98,7 @@ class FittedGuarded:
 
     def refit(self, examples: Examples) -> Predictor:
         """What was chosen, fitted again on more labels."""
-        if not isinstance(self.chosen, Refittable):
-            raise InputError(f"{type(self.chosen).__name__} cannot learn again on more labels")
-        return self.chosen.refit(examples)
+        return refitted(self.chosen, examples)
 
 
 def is_better(

@@ -15,10 +15,10 @@ import numpy as np
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, UnsupportedTaskError
 from relbench_harness.features.block import Column, Features
-from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor
 from relbench_harness.temporal.example_split import earlier_part, numbers_since
 
-from .averaged import FittedAverage, shares
+from .averaged import FittedAverage
 from .gnn.method import FittedGNN, RelationalGNN
 from .trees.method import BoostedTrees
 
@@ -69,17 +69,17 @@ class Hybrid:
             raise InputError(f"earlier is a part of the training examples between 0 and 1, got {self.earlier}")
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
-        """Each of the three has a third of the budget's seconds. Where one part refuses the task, the other answers."""
-        share = shares(budget, [budget.seed] * 3)[0]
-        trees = self.trees
+        """Each of the parts has an equal share of the seconds left. Where one part refuses the task, the other answers."""
+        countdown, trees = Countdown(budget), self.trees
         if train.task.type is not TaskType.RECOMMENDATION:
             earlier, since = earlier_part(train, self.earlier)
-            states = NetworkStates(self.reader.fit(earlier, valid, share), since)
+            states = NetworkStates(self.reader.fit(earlier, valid, countdown.part(1 / 3)), since)
             trees = replace(trees, features=(*trees.features, states))
         members, refused = list[Predictor](), dict[str, UnsupportedTaskError]()
-        for name, part in (("network", self.network), ("trees", trees)):
+        parts: tuple[tuple[str, Method], ...] = (("network", self.network), ("trees", trees))
+        for number, (name, part) in enumerate(parts):
             try:
-                members.append(part.fit(train, valid, share))
+                members.append(part.fit(train, valid, countdown.part(1 / (len(parts) - number))))
             except UnsupportedTaskError as error:
                 log.warning("hybrid answers without its %s: %s", name, error)
                 refused[name] = error

@@ -18,7 +18,7 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.block import Block
 from relbench_harness.features.cached import Cached, FeatureCache
-from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor
 from relbench_harness.timing import phase
 
 from .quality import quality
@@ -54,7 +54,7 @@ class Tuned:
         Features do not change from trial to trial, so they are computed once and kept until the last.
         """
         random = np.random.default_rng([budget.seed, 23])
-        begin, longest = time.perf_counter(), 0.0
+        countdown, longest = Countdown(budget), 0.0
         best: tuple[float, Predictor] | None = None
         with FeatureCache() as cache:
             # recommendations read candidates rather than features
@@ -62,11 +62,11 @@ class Tuned:
             base: Any = self.method if ranks else with_cached_features(self.method, cache)
             for trial in range(max(budget.trials, 1)):
                 start = time.perf_counter()
-                if best is not None and budget.seconds is not None and start - begin + longest > budget.seconds:
+                if best is not None and countdown.left < longest:
                     break
                 drawn = {} if trial == 0 else {name: draw(choice, random) for name, choice in self.space.items()}
                 with phase("tune"):
-                    predictor = replace(base, **drawn).fit(train, valid, budget)
+                    predictor = replace(base, **drawn).fit(train, valid, countdown.part())
                     found = quality(valid, predictor.predict(replace(valid, labels=None)))
                 if best is None or found > best[0]:
                     best = (found, predictor)

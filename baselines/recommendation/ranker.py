@@ -6,6 +6,7 @@ a part of its own: the interactions behind the task (`candidates.py`) or a hand-
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
 from relbench_harness.features.pair_features import rank_in_run
-from relbench_harness.protocol.method import Budget, Examples, Predictor, Ragged
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Predictor, Ragged
 from relbench_harness.timing import phase
 
 from ..trees.booster import TreeParameters
@@ -23,6 +24,10 @@ from ..trees.ensemble import Ensemble, fit_ensemble
 from ..trees.objectives import Objective
 from .candidates import Candidates, FittedCandidates, InteractionCandidates, Pairs
 
+PAIRS_SHARE = 0.5
+"""Share of the seconds left that pairs of training examples may take."""
+PREDICTIONS = 2.5
+"""What is kept for predictions, in multiples of what the pairs of validation cost: its own, those of test, and some to spare."""
 PORTION = 5_000
 """Training examples are read in portions of at least so many."""
 
@@ -48,19 +53,23 @@ class Ranker:
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
         if train.task.item_table is None:
             raise InputError(f"task {train.task.id} is no recommendation, so there are no items to rank")
+        countdown = Countdown(budget)
         with phase("features"):
             candidates = self.candidates.fit(train)
-            data = self.training_data(train, candidates, budget.seed)
             held = ranking_data(candidates.pairs(valid), valid.lists)
+            asked = time.monotonic() - countdown.begin
+            data = self.training_data(train, candidates, countdown.part(PAIRS_SHARE, reserve=PREDICTIONS * asked))
         objective = Objective("rank", top=train.task.eval_k or 10)
         most = (self.trees.n_estimators,) * self.ensemble_size
-        return FittedRanker(
-            self, candidates, fit_ensemble(self.trees, objective, data, held, most, budget), objective, budget
-        )
+        ensemble = fit_ensemble(self.trees, objective, data, held, most, countdown.part(reserve=PREDICTIONS * asked))
+        return FittedRanker(self, candidates, ensemble, objective, budget)
 
-    def training_data(self, examples: Examples, candidates: FittedCandidates, seed: int) -> TreeDataset:
-        """Pairs of the latest examples, each with its right candidates and some of the wrong ones."""
-        random = np.random.default_rng([seed, 11])
+    def training_data(self, examples: Examples, candidates: FittedCandidates, budget: Budget) -> TreeDataset:
+        """Pairs of the latest examples, each with its right candidates and some of the wrong ones.
+
+        Older examples are added until there are `max_pairs`, or the budget's seconds are over.
+        """
+        random, countdown = np.random.default_rng([budget.seed, 11]), Countdown(budget)
         parts: list[TreeDataset] = []
         for portion in latest_first(examples):
             example, item, features = candidates.pairs(portion)
@@ -71,7 +80,7 @@ class Ranker:
             keep &= np.bincount(example, weights=right, minlength=len(portion))[example] > 0
             rows = np.flatnonzero(keep)
             parts.append(ranking_data((example[rows], item[rows], features.take(rows)), portion.lists))
-            if sum(len(part.labels) for part in parts) >= self.max_pairs:
+            if sum(len(part.labels) for part in parts) >= self.max_pairs or countdown.is_over:
                 break
         return concatenated(parts)
 
@@ -101,7 +110,7 @@ class FittedRanker:
     def refit(self, examples: Examples) -> FittedRanker:
         """The same fitted again on more labels, with the same number of trees."""
         with phase("features"):
-            data = self.method.training_data(examples, self.candidates, self.budget.seed)
+            data = self.method.training_data(examples, self.candidates, self.budget)
         most = self.ensemble.n_estimators
         return replace(self, ensemble=fit_ensemble(self.method.trees, self.objective, data, None, most, self.budget))
 

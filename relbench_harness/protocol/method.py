@@ -161,6 +161,13 @@ class Refittable(Protocol):
     def refit(self, examples: Examples) -> Predictor: ...
 
 
+def refitted(predictor: Predictor, examples: Examples) -> Predictor:
+    """`predictor` after it learned again on `examples`. Raises `InputError` where it cannot."""
+    if not isinstance(predictor, Refittable):
+        raise InputError(f"{type(predictor).__name__} cannot learn again on more labels")
+    return predictor.refit(examples)
+
+
 @runtime_checkable
 class Noted(Protocol):
     """A fitted method that has something to say of how it answers."""
