@@ -174,6 +174,8 @@ def _run(overrides: list[str]) -> int:
         if result.ok:
             value = result.scores["val"].get(result.metric, float("nan"))
             line += f"{result.metric} val {value:.4f} test {result.score:.4f}  {result.seconds['total']:.1f} s"
+            if "fallback" in result.notes:
+                line += f"  answered by {result.notes['fallback']}"
         else:
             line += f"failed ({result.status}): {result.error}"
         try:

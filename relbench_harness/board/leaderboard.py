@@ -44,6 +44,7 @@ COLUMNS = (
     "fitted_on",
     "machine",
     "error",
+    "fallback",
 )
 GROUP = ["task", "regime", "data", "metric"]
 """What is ranked together: one task, one regime, one version of the data, one metric."""
@@ -184,6 +185,7 @@ def _row(members: Sequence[Entry], label: str) -> dict[str, Any]:
         "fitted_on": last.result.fitted_on,
         "machine": _machines(costed),
         "error": next((e.result.error for e in members if e.result.error), None),
+        "fallback": _fallback(good),
     }
 
 
@@ -193,6 +195,14 @@ def _status(failed: Sequence[Result], runs: int) -> str:
         return "ok"
     kinds = sorted({r.status if not r.ok else f"{r.metric} undefined" for r in failed})
     return ", ".join(kinds) if len(failed) == runs else f"{len(failed)} of {runs}: {', '.join(kinds)}"
+
+
+def _fallback(results: Sequence[Result]) -> str | None:
+    """Which trivial methods answered in the method's place, and in how many runs."""
+    names = [str(r.notes["fallback"]) for r in results if "fallback" in r.notes]
+    if not names:
+        return None
+    return f"{' or '.join(sorted(set(names)))} in {len(names)} of {len(results)} runs"
 
 
 def _machines(results: Sequence[Result]) -> str:

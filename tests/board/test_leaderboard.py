@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from relbench_harness.board import elo
 from relbench_harness.board.leaderboard import COLUMNS, UNKNOWN, leaderboard
 from relbench_harness.board.overall import _separable, critical_difference, overall, studentized_range
+from relbench_harness.board.render import sheets
 from relbench_harness.protocol.result import Result
 
 Make = Callable[..., Result]
@@ -256,3 +257,11 @@ def test_elo_is_benchevals(methods: int, tasks: int, seed: int) -> None:
     near = np.abs(expected - 1000).max(axis=1) < 1000
     assert near.any() and found[near] == pytest.approx(expected[near], abs=0.5)
     assert (np.abs(found[~near] - 1000).max(axis=1) > 900).all()
+
+
+def test_a_method_that_gave_way_is_marked(result: Make) -> None:
+    gave_way = [result("gnn", seed=0, notes={"fallback": "constant"}), result("gnn", seed=1)]
+    board = leaderboard([*gave_way, result("trees")]).set_index("method")
+    assert board.loc["gnn", "fallback"] == "constant in 1 of 2 runs" and board.loc["trees", "fallback"] is None
+    (sheet,) = sheets(board.reset_index())
+    assert "gnn is not better on validation than a trivial method and gave way to constant in 1 of 2 runs." in sheet.notes

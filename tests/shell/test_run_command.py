@@ -81,6 +81,7 @@ def test_results_are_added_never_rewritten(results: Path) -> None:
         (["method=constant", TASK, "regime=roling"], "no regime 'roling'; did you mean 'rolling'"),
         (["method=constant", TASK, "fit_on=trainval"], "no fit_on 'trainval'; did you mean 'train+val'"),
         (["method=constant", TASK, "tracker=wandbb"], "no tracker 'wandbb'; did you mean 'wandb'?"),
+        (["method=constant", TASK, "guard=triviall"], "no guard 'triviall'; did you mean 'trivial'?"),
         (["method=constant", TASK, "+method.color=red"], "unexpected keyword argument 'color'"),
         (["method=constant", TASK, "method.colour=red"], "no key 'method.colour'"),
         (["method=constant", TASK, "seed=-1"], "seed is -1; it is a whole number from 0 to 2147483647"),
@@ -203,3 +204,20 @@ def test_the_installed_command_says_what_it_can(shop_path: Path) -> None:
 )
 def test_addresses_with_parameters_need_no_quotes(given: str, composed: str) -> None:
     assert quoted(given) == composed
+
+
+def test_a_guard_stands_around_a_learned_method_unless_it_is_left_out(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # a booster of one leaf pair has next to nothing to say about this little shop
+    weak = ["method=lightgbm", "method.n_estimators=1", "method.learning_rate=1e-6"]
+    assert (
+        run(results, TASK, *weak) == run(results, TASK, *weak, "guard=none") == run(results, TASK, "method=constant") == 0
+    )
+    guarded, alone, trivial = sorted(read_results(results), key=lambda one: (one.method == "constant", one.started))
+    if "guard" in alone.config:
+        guarded, alone = alone, guarded
+    assert guarded.notes["fallback"] in ("constant", "label_history") and "noise" in guarded.config["guard"]
+    assert alone.notes == {} and "guard" not in alone.config and "guard" not in trivial.config
+    assert guarded.lines["method"] == alone.lines["method"]
+    assert f"answered by {guarded.notes['fallback']}" in capsys.readouterr().out
