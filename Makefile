@@ -8,9 +8,9 @@
 VENV    := .venv
 RESULTS := results/quickstart
 SEEDS   := 0
-TASKS   := rel-nycflights/plane-churn,rel-nycflights/plane-airport
-METHODS := constant,label_history,xgboost,xgboost_dfs,gnn
-SECONDS := 180
+TASKS   := rel-nycflights/plane-churn,rel-nycflights/plane-airport,rel-journey/household-churn
+METHODS := constant,label_history,lightgbm_simple,xgboost,xgboost_dfs,gnn
+SECONDS := 45
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
@@ -58,11 +58,11 @@ endif
 	touch $@
 
 $(VENV)/.installed: pyproject.toml $(VENV)/.torch-$(TORCH)
-	$(INSTALL) --editable ".[nycflights]"
+	$(INSTALL) --editable ".[journey,nycflights]"
 	touch $@
 
 $(DEV): $(VENV)/.installed
-	$(INSTALL) --editable ".[delta,dev,mysql,nycflights,postgres$(SPARK:%=$(comma)%)]"
+	$(INSTALL) --editable ".[delta,dev,journey,mysql,nycflights,postgres$(SPARK:%=$(comma)%)]"
 	touch $@
 
 install: $(VENV)/.installed
