@@ -21,8 +21,8 @@ from relbench_harness.temporal.closed_labels import ClosedLabels
 from relbench_harness.temporal.paths import KeyPath, parent_paths
 from relbench_harness.temporal.visibility import Rows, Times, follow
 
-USUAL_KEYS = 2
-"""Foreign keys of a way from interactions to entities or items."""
+SHORT_KEYS = 2
+"""Foreign keys of a way from interactions to entities or items, where such a way is found."""
 LONGEST_KEYS = 6
 """Where no path is found, longer ways are looked for, up to so many keys."""
 
@@ -46,11 +46,11 @@ class InteractionPath:
 def interaction_paths(database: Database, entities: str, items: str, most: int = 4) -> tuple[InteractionPath, ...]:
     """The paths between two tables, those of the fewest keys and most rows first, at most `most`.
 
-    Each way is at most `USUAL_KEYS` long, or as long as the shortest path needs. None turns back where it came from: such rows
+    Each way is at most `SHORT_KEYS` long, or as long as the shortest path needs. None turns back where it came from: such rows
     only repeat an interaction of their parent's.
     """
     found = list[InteractionPath]()
-    for keys in range(USUAL_KEYS, LONGEST_KEYS + 1):
+    for keys in range(SHORT_KEYS, LONGEST_KEYS + 1):
         found = [
             InteractionPath(to_entity, to_item)
             for name in database
