@@ -50,7 +50,7 @@ class Auto:
                 raise InputError(f"auto: share {name}={share} names no member, or does not lie between 0 and 1")
 
     def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedAuto:
-        countdown, asked = Countdown(budget), replace(valid, labels=None)
+        countdown, unlabelled = Countdown(budget), replace(valid, labels=None)
         fitted, answers = dict[str, Predictor](), dict[str, NDArray[np.generic]]()
         left_out, failure = list[str](), None
         for name, method in self.members.items():
@@ -60,7 +60,7 @@ class Auto:
             try:
                 predictor = method.fit(train, valid, countdown.part(self.shares.get(name, 1.0)))
                 with phase("predict"):
-                    answers[name] = predictor.predict(asked)
+                    answers[name] = predictor.predict(unlabelled)
                 fitted[name] = predictor
             except Exception as error:
                 log.warning("auto answers without %s: %s", name, error)
@@ -78,7 +78,7 @@ class Auto:
 
 @dataclass(frozen=True)
 class FittedAuto:
-    """Attributes: parts: Name → a fitted method and its weight; valid, answer: Validation, which is asked for again."""
+    """Attributes: parts: Name → a fitted method and its weight; valid, answer: Validation, which is predicted again."""
 
     parts: Mapping[str, tuple[Predictor, float]]
     left_out: tuple[str, ...]

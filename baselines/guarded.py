@@ -64,11 +64,11 @@ class Guarded:
         trivial: dict[str, Method] = {"constant": Constant(), "label_history": LabelHistory()}
         fitted = {name: method.fit(train, valid, budget) for name, method in trivial.items()}
         learned = self.method.fit(train, valid, countdown.part())
-        asked = replace(valid, labels=None)
-        answer = learned.predict(asked)
+        unlabelled = replace(valid, labels=None)
+        answer = learned.predict(unlabelled)
         if len(valid):
             scale = label_scale(train)
-            others = {name: predictor.predict(asked) for name, predictor in fitted.items()}
+            others = {name: predictor.predict(unlabelled) for name, predictor in fitted.items()}
             best = max(others, key=lambda name: quality(valid, others[name], scale))
             if not is_better(valid, (answer, others[best]), scale, self.noise, budget.seed):
                 return FittedGuarded(fitted[best], valid, others[best], best)
@@ -77,7 +77,7 @@ class Guarded:
 
 @dataclass(frozen=True)
 class FittedGuarded:
-    """The method that was chosen, and its answer to validation, which is asked for again.
+    """The method that was chosen, and its answer to validation, which is predicted again.
 
     Attributes:
         fallback: The trivial method that answers; None where the learned one does.

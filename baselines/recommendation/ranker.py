@@ -57,11 +57,13 @@ class Ranker:
         with phase("features"):
             candidates = self.candidates.fit(train)
             held = ranking_data(candidates.pairs(valid), valid.lists)
-            asked = time.monotonic() - countdown.begin
-            data = self.training_data(train, candidates, countdown.part(PAIRS_SHARE, reserve=PREDICTIONS * asked))
+            pairs_seconds = time.monotonic() - countdown.begin
+            data = self.training_data(train, candidates, countdown.part(PAIRS_SHARE, reserve=PREDICTIONS * pairs_seconds))
         objective = Objective("rank", top=train.task.eval_k or 10)
         most = (self.trees.n_estimators,) * self.ensemble_size
-        ensemble = fit_ensemble(self.trees, objective, data, held, most, countdown.part(reserve=PREDICTIONS * asked))
+        ensemble = fit_ensemble(
+            self.trees, objective, data, held, most, countdown.part(reserve=PREDICTIONS * pairs_seconds)
+        )
         return FittedRanker(self, candidates, ensemble, objective, budget)
 
     def training_data(self, examples: Examples, candidates: FittedCandidates, budget: Budget) -> TreeDataset:
