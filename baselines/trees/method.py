@@ -37,7 +37,7 @@ from .staleness import Staleness, TrainingViews, View
 
 SCREENING_SHARE = 0.4
 """Share of the budget's seconds after which no further candidate columns are computed."""
-SELECTION_ROWS = 20_000
+SELECTION_ROWS = 10_000
 """Features are selected on so many training examples."""
 
 
@@ -111,17 +111,18 @@ class BoostedTrees(TreeParameters):
         self, shown: Sequence[Examples], valid: Examples, objectives: Sequence[Objective], budget: Budget
     ) -> Selection:
         """The columns worth having, and their values for `shown` and `valid`."""
-        many = len(shown[0]) > SELECTION_ROWS
-        looked = [sampled(view, SELECTION_ROWS, budget.seed) for view in shown] if many else [*shown, valid]
+        many, most = len(shown[0]) > SELECTION_ROWS, SELECTION_ROWS // len(shown)
+        looked = [sampled(view, most, budget.seed) for view in shown] if many else shown
+        some = sampled_rows(len(looked[0]), most, budget.seed)
 
         def gains(found: Sequence[Features]) -> NDArray[np.float64]:
-            views = list(zip(found[: len(shown)], looked, strict=False))
-            some = sampled_rows(len(looked[0]), SELECTION_ROWS // len(shown), budget.seed)
+            views = zip(found, looked, strict=True)
             rows = concatenated([TreeDataset.of(features.take(some), examples.take(some)) for features, examples in views])
             with phase("fit"):
                 return column_gains(self, objectives, rows, budget)
 
         union = FeatureUnion(tuple(within(block, budget.memory_mb) for block in self.features))
         with phase("features"):
-            screening = Screening(gains, self.max_features, math.inf if budget.seconds is None else budget.seconds)
+            seconds = math.inf if budget.seconds is None else budget.seconds
+            screening = Screening(gains, self.max_features, len(shown), seconds)
             return fit_selected(union, [*shown, valid], looked if many else None, screening)

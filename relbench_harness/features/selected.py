@@ -24,7 +24,7 @@ from relbench_harness.progress import track
 from relbench_harness.protocol.method import Examples
 
 Rank = Callable[[Sequence[Features]], NDArray[np.float64]]
-"""Given features of all examples looked at: (columns,) how much each column is worth, 0 where it is worth nothing."""
+"""Given features of training examples, view by view: (columns,) how much each column is worth, 0 where it is worth nothing."""
 
 
 @runtime_checkable
@@ -66,12 +66,14 @@ class Screening:
 
     Attributes:
         most: At most so many are kept.
+        views: How many of the features that are looked at, the first ones, are of training examples.
         seconds: Once so many have passed, no further part is computed; the blocks that had no turn are left out.
         at_once: At most so many are held at any time, and twice `most` at least; a block that cannot be divided may give more.
     """
 
     rank: Rank
     most: int
+    views: int = 1
     seconds: float = math.inf
     at_once: int = 1000
 
@@ -152,7 +154,7 @@ class _Pool:
 
     def add(self, block: int, found: list[Features]) -> None:
         """Take in the columns that one part of a block gives, but for those that say nothing."""
-        new = [i for i in range(len(found[0].columns)) if _varies(found, i)]
+        new = [i for i in range(len(found[0].columns)) if _varies(found[: self.screening.views], i)]
         if len(self.owners) + len(new) > self.screening.at_once:
             self.reduce()
         self.owners += [(block, found[0].columns[i].name) for i in new]
@@ -165,7 +167,7 @@ class _Pool:
         """Keep the best columns, in the order that they have."""
         if len(self.owners) <= self.screening.most:
             return
-        worth = self.screening.rank(self.features)
+        worth = self.screening.rank(self.features[: self.screening.views])
         best = np.argsort(-worth, kind="stable")[: self.screening.most]
         kept = np.sort(best[worth[best] > 0])
         self.owners = [self.owners[i] for i in kept]

@@ -28,7 +28,7 @@ def test_few_columns_are_all_kept_but_for_those_that_say_nothing(shop: Database)
     def rank(features: Sequence[Features]) -> NDArray[np.float64]:
         raise AssertionError("there is nothing to choose")
 
-    block, found, *_ = fit_selected(UNION, stages, None, Screening(rank, most=1000))
+    block, found, *_ = fit_selected(UNION, stages, None, Screening(rank, most=1000, views=2))
     whole = [UNION.fit(stages[0]).transform(stage) for stage in stages]
     values = np.concatenate([features.to_matrix() for features in whole])
     varies = [len({str(value) for value in column}) > 1 for column in values.T]
