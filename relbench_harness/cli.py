@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     rank = commands.add_parser("rank", help="print the leaderboard of stored results; writes Markdown and CSV")
     rank.add_argument("results", type=Path, help="a folder of results")
     rank.add_argument("--out", type=Path, help="folder for leaderboard.md and leaderboard.csv (default: the results)")
+    rank.add_argument("--regime", choices=("frozen", "rolling"), help="only results of this regime")
     rank.add_argument("--svg", type=Path, metavar="FILE", help="also draw the leaderboard as a picture")
     rank.set_defaults(act=_rank)
     listing = commands.add_parser("list", help="list datasets, tasks or methods")
@@ -208,6 +209,10 @@ def _rank(parsed: argparse.Namespace) -> int:
         _say(str(error))
     if not results:
         raise InputError(f"no results in {parsed.results}" + (" can be read" if broken else ""))
+    if parsed.regime is not None:
+        results = [result for result in results if result.regime == parsed.regime]
+        if not results:
+            raise InputError(f"no results of regime {parsed.regime} in {parsed.results}")
     table = leaderboard(results)
     if any(map(truth_may_be_known, {result.task for result in results})):
         from relbench_harness.board.ceiling import with_ceilings

@@ -39,3 +39,14 @@ def test_what_cannot_be_ranked_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "nowhere" in capsys.readouterr().err
     assert main(["rank", str(tmp_path)]) == 2
     assert f"no results in {tmp_path}" in capsys.readouterr().err
+
+
+def test_one_regime_can_be_ranked_alone(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = ["task=little-shop/churn", "method=constant", "regime=rolling", f"results_dir={results}"]
+    assert main(["run", *sweep]) == 0
+    assert main(["rank", str(results), "--regime", "rolling", "--out", str(tmp_path)]) == 0
+    assert pd.read_csv(tmp_path / "leaderboard.csv")["method"].tolist() == ["constant"]
+    only = tmp_path / "only"
+    assert main(["run", "task=little-shop/churn", "method=constant", f"results_dir={only}"]) == 0
+    assert main(["rank", str(only), "--regime", "rolling"]) == 2
+    assert f"no results of regime rolling in {only}" in capsys.readouterr().err
