@@ -1,4 +1,4 @@
-"""A learned method that is never worse than trivial: where validation does not say that it is better, a trivial one answers.
+"""A learned method that gives way where validation says that a trivial one is better.
 
 Invariant: what is compared are answers to validation, which the method may choose by; test plays no part.
 """
@@ -29,7 +29,8 @@ class Guard:
     """What stands around a method unless `guard=none`.
 
     Attributes:
-        noise: By how many standard errors a method must be better on validation than a trivial one.
+        noise: By how many standard errors a trivial method must be better on validation. Less would give way too often:
+            a few hundred examples of validation do not tell a method that is slightly better from one that is not.
     """
 
     noise: float = 1.0
@@ -49,7 +50,7 @@ class NoGuard:
 
 @dataclass(frozen=True)
 class Guarded:
-    """`method`; `constant` or `label_history` where it is not better than both on validation by more than noise.
+    """`method`; `constant` or `label_history` where the better of these two beats it on validation by more than noise.
 
     Attributes:
         noise: See `Guard`.
@@ -70,7 +71,7 @@ class Guarded:
             scale = label_scale(train)
             others = {name: predictor.predict(unlabelled) for name, predictor in fitted.items()}
             best = max(others, key=lambda name: quality(valid, others[name], scale))
-            if not is_better(valid, (answer, others[best]), scale, self.noise, budget.seed):
+            if is_better(valid, (others[best], answer), scale, self.noise, budget.seed):
                 return FittedGuarded(fitted[best], valid, others[best], best)
         return FittedGuarded(learned, valid, answer)
 

@@ -125,7 +125,7 @@ def _task_notes(group: pd.DataFrame) -> Iterator[str]:
         )
     for row in group.to_dict("records"):
         if row.get("fallback"):
-            yield f"{row['method']} is not better on validation than a trivial method and gave way to {row['fallback']}."
+            yield f"{row['method']} is worse on validation than a trivial method and gave way to {row['fallback']}."
         if row["error"]:
             yield f"{row['method']} failed: {shorten(str(row['error']), 200, placeholder=' …')}"
 

@@ -1,4 +1,4 @@
-"""A method that validation does not prefer to a trivial one gives way to it, and the result says so."""
+"""A method that is worse on validation than a trivial one gives way to it, and the result says so."""
 
 from __future__ import annotations
 

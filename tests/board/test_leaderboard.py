@@ -264,4 +264,4 @@ def test_a_method_that_gave_way_is_marked(result: Make) -> None:
     board = leaderboard([*gave_way, result("trees")]).set_index("method")
     assert board.loc["gnn", "fallback"] == "constant in 1 of 2 runs" and board.loc["trees", "fallback"] is None
     (sheet,) = sheets(board.reset_index())
-    assert "gnn is not better on validation than a trivial method and gave way to constant in 1 of 2 runs." in sheet.notes
+    assert "gnn is worse on validation than a trivial method and gave way to constant in 1 of 2 runs." in sheet.notes
