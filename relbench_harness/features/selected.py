@@ -34,6 +34,13 @@ class Narrowable(Protocol):
     def only(self, names: Sequence[str]) -> FittedBlock: ...
 
 
+@runtime_checkable
+class Limited(Protocol):
+    """A fitted block that can give up: `transform` raises `TimeoutError` after so many seconds."""
+
+    def limited(self, seconds: float) -> FittedBlock: ...
+
+
 @dataclass(frozen=True)
 class SelectedFeatures:
     """Fitted blocks side by side, of each only the columns named."""
@@ -117,7 +124,11 @@ def fit_selected(
             if pool.owners and start - begin > screening.seconds:
                 left_out.append(type(union.blocks[number]).__name__)
                 break
-            pool.add(number, transform_many(part, looked))
+            try:
+                pool.add(number, transform_many(within_seconds(part, screening.seconds - (start - begin)), looked))
+            except TimeoutError:
+                left_out.append(type(union.blocks[number]).__name__)
+                break
             costs[number] += time.monotonic() - start
     pool.reduce()
     block = SelectedFeatures.of(fitted.blocks, pool.owners)
@@ -126,6 +137,11 @@ def fit_selected(
         return Selection(block, pool.named(), sum(costs[number] for number in used), tuple(left_out))
     start = time.monotonic()
     return Selection(block, transform_many(block, stages), time.monotonic() - start, tuple(left_out))
+
+
+def within_seconds(block: FittedBlock, seconds: float) -> FittedBlock:
+    """`block` with a limit, where there is one and it can give up."""
+    return block.limited(seconds) if seconds < math.inf and isinstance(block, Limited) else block
 
 
 def divided(block: FittedBlock, examples: Examples, most: int) -> Iterator[FittedBlock]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.entity import Calendar, EntityColumns
 from relbench_harness.features.selected import Screening, divided, fit_selected, names_of
 from relbench_harness.features.windows import Windows
+from relbench_harness.protocol.method import Examples
 
 UNION = FeatureUnion(
     (EntityColumns(), Calendar(), Windows(days=(1, 3)), DeepFeatureSynthesis(primitives=("sum", "mean", "count", "mode")))
@@ -83,3 +85,31 @@ def test_blocks_that_have_no_turn_are_named(shop: Database) -> None:
     # the first block is computed whatever it costs: there is nothing to learn from without
     assert found.left_out == ("Calendar", "Windows", "DeepFeatureSynthesis")
     assert found.features[0].names == EntityColumns().fit(stages[0]).transform(stages[0]).names
+
+
+def test_a_block_that_finds_no_time_gives_up_and_what_came_before_counts(shop: Database) -> None:
+    stages = [examples_about(shop, "customers", [0, 1, 2], [2, 2, 3])]
+    late = DeepFeatureSynthesis().fit(stages[0]).limited(0.0)
+    with pytest.raises(TimeoutError, match="no time for all features"):
+        late.transform(stages[0])
+    in_time = DeepFeatureSynthesis().fit(stages[0])
+    expected = in_time.transform(stages[0])
+    found = in_time.limited(60).transform(stages[0])
+    np.testing.assert_array_equal(found.to_matrix(), expected.to_matrix())
+
+
+@dataclass(frozen=True)
+class GivesUp:
+    def fit(self, train: Examples) -> GivesUp:
+        return self
+
+    def transform(self, examples: Examples) -> Features:
+        raise TimeoutError
+
+
+def test_a_block_that_gave_up_is_named(shop: Database) -> None:
+    stages = [examples_about(shop, "customers", [0, 1, 2], [2, 2, 3])]
+    union = FeatureUnion((EntityColumns(), GivesUp(), Calendar()))
+    found = fit_selected(union, stages, None, Screening(lambda features: np.ones(0), most=1000, seconds=60.0))
+    assert found.left_out == ("GivesUp",)
+    assert found.features[0].names[:1] == EntityColumns().fit(stages[0]).transform(stages[0]).names[:1]

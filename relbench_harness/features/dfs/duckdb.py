@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -54,9 +55,28 @@ class DuckDB:
         self._names = (f"r{i}" for i in itertools.count())
         self._sources: dict[str, Source] = {}
         self.vocabularies: dict[tuple[str, str], pa.Array] = {}
+        self._stopped = False
 
     def __enter__(self) -> DuckDB:
         return self
+
+    @contextmanager
+    def limited(self, seconds: float | None) -> Iterator[None]:
+        """Within this, queries end after so many seconds in all; what is asked for later raises `TimeoutError`."""
+        if seconds is None:
+            yield
+            return
+        self._stopped = seconds <= 0
+        timer = threading.Timer(max(seconds, 0.0), self._stop)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._connection.interrupt()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._connection.close()
@@ -119,10 +139,14 @@ class DuckDB:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
+        if self._stopped:
+            raise TimeoutError("there was no time for all features")
         try:
             yield
         # an error while rows are handed out comes as Arrow's; a database in memory writes to disk only to spill
         except (duckdb.Error, OSError) as error:
+            if self._stopped:
+                raise TimeoutError("there was no time for all features") from None
             if str(error).startswith(("Out of Memory Error", "IO Error")):
                 raise MemoryError(_first_line(error)) from None
             raise

@@ -78,12 +78,14 @@ class FittedSynthesis:
     Attributes:
         features: featuretools' feature objects.
         vocabularies: (table, column) → the categories known at training.
+        seconds: DuckDB's queries take at most so long, or `TimeoutError` is raised.
     """
 
     settings: DeepFeatureSynthesis
     schema: Schema
     features: tuple[Feature, ...]
     vocabularies: Mapping[tuple[str, str], tuple[str, ...]]
+    seconds: float | None = None
 
     @property
     def names(self) -> list[str]:
@@ -93,6 +95,10 @@ class FittedSynthesis:
         """The features called `names` alone, which cost less than all."""
         wanted = set(names)
         return replace(self, features=tuple(f for f in self.features if f.get_name() in wanted))
+
+    def limited(self, seconds: float) -> FittedSynthesis:
+        """The same, which gives up after so many seconds."""
+        return replace(self, seconds=seconds)
 
     def transform(self, examples: Examples) -> Features:
         if not self.features or not len(examples):
@@ -126,7 +132,8 @@ class FittedSynthesis:
     @contextmanager
     def _backend(self, examples: Examples) -> Iterator[DuckDB | Spark]:
         if self.settings.engine == "duckdb":
-            with DuckDB(examples.database, self.kinds, self.settings.threads, self.settings.memory_mb) as duck:
+            duckdb = DuckDB(examples.database, self.kinds, self.settings.threads, self.settings.memory_mb)
+            with duckdb as duck, duck.limited(self.seconds):
                 yield duck
             return
         with tempfile.TemporaryDirectory(prefix="relbench-harness-") as folder:
