@@ -44,6 +44,7 @@ class Model:
     def predict(self, examples):
         return np.full(len(examples), self.lr)
 """
+GUARD = {"_target_": "relbench_harness.baselines.guarded.Guard", "noise": 1.0}
 PART = {"_target_": "own_methods.model.Part", "depth": 3, "names": ["a", "b"]}
 BASE = {
     "_target_": "own_methods.model.Model",
@@ -83,6 +84,7 @@ DEEP = {**BASE, "lr": 0.3, "part": {**PART, "names": ["c"]}, "parts": [{**PART, 
 def test_a_config_names_what_differs_and_a_result_holds_all(name: str, config: dict[str, Any], tmp_path: Path) -> None:
     """In a notebook and on the command line alike, through lists of defaults of any length."""
     assert make_method(name)[1] == config
+    config = {**config, "guard": GUARD}
     assert relbench_harness.run(TASK, name).config == config
     assert main(["run", f"task={TASK}", f"method={name}", f"results_dir={tmp_path / 'results'}"]) == 0
     (stored,) = (tmp_path / "results").rglob("*.json")
@@ -106,7 +108,7 @@ def test_a_field_is_set_whether_the_config_names_it_or_not(tmp_path: Path) -> No
     assert main(["run", f"task={TASK}", "method=own", *given, f"results_dir={tmp_path / 'results'}"]) == 0
     (stored,) = (tmp_path / "results").rglob("*.json")
     line = json.loads(stored.read_text())
-    assert line["config"] == {**BASE, "num_neighbors": [4], "part": {**PART, "depth": 5}}
+    assert line["config"] == {**BASE, "num_neighbors": [4], "part": {**PART, "depth": 5}, "guard": GUARD}
     assert line["lines"]["files"]["task"] == given
 
 

@@ -73,7 +73,7 @@ def left_on(drawn: str) -> list[str]:
 
 def test_a_terminal_keeps_what_is_said_while_bars_are_drawn(shop_path: Path, tmp_path: Path) -> None:
     small = ["method.epochs=2", f"results_dir={tmp_path}"]
-    sweep = ["run", "-m", f"{TASK},little-shop/none", "method=gnn", "seed=0,1", *small]
+    sweep = ["run", "-m", f"{TASK},little-shop/none", "method=gnn", "guard=none", "seed=0,1", *small]
     _, drawn = on_a_terminal(sweep, both=True, code=2)
     shown = left_on(drawn)
     assert [line[:34] for line in shown[:2]] == [f"little-shop/churn  gnn  seed={seed}  fr" for seed in (0, 1)]
