@@ -3,7 +3,6 @@
 #   make install [TORCH=cpu|cuda]   .venv with the tested versions; CUDA only where there is an NVIDIA GPU or by TORCH=cuda
 #   make quickstart                 a sweep over methods on real data that needs no download, and its leaderboard
 #   make test                       linter, types and every test
-#   make picture                    docs/leaderboard.svg from the results of the quickstart
 
 VENV    := .venv
 RESULTS := results/quickstart
@@ -35,7 +34,7 @@ SPARK := $(if $(JAVA_HOME)$(shell command -v java),spark)
 comma := ,
 DEV   := $(VENV)/.installed-dev$(SPARK:%=-%)
 
-.PHONY: help install quickstart test picture clean
+.PHONY: help install quickstart test clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -78,9 +77,6 @@ test: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
-
-picture: $(VENV)/.installed
-	$(HARNESS) rank $(RESULTS) --svg docs/leaderboard.svg
 
 clean:
 	rm -rf $(VENV) build *.egg-info
