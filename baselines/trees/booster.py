@@ -30,7 +30,7 @@ class TreeParameters:
         num_leaves: Most leaves of a tree, grown best first.
         feature_fraction: Share of the columns that each tree may use.
         subsample: Share of the rows that each tree sees.
-        min_rows: Rows (LightGBM) or sum of second derivatives (XGBoost) that a leaf needs.
+        min_rows: Rows that a leaf needs; with XGBoost the sum of second derivatives that so many rows have at first.
         l2: Ridge penalty on leaf values.
         early_stopping_rounds: Rounds without gain on validation before boosting stops; how many of the trees are kept,
             `best_round` says. 0 keeps all `n_estimators`.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.protocol.method import Budget, Countdown
 
+from ..best_constant import best_constant
 from .booster import TreeParameters
 from .dataset import Real, TreeDataset
 from .early_stopping import best_n_estimators, stopping_metric
@@ -35,7 +36,7 @@ def fit_xgboost(
     """At most `parameters.n_estimators` rounds, fewer if `valid` says so or the budget's seconds are over."""
     curves: dict[str, dict[str, list[float]]] = {}
     model = xgboost.train(
-        _settings(parameters, objective, valid, budget),
+        _settings(parameters, objective, train, valid, budget),
         _dmatrix(train, budget),
         num_boost_round=parameters.n_estimators,
         evals=[] if valid is None else [(_dmatrix(valid, budget), "valid")],
@@ -49,8 +50,20 @@ def fit_xgboost(
     return XGBoostBooster(model, model.num_boosted_rounds(), budget, train.categorical)
 
 
+def second_derivative(objective: Objective, labels: NDArray[np.float64]) -> float:
+    """That of an example's loss at the best constant answer, so that leaves need as many rows as are asked for.
+
+    With log loss it is p (1 − p), which is small where a class is rare; with squared error it is 1.
+    """
+    if objective.loss not in ("binary", "multiclass"):
+        return 1.0
+    classes = objective.classes if objective.loss == "multiclass" else 0
+    share = np.atleast_1d(best_constant(labels, classes, smoothing=1.0))
+    return float((share * (1 - share)).mean())
+
+
 def _settings(
-    parameters: TreeParameters, objective: Objective, valid: TreeDataset | None, budget: Budget
+    parameters: TreeParameters, objective: Objective, train: TreeDataset, valid: TreeDataset | None, budget: Budget
 ) -> dict[str, Any]:
     loss, metric = OBJECTIVES[objective.loss]
     has_gpu = bool(xgboost.build_info().get("USE_CUDA")) and os.path.exists("/dev/nvidia0")
@@ -65,8 +78,7 @@ def _settings(
         "learning_rate": parameters.learning_rate,
         "colsample_bytree": parameters.feature_fraction,
         "subsample": parameters.subsample,
-        # a second derivative of log loss is at most a quarter
-        "min_child_weight": parameters.min_rows * (0.25 if objective.loss in ("binary", "multiclass") else 1.0),
+        "min_child_weight": parameters.min_rows * second_derivative(objective, train.labels),
         "lambda": parameters.l2,
         "nthread": budget.threads,
         "seed": budget.seed,

@@ -11,6 +11,7 @@ from relbench_harness.baselines.trees.dataset import TreeDataset
 from relbench_harness.baselines.trees.early_stopping import typical_n_estimators
 from relbench_harness.baselines.trees.ensemble import fit_booster, fit_ensemble
 from relbench_harness.baselines.trees.objectives import Loss, Objective, signed_sqrt, signed_square
+from relbench_harness.baselines.trees.xgboost_booster import second_derivative
 
 from relbench_harness.protocol.method import Budget, Countdown
 
@@ -80,3 +81,20 @@ def test_a_countdown_divides_what_is_left() -> None:
     late = Countdown(Budget(seconds=1.0), time.monotonic() - 40)
     assert late.is_over and late.part().seconds == late.left > 0
     assert Countdown(Budget()).left == np.inf and Countdown(Budget()).part(0.1, 5).seconds is None
+
+
+def test_a_leaf_of_xgboost_needs_rows_and_not_a_share_of_the_frequent_class() -> None:
+    """Two groups of a rare class in twenty thousand rows, fifty rows each: a leaf of twenty rows may hold one."""
+    random = np.random.default_rng(0)
+    group = random.integers(0, 400, 20_000).astype(np.float32)
+    labels = (np.isin(group, (7, 300)) & (random.random(20_000) < 0.5)).astype(np.float64)
+    data = TreeDataset(group[:, None], labels, np.zeros(1, bool))
+    parameters = TreeParameters(n_estimators=60, feature_fraction=1.0, subsample=1.0, l2=1.0, min_rows=20)
+    margins = fit_booster(parameters, Objective("binary"), data, None, BUDGET).margins(data.values)[:, 0]
+    assert margins[np.isin(group, (7, 300))].min() > margins[~np.isin(group, (6, 7, 8, 299, 300, 301))].max() + 1
+    shares = {0.5: 0.25, 0.01: 0.0099}
+    for share, expected in shares.items():
+        found = second_derivative(Objective("binary"), (np.arange(10_000) < share * 10_000).astype(np.float64))
+        assert abs(found - expected) < 1e-3
+    assert second_derivative(Objective("squared"), labels) == 1.0
+    assert abs(second_derivative(Objective("multiclass", classes=3), np.arange(3000.0) % 3) - 2 / 9) < 1e-3
