@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.features.cached import same_examples
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, refitted
 from relbench_harness.timing import phase
 
 from .averaged import fused
 from .quality import label_scale, quality
+from .remembered import Remembered
 
 ROUNDS = 20
 """How many answers are added up in greedy selection; weights are multiples of 1 / ROUNDS."""
@@ -49,7 +49,7 @@ class Auto:
             if name not in self.members or not 0 < share <= 1:
                 raise InputError(f"auto: share {name}={share} names no member, or does not lie between 0 and 1")
 
-    def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedAuto:
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Remembered:
         countdown, unlabelled = Countdown(budget), replace(valid, labels=None)
         fitted, answers = dict[str, Predictor](), dict[str, NDArray[np.generic]]()
         left_out, failure = list[str](), None
@@ -73,17 +73,16 @@ class Auto:
             weights = greedy_weights(valid, list(answers.values()), label_scale(train))
         parts = {name: (fitted[name], weight) for name, weight in zip(fitted, weights, strict=True) if weight}
         mixture = mixed(valid.task.type, [answers[name] for name in parts], [weight for _, weight in parts.values()])
-        return FittedAuto(parts, tuple(left_out), valid, mixture)
+        mixed_methods = FittedAuto(parts, tuple(left_out))
+        return Remembered(mixed_methods, valid, mixture, mixed_methods.notes)
 
 
 @dataclass(frozen=True)
 class FittedAuto:
-    """Attributes: parts: Name → a fitted method and its weight; valid, answer: Validation, which is predicted again."""
+    """Attributes: parts: Name → a fitted method and its weight."""
 
     parts: Mapping[str, tuple[Predictor, float]]
     left_out: tuple[str, ...]
-    valid: Examples
-    answer: NDArray[np.generic]
 
     @property
     def notes(self) -> Mapping[str, object]:
@@ -91,15 +90,13 @@ class FittedAuto:
         return {**weights, "left_out": list(self.left_out)} if self.left_out else weights
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
-        if same_examples(examples, self.valid):
-            return self.answer
         answers = [predictor.predict(examples) for predictor, _ in self.parts.values()]
         return mixed(examples.task.type, answers, [weight for _, weight in self.parts.values()])
 
     def refit(self, examples: Examples) -> FittedAuto:
         """The same mixture of methods that learn again on more labels."""
         again = {name: (refitted(predictor, examples), weight) for name, (predictor, weight) in self.parts.items()}
-        return replace(self, parts=again, valid=self.valid.take(np.zeros(0, np.int64)))
+        return replace(self, parts=again)
 
 
 def mixed(

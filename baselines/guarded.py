@@ -5,18 +5,17 @@ Invariant: what is compared are answers to validation, which the method may choo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.features.cached import same_examples
-from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Noted, Predictor, refitted
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, notes_of
 
 from .constant import Constant
 from .label_history import LabelHistory
 from .quality import label_scale, quality
+from .remembered import Remembered
 
 DRAWS = 50
 """Bootstrap samples of validation by which the noise of a difference is judged."""
@@ -59,7 +58,7 @@ class Guarded:
     method: Method
     noise: float = 1.0
 
-    def fit(self, train: Examples, valid: Examples, budget: Budget) -> FittedGuarded:
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Remembered:
         """The trivial methods learn first; `method` has the seconds that they leave."""
         countdown = Countdown(budget)
         trivial: dict[str, Method] = {"constant": Constant(), "label_history": LabelHistory()}
@@ -72,34 +71,8 @@ class Guarded:
             others = {name: predictor.predict(unlabelled) for name, predictor in fitted.items()}
             best = max(others, key=lambda name: quality(valid, others[name], scale))
             if is_better(valid, (others[best], answer), scale, self.noise, budget.seed):
-                return FittedGuarded(fitted[best], valid, others[best], best)
-        return FittedGuarded(learned, valid, answer)
-
-
-@dataclass(frozen=True)
-class FittedGuarded:
-    """The method that was chosen, and its answer to validation, which is predicted again.
-
-    Attributes:
-        fallback: The trivial method that answers; None where the learned one does.
-    """
-
-    chosen: Predictor
-    valid: Examples
-    answer: NDArray[np.generic]
-    fallback: str | None = None
-
-    @property
-    def notes(self) -> Mapping[str, object]:
-        own = self.chosen.notes if isinstance(self.chosen, Noted) else {}
-        return own if self.fallback is None else {**own, "fallback": self.fallback}
-
-    def predict(self, examples: Examples) -> NDArray[np.generic]:
-        return self.answer if same_examples(examples, self.valid) else self.chosen.predict(examples)
-
-    def refit(self, examples: Examples) -> Predictor:
-        """What was chosen, fitted again on more labels."""
-        return refitted(self.chosen, examples)
+                return Remembered(fitted[best], valid, others[best], {**notes_of(learned), "fallback": best})
+        return Remembered(learned, valid, answer, notes_of(learned))
 
 
 def is_better(

@@ -23,7 +23,7 @@ from relbench_harness.graph.device import device_of, seeded
 from relbench_harness.graph.loader import Loader
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
-from relbench_harness.protocol.method import Budget, Countdown, Examples
+from relbench_harness.protocol.method import PREDICTIONS, Budget, Countdown, Examples
 from relbench_harness.temporal.staleness import simulate_staleness
 
 from ..recommendation.item_batches import ItemReader
@@ -45,9 +45,6 @@ from .transformer import Transformer, TransformerConfig
 BackboneName = Literal["sage", "gat", "transformer"]
 STALE_SHARE = 0.5
 """Share of the training examples whose database ends as long before them as validation's does."""
-PREDICTIONS = 2.5
-"""What is kept of `budget.seconds` for predictions, in multiples of what reading and scoring validation once costs: that of
-validation, that of test, and a half for what a larger database costs."""
 WINDOWS = (1, 2, 3)
 """The windows of `MultiAggregation`, in multiples of the shortest window of the entity's summary."""
 SEED_STRIDE = 1009

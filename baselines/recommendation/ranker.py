@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
 from relbench_harness.features.pair_features import rank_in_run
-from relbench_harness.protocol.method import Budget, Countdown, Examples, Predictor, Ragged
+from relbench_harness.protocol.method import PREDICTIONS, Budget, Countdown, Examples, Predictor, Ragged
 from relbench_harness.timing import phase
 
 from ..trees.booster import TreeParameters
@@ -26,8 +26,6 @@ from .candidates import Candidates, FittedCandidates, InteractionCandidates, Pai
 
 PAIRS_SHARE = 0.5
 """Share of the seconds left that pairs of training examples may take."""
-PREDICTIONS = 2.5
-"""What is kept for predictions, in multiples of what the pairs of validation cost: its own, those of test, and some to spare."""
 PORTION = 5_000
 """Training examples are read in portions of at least so many."""
 

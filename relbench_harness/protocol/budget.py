@@ -12,6 +12,9 @@ from relbench_harness.errors import InputError
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 LEAST_SECONDS = 0.001
 """What is left where the time is over: a budget of no seconds would be none."""
+PREDICTIONS = 2.5
+"""What a method keeps of its time for predictions, in multiples of what those of validation cost: that of validation, that of
+test, and a half for what a larger database costs."""
 LARGEST_SEED = 2**31 - 1
 """What every package's generator takes."""
 

@@ -19,6 +19,7 @@ from relbench_harness.data.labels import list_parts
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.budget import LARGEST_SEED as LARGEST_SEED
+from relbench_harness.protocol.budget import PREDICTIONS as PREDICTIONS
 from relbench_harness.protocol.budget import Budget as Budget
 from relbench_harness.protocol.budget import Countdown as Countdown
 
@@ -176,6 +177,11 @@ class Noted(Protocol):
     def notes(self) -> Mapping[str, object]:
         """What stands in the result, such as `{"fallback": "constant"}`."""
         ...
+
+
+def notes_of(predictor: Predictor) -> Mapping[str, object]:
+    """What `predictor` has to say, if anything."""
+    return predictor.notes if isinstance(predictor, Noted) else {}
 
 
 class Method(Protocol):

@@ -22,7 +22,7 @@ from relbench_harness.errors import InputError
 from relbench_harness.progress import work
 from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.machine import PeakMemory, commit, device_peak_mb, machine, versions
-from relbench_harness.protocol.method import Budget, Countdown, Method, Noted, Predictor, Refittable
+from relbench_harness.protocol.method import Budget, Countdown, Method, Predictor, Refittable, notes_of
 from relbench_harness.protocol.metrics import PRIMARY, Scores
 from relbench_harness.protocol.process_state import process_state
 from relbench_harness.protocol.result import Outcome, Result
@@ -120,8 +120,7 @@ class Run:
             val, test = stages.holdout("val"), stages.holdout("test")
         with phase("fit"):
             predictor = self.method.fit(train, valid, countdown.part(1.0 if self.fit_on == "train" else 0.5))
-        if isinstance(predictor, Noted):
-            notes.update(predictor.notes)
+        notes.update(notes_of(predictor))
         parts = [self._answer(predictor, val, "val", scores)]
         if self.fit_on == "train+val":
             if not isinstance(predictor, Refittable):
