@@ -21,7 +21,7 @@ from relbench_harness.features.block import Block, Features, FeatureUnion, withi
 from relbench_harness.features.cached import KnownFeatures
 from relbench_harness.features.handwritten import SqlFeatures
 from relbench_harness.features.selected import Screening, Selection, fit_selected
-from relbench_harness.protocol.method import Budget, Countdown, Examples, Predictor
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor
 from relbench_harness.temporal.staleness import staleness_of
 from relbench_harness.timing import phase
 
@@ -55,7 +55,7 @@ class BoostedTrees(TreeParameters):
             both (`mixed`), or half of the boosters fresh and half mixed (`blend`).
         max_features: Of more columns than this, those with the greatest gain in a quick booster are kept.
         max_rows: More training examples than this are sampled.
-        ranker: What answers recommendation tasks; its trees have the parameters given here.
+        ranker: What answers recommendation tasks; the trees of a `Ranker` have the parameters given here.
     """
 
     features: Sequence[Block] = ()
@@ -65,7 +65,7 @@ class BoostedTrees(TreeParameters):
     staleness: Staleness = "blend"
     max_features: int = 200
     max_rows: int = 200_000
-    ranker: Ranker = field(default_factory=Ranker)
+    ranker: Method = field(default_factory=Ranker)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -100,8 +100,10 @@ class BoostedTrees(TreeParameters):
         notes = {"left_out": list(selection.left_out)} if selection.left_out else {}
         return FittedTrees(self, known, objectives, ensembles, views, budget, notes)
 
-    def _ranker(self) -> Ranker:
+    def _ranker(self) -> Method:
         """The ranker with these trees, reading a hand-written query where the features are one."""
+        if not isinstance(self.ranker, Ranker):
+            return self.ranker
         patience = min(self.ranker.trees.early_stopping_rounds, self.early_stopping_rounds)
         queries = [block for block in self.features if isinstance(block, SqlFeatures)]
         candidates: Candidates = queries[0] if queries else self.ranker.candidates

@@ -6,7 +6,7 @@ Invariant: only interactions older than the cut-off count, and row numbers say n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -46,7 +46,7 @@ class PairFeatures:
         """The interactions of the n entities, by their numbers."""
         number = np.searchsorted(self.entity, self.seen.entity).clip(max=len(self.entity) - 1)
         own = self.entity[number] == self.seen.entity
-        return Interactions(number[own], self.seen.item[own], self.seen.time[own])
+        return replace(self.seen.take(own), entity=number[own])
 
     @cached_property
     def related(self) -> sparse.csr_matrix:

@@ -7,7 +7,8 @@ the whole of it be seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from relbench_harness.data.database import Database
 from relbench_harness.protocol.method import Ragged
 from relbench_harness.temporal.children import by_parent, seen
 from relbench_harness.temporal.closed_labels import ClosedLabels
-from relbench_harness.temporal.paths import KeyPath, parent_paths
+from relbench_harness.temporal.paths import ForeignKey, KeyPath, parent_paths
 from relbench_harness.temporal.visibility import Rows, Times, follow
 
 SHORT_KEYS = 2
@@ -69,13 +70,39 @@ def interaction_paths(database: Database, entities: str, items: str, most: int =
     return tuple(sorted(found, key=rank)[:most])
 
 
+def shared_parents(database: Database, path: InteractionPath) -> tuple[KeyPath, ...]:
+    """Ways from the interactions to rows that entities share, such as a customer's city or the store of a basket.
+
+    They are the foreign keys of the tables from the interactions up to the entities, those of the path itself aside. Keys of the
+    entities come first.
+    """
+    on_path, ends = {*path.to_entity.keys, *path.to_item.keys}, {path.to_entity.top, path.to_item.top}
+    tables = (*path.to_entity.tables, path.to_entity.top)
+    return tuple(
+        KeyPath((*path.to_entity.keys[:depth], key))
+        for depth in range(len(tables) - 1, -1, -1)
+        for column, parent in database[tables[depth]].references.items()
+        if (key := ForeignKey(tables[depth], column, parent)) not in on_path and parent not in ends
+    )
+
+
+def _no_groups() -> Mapping[str, Rows]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Interactions:
-    """(m,) entity, item and time of each interaction, ascending in time."""
+    """Interactions, ascending in time.
+
+    Attributes:
+        entity, item, time: (m,) of each interaction.
+        groups: Name of a way → (m,) the row that it leads to from each interaction, −1 for none; see `shared_parents`.
+    """
 
     entity: Rows
     item: Rows
     time: Times
+    groups: Mapping[str, Rows] = field(default_factory=_no_groups)
 
     def __len__(self) -> int:
         return len(self.time)
@@ -94,10 +121,12 @@ class Interactions:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Interactions:
         """The interactions `rows`, which must ascend."""
-        return Interactions(self.entity[rows], self.item[rows], self.time[rows])
+        groups = {name: group[rows] for name, group in self.groups.items()}
+        return Interactions(self.entity[rows], self.item[rows], self.time[rows], groups)
 
     def _slice(self, first: int, last: int) -> Interactions:
-        return Interactions(self.entity[first:last], self.item[first:last], self.time[first:last])
+        groups = {name: group[first:last] for name, group in self.groups.items()}
+        return Interactions(self.entity[first:last], self.item[first:last], self.time[first:last], groups)
 
     @cached_property
     def distinct(self) -> Interactions:
@@ -107,13 +136,18 @@ class Interactions:
         return self.take(np.sort(len(self) - 1 - last))
 
 
-def interactions(database: Database, path: InteractionPath) -> Interactions:
-    """The interactions along `path`; a row whose path is broken by a null is none."""
+def interactions(database: Database, path: InteractionPath, shared: Sequence[KeyPath] = ()) -> Interactions:
+    """The interactions along `path`; a row whose path is broken by a null is none.
+
+    Args:
+        shared: The ways whose rows are the interactions' groups.
+    """
     entity, item = follow(database, path.to_entity), follow(database, path.to_item)
     time = np.maximum(entity.available, item.available)
     rows = np.flatnonzero((entity.row >= 0) & (item.row >= 0))
     rows = rows[np.argsort(time[rows], kind="stable")]
-    return Interactions(entity.row[rows], item.row[rows], time[rows])
+    groups = {way.name: follow(database, way).row[rows] for way in shared}
+    return Interactions(entity.row[rows], item.row[rows], time[rows], groups)
 
 
 def past_answers(labels: ClosedLabels) -> Interactions:
