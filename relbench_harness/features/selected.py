@@ -23,6 +23,8 @@ from relbench_harness.features.block import Features, FeatureUnion, FittedBlock,
 from relbench_harness.progress import track
 from relbench_harness.protocol.method import Examples
 
+COMPUTE_SHARE = 0.5
+"""The columns wanted may take so large a part of the seconds that screening may, once they are computed for all stages."""
 Rank = Callable[[Sequence[Features]], NDArray[np.float64]]
 """Given features of training examples, view by view: (columns,) how much each column is worth, 0 where it is worth nothing."""
 
@@ -95,7 +97,7 @@ class Selection(NamedTuple):
 
     Attributes:
         seconds: About what the features of all stages cost.
-        left_out: Classes of the blocks that were not, or not wholly, computed for lack of time.
+        left_out: Classes of the blocks that were not, or not wholly, computed for lack of time, or whose columns would take too long.
     """
 
     block: FittedBlock
@@ -117,7 +119,7 @@ def fit_selected(
     fitted = union.fit(stages[0])
     looked = stages if sample is None else sample
     pool, left_out = _Pool(screening, [Features(len(examples), ()) for examples in looked]), list[str]()
-    costs = [0.0] * len(fitted.blocks)
+    costs, made = [0.0] * len(fitted.blocks), [0] * len(fitted.blocks)
     for number, block in enumerate(track(fitted.blocks, "feature blocks")):
         for part in divided(block, looked[0], screening.room):
             start = time.monotonic()
@@ -125,12 +127,20 @@ def fit_selected(
                 left_out.append(type(union.blocks[number]).__name__)
                 break
             try:
-                pool.add(number, transform_many(within_seconds(part, screening.seconds - (start - begin)), looked))
+                found = transform_many(within_seconds(part, screening.seconds - (start - begin)), looked)
             except TimeoutError:
                 left_out.append(type(union.blocks[number]).__name__)
                 break
             costs[number] += time.monotonic() - start
+            made[number] += len(found[0].columns)
+            pool.add(number, found)
     pool.reduce()
+    if sample is not None and screening.seconds < math.inf:
+        ratio = sum(map(len, stages)) / max(sum(map(len, looked)), 1)
+        each = [ratio * cost / max(count, 1) for cost, count in zip(costs, made, strict=True)]
+        left_out += [
+            type(union.blocks[number]).__name__ for number in pool.drop_dear(each, COMPUTE_SHARE * screening.seconds)
+        ]
     block = SelectedFeatures.of(fitted.blocks, pool.owners)
     if sample is None:
         used = {number for number, _ in pool.owners}
@@ -188,6 +198,24 @@ class _Pool:
         kept = np.sort(best[worth[best] > 0])
         self.owners = [self.owners[i] for i in kept]
         self.features = [Features(f.rows, tuple(f.columns[i] for i in kept)) for f in self.features]
+
+    def drop_dear(self, seconds: Sequence[float], most: float) -> list[int]:
+        """Drop the columns of the dearest blocks until the others take at most `most` seconds; the blocks that were dropped.
+
+        Args:
+            seconds: Block → what one of its columns takes.
+        """
+        dropped = list[int]()
+        while len(blocks := {number for number, _ in self.owners}) > 1:
+            dear = {number: seconds[number] * sum(owner == number for owner, _ in self.owners) for number in blocks}
+            if sum(dear.values()) <= most:
+                break
+            worst = max(dear, key=lambda number: dear[number])
+            kept = [i for i, (number, _) in enumerate(self.owners) if number != worst]
+            self.owners = [self.owners[i] for i in kept]
+            self.features = [Features(f.rows, tuple(f.columns[i] for i in kept)) for f in self.features]
+            dropped.append(worst)
+        return dropped
 
     def named(self) -> list[Features]:
         """The features, called as `SelectedFeatures` calls them."""

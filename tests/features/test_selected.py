@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from made_examples import examples_about
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
-from relbench_harness.features.block import Features, FeatureUnion
+from relbench_harness.features.block import Column, Features, FeatureUnion
 from relbench_harness.features.context import ParentContext
 from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.entity import Calendar, EntityColumns
@@ -113,3 +114,33 @@ def test_a_block_that_gave_up_is_named(shop: Database) -> None:
     found = fit_selected(union, stages, None, Screening(lambda features: np.ones(0), most=1000, seconds=60.0))
     assert found.left_out == ("GivesUp",)
     assert found.features[0].names[:1] == EntityColumns().fit(stages[0]).transform(stages[0]).names[:1]
+
+
+@dataclass(frozen=True)
+class Slow:
+    """One column that takes `seconds` whenever it is computed."""
+
+    name: str
+    seconds: float
+
+    def fit(self, train: Examples) -> Slow:
+        return self
+
+    def transform(self, examples: Examples) -> Features:
+        time.sleep(self.seconds)
+        return Features(len(examples), (Column(self.name, np.arange(len(examples), dtype=np.float32)),))
+
+
+@pytest.mark.parametrize(("seconds", "left_out"), [(np.inf, ()), (100.0, ()), (4.0, ("Slow",))])
+def test_columns_that_are_too_dear_for_all_examples_are_left_out(
+    shop: Database, seconds: float, left_out: tuple[str, ...]
+) -> None:
+    stages = [examples_about(shop, "customers", [0, 1, 2] * 20, [2, 2, 3] * 20)]
+    sample = [stages[0].take(np.arange(3))]
+    union = FeatureUnion((Slow("dear", 0.3), EntityColumns(), Slow("cheap", 0.0)))
+    screening = Screening(lambda features: np.ones(len(features[0].columns)), most=1000, seconds=seconds)
+    found = fit_selected(union, stages, sample, screening)
+    assert found.left_out == left_out
+    assert ("dear" in found.features[0].names) == (not left_out)
+    assert "cheap" in found.features[0].names
+    np.testing.assert_array_equal(found.block.transform(stages[0]).to_matrix(), found.features[0].to_matrix())
