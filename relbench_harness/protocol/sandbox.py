@@ -14,6 +14,7 @@ import os
 import pickle
 import secrets
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -205,6 +206,7 @@ def _ended(watch: Watch) -> None:
     if watch.ended is None:
         # it does not answer, so it is not used again
         server.close()
+        watch.ended = (signal.SIGKILL, 0.0)
 
 
 # -- what came of it ------------------------------------------------------------------------------------------------------
