@@ -101,7 +101,8 @@ class RunRequest:
             raise InputError(f"isolation={name} needs Linux; use isolation=none")
         from relbench_harness.protocol.sandbox import Sandbox
 
-        sandbox = Sandbox(name, self.limits, tuple(_modules(self.config)))
+        results = () if self.results_dir is None else (Path(self.results_dir),)
+        sandbox = Sandbox(name, self.limits, tuple(_modules(self.config)), results)
         sandbox.start(self.method)
         return sandbox
 

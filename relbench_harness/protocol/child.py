@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from relbench_harness.errors import ResultWarning
@@ -35,6 +36,7 @@ from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.machine import device_peak_mb, gpu
 from relbench_harness.protocol.messages import LONGEST_NOTES, Speaker, end_of, plain
 from relbench_harness.protocol.method import Examples, Method
+from relbench_harness.protocol.namespaces import Seal, SealError
 from relbench_harness.protocol.process_state import process_state
 from relbench_harness.protocol.work import (
     Answered,
@@ -73,6 +75,9 @@ EARLY, LATE = "early", "late"
 SPARE_MB = 2048
 """What a process may map beyond twice the limit on memory, before the system refuses it."""
 
+THREADS = 8
+"""Threads that each process may have, on average, before the system refuses more."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -84,7 +89,7 @@ class Job:
         path: Where modules are looked for.
         level: From which level lines of the log are passed on.
         observed: Whether anybody watches the progress.
-        sealed: How the process is cut off from the rest of the machine, if it is.
+        seal: How the process is cut off from the rest of the machine, if it is.
     """
 
     method: bytes
@@ -96,7 +101,7 @@ class Job:
     path: tuple[str, ...]
     level: int
     observed: bool
-    sealed: Any = None
+    seal: Seal | None = None
 
 
 def main(folder: Path, control: int, output: int, server: int) -> NoReturn:
@@ -107,12 +112,15 @@ def main(folder: Path, control: int, output: int, server: int) -> NoReturn:
         _confine(folder, output, server)
         with (folder / GIVEN / JOB).open("rb") as file:
             job: Job = pickle.load(file)
-        _limit(job.limits)
-        if job.sealed is not None:
-            job.sealed.enter(folder, speaker.socket)
+        _limit(job.limits, job.seal is not None)
+        if job.seal is not None:
+            job.seal.enter(speaker.socket)
+            speaker.say(sealed=True)
         sys.path[:] = job.path
         _report(job, folder, speaker)
         code = 0
+    except SealError as refusal:
+        speaker.say(refused=str(refusal))
     except BaseException as failure:
         with suppress(BaseException):
             status = "bad_input" if kind_of(failure) == "bad_input" else "error"
@@ -146,8 +154,11 @@ def _confine(folder: Path, output: int, server: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _limit(limits: Limits) -> None:
-    """What the system itself refuses. Most of it lies beyond the limits, which the harness keeps by watching."""
+def _limit(limits: Limits, sealed: bool) -> None:
+    """What the system itself refuses. Most of it lies beyond the limits, which the harness keeps by watching.
+
+    How many processes and threads there are counts for a whole user, and in a namespace of its own for a run alone.
+    """
     disk = limits.disk_mb * 2**20
     memory = ((limits.memory_mb or 0) * 2 + SPARE_MB) * 2**20
     for what, value in (
@@ -155,10 +166,20 @@ def _limit(limits: Limits) -> None:
         (resource.RLIMIT_NOFILE, limits.open_files),
         (resource.RLIMIT_FSIZE, 2 * disk),
         (resource.RLIMIT_DATA, memory),
+        (resource.RLIMIT_NPROC, limits.processes * THREADS + (0 if sealed else tasks_of_user())),
     ):
         hard = resource.getrlimit(what)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(what, (value, value))
+
+
+def tasks_of_user() -> int:
+    """Processes and threads of this user; the system counts none of root's."""
+    if os.getuid() == 0:
+        return 0
+    counted = psutil.process_iter(["uids", "num_threads"])
+    own = [process.info for process in counted if process.info["uids"] and process.info["uids"].real == os.getuid()]
+    return sum(info["num_threads"] or 1 for info in own)
 
 
 @dataclass

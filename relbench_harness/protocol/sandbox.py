@@ -16,6 +16,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -28,12 +29,14 @@ import psutil
 
 from relbench_harness import progress
 from relbench_harness.data.cache import cache_home
+from relbench_harness.data.names import search_path
 from relbench_harness.errors import InputError, sentence
 from relbench_harness.protocol.child import ANSWERS, EARLY, GIVEN, JOB, LATE, OURS, OWN, PACKAGES, Job
 from relbench_harness.protocol.handover import Handover
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.messages import number, seconds_of, text_of
 from relbench_harness.protocol.method import Examples, Method
+from relbench_harness.protocol.namespaces import LAYERS, ROOT, Seal, seal_of
 from relbench_harness.protocol.process_tree import kill
 from relbench_harness.protocol.servers import Kind, ServerGoneError, borrowed, environment_of, module_path, prepare, waited
 from relbench_harness.protocol.watch import Watch
@@ -50,11 +53,13 @@ class Sandbox:
 
     Attributes:
         modules: Modules of the method's classes, by which runs share a fork server; those of the method's own class if none.
+        hidden: Folders of data and results, which a sealed process must not find inside folders of code.
     """
 
     name: Literal["process", "sealed"] = "process"
     limits: Limits = field(default_factory=Limits)
     modules: tuple[str, ...] = ()
+    hidden: tuple[Path, ...] = ()
 
     def start(self, method: Method) -> None:
         """Begins to start what the run will need, so that it is ready by the time when the data is."""
@@ -67,7 +72,6 @@ class Sandbox:
     def carry_out(self, assignment: Assignment, source: WholeSource, hand_in: HandIn) -> Report:
         with phase(OVERHEAD):
             limits = self.limits.of_run(assignment.budget)
-            sealing = None
             pickled = _pickled(assignment.method)
             with borrowed(self._kind(assignment.method)) as server, run_folder() as folder:
                 handed = _Handed(folder / GIVEN, source, assignment.fit_on == "train+val")
@@ -82,15 +86,28 @@ class Sandbox:
                     path=tuple(module_path()),
                     level=logging.getLogger("relbench_harness").getEffectiveLevel(),
                     observed=progress.is_watched(),
-                    sealed=sealing,
+                    seal=self._seal(folder, limits) if self.name == "sealed" else None,
                 )
                 (folder / GIVEN / JOB).write_bytes(pickle.dumps(job))
-                watch = Watch(server, folder, limits, hand_in, handed.late)
+                watch = Watch(server, folder, limits, hand_in, handed.late, self.name == "sealed")
                 _carried_out(watch)
                 report = _report(watch)
                 if watch.report is not None and server.is_usable:
                     server.learn(_modules(watch.report))
             return report
+
+    def _seal(self, folder: Path, limits: Limits) -> Seal:
+        for part in (ROOT, LAYERS):
+            (folder / part).mkdir()
+        plugins = {Path(path) for name in self.modules for path in _package_folders(name)}
+        data = [*search_path(), *self.hidden]
+        return seal_of(folder, (folder / GIVEN, folder / OWN), plugins, data, max((limits.memory_mb or 2) // 2, 1))
+
+
+def _package_folders(module: str) -> list[str]:
+    """Where the package of a loaded module lies, which may be beside all folders in which modules are looked for."""
+    package = sys.modules.get(module.partition(".")[0])
+    return [str(path) for path in getattr(package, "__path__", ())]
 
 
 @dataclass(frozen=True)

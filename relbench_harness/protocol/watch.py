@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from relbench_harness.errors import ResultWarning
+from relbench_harness.errors import InputError, ResultWarning
 from relbench_harness.progress import Work, work
 from relbench_harness.protocol.child import ANSWERS, OWN
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.messages import Lines, TooLongError, number, text_of
+from relbench_harness.protocol.namespaces import LAYERS
 from relbench_harness.protocol.process_tree import descendants, disk_bytes, proportional_mb, use_of
 from relbench_harness.protocol.servers import Server, ServerGoneError
 from relbench_harness.protocol.work import Answered, HandIn, InvalidPredictionsError
@@ -59,6 +61,8 @@ class Watch:
 
     Attributes:
         late: Writes what the method may see once validation is answered.
+        is_sealed: Whether the process is to be cut off before the method is in it.
+        runs: Whether the method is in it.
         report: What the process said at its end.
         verdict: Why the harness ended it, if it did.
         ended: The wait status and the processor seconds of the tree.
@@ -69,7 +73,9 @@ class Watch:
     limits: Limits
     hand_in: HandIn
     late: Callable[[], None]
+    is_sealed: bool = False
     begin: float = field(default_factory=time.monotonic)
+    runs: bool = False
     report: dict[str, Any] | None = None
     verdict: Verdict | None = None
     ended: tuple[int, float] | None = None
@@ -129,6 +135,12 @@ class Watch:
     def _act(self, message: dict[str, Any], control: socket.socket) -> None:
         if self.report is not None or self.verdict is not None:
             return
+        if self.is_sealed and not self.runs:
+            self.runs = message.get("sealed") is True
+            if (missing := text_of(message, "refused", 400)) is not None:
+                raise InputError(
+                    f"isolation=sealed needs what this system does not allow: {missing}; isolation=process does without it"
+                )
         if isinstance(message.get("report"), dict):
             self.report = message["report"]
         elif message.get("answered") in ("val", "test"):
@@ -198,7 +210,7 @@ class Watch:
     # -- what it uses -----------------------------------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        tree = descendants(self.server.process.pid)
+        tree = self._tree()
         use, limits, spent = use_of(tree), self.limits, time.monotonic() - self.begin
         self.peak_mb, self.held_mb = max(self.peak_mb, use.resident_mb), use.held_mb
         if limits.seconds is not None and spent > limits.seconds:
@@ -215,9 +227,18 @@ class Watch:
             self.verdict = self.verdict or self.disk()
             self._disk_next = time.monotonic() + max(EVERY, 10 * (time.monotonic() - begin))
 
+    def _tree(self) -> list[psutil.Process]:
+        """The method's processes. Two processes of the harness stand between the server and those of a sealed run."""
+        tree = descendants(self.server.process.pid)
+        if not self.is_sealed or not tree:
+            return tree
+        with suppress(psutil.Error, IndexError):
+            return descendants(tree[0].children()[0].pid)
+        return []
+
     def disk(self) -> Verdict | None:
         """Whether more is written than may be."""
-        used = sum(disk_bytes(self.folder / part) for part in (OWN, ANSWERS))
+        used = sum(disk_bytes(self.folder / part) for part in (OWN, ANSWERS, LAYERS))
         if used <= self.limits.disk_mb * 2**20:
             return None
         return Verdict("killed", f"the run wrote more than the {self.limits.disk_mb} MB that limits.disk_mb allows")
