@@ -224,7 +224,6 @@ class WritesPickles(Fine):
     """Puts a pickle where its answer is expected."""
 
     def predict(self, examples: Examples) -> NDArray[Any]:
-        import numpy.lib.format
 
         def write(file: Any, *_: Any, **__: Any) -> None:
             file.write(b"\x80\x04cos\nabort\n)R.")
@@ -233,54 +232,19 @@ class WritesPickles(Fine):
         return super().predict(examples)
 
 
-@dataclass(frozen=True)
-class Reads(Fine):
-    """Answers with what it can read at `path`: 1 where it can."""
-
-    path: str = "/"
-    host: str = ""
-
-    def predict(self, examples: Examples) -> NDArray[Any]:
-        return np.full(len(examples), float(self.can()))
-
-    def can(self) -> bool:
-        if self.host:
-            name, _, port = self.host.partition(":")
-            try:
-                socket.create_connection((name, int(port)), 2).close()
-            except OSError:
-                return False
-            return True
-        found = Path(self.path)
-        try:
-            return bool(list(found.iterdir())) if found.is_dir() else bool(found.read_bytes())
-        except OSError:
-            return False
-
-
-@dataclass(frozen=True)
-class Writes(Fine):
-    """Fails unless it can write at `path`."""
-
-    path: str = "/"
-
-    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Fine:
-        Path(self.path).write_text("x")
-        return self
-
-
-@dataclass(frozen=True)
 class Keeps(Fine):
-    """Copies every file that it has been handed, and the memory of its process, to `path`."""
-
-    path: str = ""
+    """Copies every file that it has been handed, and the memory of its process, to its own folder `kept`."""
 
     def predict(self, examples: Examples) -> NDArray[Any]:
-        target = Path(self.path)
-        for file in Path.cwd().parent.rglob("*"):
-            if file.is_file():
-                shutil.copyfile(file, target / f"{len(list(target.iterdir()))}-{file.name}")
-        with (target / f"{len(list(target.iterdir()))}-memory").open("wb") as kept, open("/proc/self/mem", "rb") as memory:
+        target = Path("kept")
+        target.mkdir(exist_ok=True)
+        begun = len(list(target.iterdir()))
+        found = [
+            file for part in ("given", "answers") for file in Path.cwd().parent.joinpath(part).rglob("*") if file.is_file()
+        ]
+        for number, file in enumerate(found, begun):
+            shutil.copyfile(file, target / f"{number}-{file.name}")
+        with (target / f"{begun}-memory").open("wb") as kept, open("/proc/self/mem", "rb") as memory:
             for line in Path("/proc/self/maps").read_text().splitlines():
                 span, rights = line.split()[:2]
                 first, last = (int(part, 16) for part in span.split("-"))
@@ -289,3 +253,62 @@ class Keeps(Fine):
                         memory.seek(first)
                         kept.write(memory.read(last - first))
         return super().predict(examples)
+
+
+@dataclass(frozen=True)
+class Finds(Fine):
+    """Answers 1 where a way out of its process is open: `way` names a method of this class."""
+
+    way: str = ""
+    what: str = ""
+
+    def predict(self, examples: Examples) -> NDArray[Any]:
+        return np.full(len(examples), float(getattr(self, self.way)()))
+
+    def read(self) -> bool:
+        found = Path(self.what)
+        try:
+            return bool(list(found.iterdir())) if found.is_dir() else bool(found.read_bytes())
+        except OSError:
+            return False
+
+    def write(self) -> bool:
+        try:
+            Path(self.what).write_text("x")
+        except OSError:
+            return False
+        return True
+
+    def connect(self) -> bool:
+        host, _, port = self.what.partition(":")
+        try:
+            socket.create_connection((host, int(port)), 2).close()
+        except OSError:
+            return False
+        return True
+
+    def see_process(self) -> bool:
+        """The harness itself, by its command line."""
+        return any(self.what in read_text(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+    def see_environment(self) -> bool:
+        mine = " ".join([*os.environ.values(), read_text(Path("/proc/self/environ"))])
+        return self.what in mine or any(self.what in read_text(path) for path in Path("/proc").glob("[0-9]*/environ"))
+
+    def mount(self) -> bool:
+        """Takes away what covers a folder, or makes it writable again, in this process and in namespaces of its own."""
+        libc = ctypes.CDLL(None)
+        for kinds in (0, 0x10000000 | 0x00020000):
+            if kinds and libc.unshare(kinds) != 0:
+                continue
+            place = self.what.encode()
+            if libc.umount2(place, 2) == 0 or libc.mount(None, place, None, ctypes.c_ulong(0x1020), None) == 0:
+                return True
+        return False
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""

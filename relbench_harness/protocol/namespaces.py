@@ -113,7 +113,8 @@ class Seal:
         _mount(self.given, root + self.given, None, BIND | RECURSIVE)
         _read_only(root + self.given, AT_RECURSIVE)
         _mount("tmpfs", f"{root}/dev/shm", "tmpfs", NOSUID | NODEV, f"mode=1777,size={self.shared_mb}m")
-        _mount(self.home, f"{root}/tmp", None, BIND)
+        if not any(place.startswith("/tmp/") for place in (self.folder, *self.code)):
+            _mount(self.home, f"{root}/tmp", None, BIND)
         _mount("proc", f"{root}/proc", "proc", NOSUID | NODEV | NOEXEC)
         for number, place in enumerate(self.layered):
             self._layer(root, number, place)

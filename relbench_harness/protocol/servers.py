@@ -120,9 +120,10 @@ class Server:
         if self.owner != os.getpid():
             return
         self.socket.close()
-        with suppress(subprocess.TimeoutExpired):
-            # it kills what is below it first
-            self.process.wait(PATIENCE + 0.5)
+        if self.below():
+            with suppress(subprocess.TimeoutExpired):
+                # it kills what is below it first
+                self.process.wait(PATIENCE + 0.5)
         self.process.kill()
         self.process.wait()
         kill(self.below())

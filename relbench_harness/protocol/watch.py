@@ -161,7 +161,7 @@ class Watch:
             self.verdict = Verdict("error", f"the method's process answered {split} out of turn")
             return
         try:
-            self.hand_in(split, read_answer(self.folder / ANSWERS / f"{split}.npy"))
+            self.hand_in(split, read_answer(self.folder, split))
         except InvalidPredictionsError as error:
             self.verdict = Verdict("invalid_predictions", f"InvalidPredictionsError: {error}")
             return
@@ -283,14 +283,23 @@ class Watch:
         return Verdict("error", f"the process ended with exit code {os.WEXITSTATUS(status)} before it answered")
 
 
-def read_answer(path: Path) -> NDArray[np.generic]:
-    """The predictions in a file that the method's process wrote: numbers, and nothing that is executed when it is read.
+def read_answer(folder: Path, split: Answered) -> NDArray[np.generic]:
+    """The predictions of a split in the file below a run's folder that the method's process wrote: numbers, and nothing that is executed when it is read.
 
     Raises:
         InvalidPredictionsError: There is no such file, or it is not one of predictions.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        # the process may have put a link anywhere below its folder
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            inner = os.open(ANSWERS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            try:
+                handle = os.open(f"{split}.npy", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=inner)
+            finally:
+                os.close(inner)
+        finally:
+            os.close(place)
     except OSError as error:
         raise InvalidPredictionsError(f"the answer cannot be read: {error.strerror}") from None
     with open(handle, "rb") as file:

@@ -141,7 +141,9 @@ def test_values_of_later_rows_are_in_no_dictionary(folders: Callable[[], Path]) 
     rows = pa.table({"at": pa.array([1, 1, 2, 3, 4, 5, 6], pa.int64()).cast(pa.timestamp("ns")), "kind": values})
     database = Database([Table("events", rows.slice(1), time="at")])
     cut = database.prefixes({"events": 5})
-    examples = Examples(made_task("events"), cut, np.arange(1), np.ones(1, np.int64), np.ones(1, np.int64), None, "frozen", 1)
+    examples = Examples(
+        made_task("events"), cut, np.arange(1), np.ones(1, np.int64), np.ones(1, np.int64), None, "frozen", 1
+    )
     folder = folders()
     Handover(database, database.fingerprint).write(folder, {"one": examples})
     assert b"late" not in (folder / "0.arrow").read_bytes()
@@ -189,5 +191,3 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(shop: Dataset, folders:
     place.write_text("in the way")
     with pytest.raises(InputError, match="what a method may see cannot be written to"):
         Handover(stages.shown, "x").write(place, {"train": replace(stages.examples("train"), classes=())})
-
-
