@@ -89,6 +89,7 @@ class Job:
         path: Where modules are looked for.
         level: From which level lines of the log are passed on.
         observed: Whether anybody watches the progress.
+        entrance: Where the process enters its control group, if it has one.
         seal: How the process is cut off from the rest of the machine, if it is.
     """
 
@@ -102,6 +103,7 @@ class Job:
     level: int
     observed: bool
     seal: Seal | None = None
+    entrance: Path | None = None
 
 
 def main(folder: Path, control: int, output: int, server: int) -> NoReturn:
@@ -112,6 +114,8 @@ def main(folder: Path, control: int, output: int, server: int) -> NoReturn:
         _confine(folder, output, server)
         with (folder / GIVEN / JOB).open("rb") as file:
             job: Job = pickle.load(file)
+        if job.entrance is not None:
+            job.entrance.write_text("0", encoding="ascii")
         _limit(job.limits, job.seal is not None)
         if job.seal is not None:
             job.seal.enter(speaker.socket)

@@ -117,7 +117,7 @@ class ForkServer:
         """Kills every process below this one, those that are started meanwhile too; whether all are gone."""
         until = time.monotonic() + PATIENCE
         while below := descendants(os.getpid()):
-            kill(process.pid for process in below)
+            kill(below)
             self._wait()
             if time.monotonic() > until:
                 return False

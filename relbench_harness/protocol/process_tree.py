@@ -27,31 +27,58 @@ class Use:
     held_mb: float
 
 
-def descendants(root: int) -> list[psutil.Process]:
-    """Every process below `root`."""
-    with suppress(psutil.Error):
-        return list(psutil.Process(root).children(recursive=True))
-    return []
+def descendants(root: int) -> list[int]:
+    """Every process below `root`, a parent before its children."""
+    found: list[int] = []
+    todo = [root]
+    try:
+        while todo:
+            todo = [child for pid in todo for child in _children(pid)]
+            found += todo
+    except FileNotFoundError:
+        # a system that keeps no list of children
+        with suppress(psutil.Error):
+            return [process.pid for process in psutil.Process(root).children(recursive=True)]
+        return []
+    return found
 
 
-def use_of(processes: Iterable[psutil.Process]) -> Use:
+def _children(pid: int) -> list[int]:
+    """Raises `FileNotFoundError` where the process is there and the list is not."""
+    found: list[int] = []
+    with suppress(ProcessLookupError, PermissionError):
+        try:
+            threads = os.listdir(f"/proc/{pid}/task")
+        except FileNotFoundError:
+            return []
+        for thread in threads:
+            try:
+                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                    found += map(int, file.read().split())
+            except FileNotFoundError:
+                if os.path.exists(f"/proc/{pid}/task/{thread}/stat"):
+                    raise
+    return found
+
+
+def use_of(processes: Iterable[int]) -> Use:
     """What the processes use. Pages that two of them share count twice."""
     count, resident, held = 0, 0, 0
-    for process in processes:
+    for pid in processes:
         with suppress(OSError, ValueError, KeyError):
-            fields = _status(process.pid)
+            fields = _status(pid)
             resident += fields["VmRSS"]
             held += fields["RssAnon"] + fields["RssShmem"]
             count += 1
     return Use(count, resident / 1024, held / 1024)
 
 
-def proportional_mb(processes: Iterable[psutil.Process]) -> float:
+def proportional_mb(processes: Iterable[int]) -> float:
     """Memory of the processes that the system cannot take back, each shared page divided among those that share it."""
     total = 0
-    for process in processes:
+    for pid in processes:
         with suppress(OSError, ValueError):
-            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
                 name, _, value = line.partition(":")
                 if name in ("Pss_Anon", "Pss_Shmem"):
                     total += int(value.split()[0])

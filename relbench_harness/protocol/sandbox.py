@@ -32,6 +32,7 @@ from relbench_harness.data.cache import cache_home
 from relbench_harness.data.names import search_path
 from relbench_harness.errors import InputError, sentence
 from relbench_harness.protocol.child import ANSWERS, EARLY, GIVEN, JOB, LATE, OURS, OWN, PACKAGES, Job
+from relbench_harness.protocol.control_group import control_group
 from relbench_harness.protocol.handover import Handover
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.messages import number, seconds_of, text_of
@@ -73,7 +74,8 @@ class Sandbox:
         with phase(OVERHEAD):
             limits = self.limits.of_run(assignment.budget)
             pickled = _pickled(assignment.method)
-            with borrowed(self._kind(assignment.method)) as server, run_folder() as folder:
+            kind = self._kind(assignment.method)
+            with borrowed(kind) as server, run_folder() as folder, control_group(limits) as group:
                 handed = _Handed(folder / GIVEN, source, assignment.fit_on == "train+val")
                 handed.early()
                 job = Job(
@@ -87,9 +89,10 @@ class Sandbox:
                     level=logging.getLogger("relbench_harness").getEffectiveLevel(),
                     observed=progress.is_watched(),
                     seal=self._seal(folder, limits) if self.name == "sealed" else None,
+                    entrance=None if group is None else group.entrance,
                 )
                 (folder / GIVEN / JOB).write_bytes(pickle.dumps(job))
-                watch = Watch(server, folder, limits, hand_in, handed.late, self.name == "sealed")
+                watch = Watch(server, folder, limits, hand_in, handed.late, self.name == "sealed", group)
                 _carried_out(watch)
                 report = _report(watch)
                 if watch.report is not None and server.is_usable:
@@ -232,7 +235,7 @@ def _ended(watch: Watch) -> None:
 def _report(watch: Watch) -> Report:
     verdict = watch.judged()
     said = watch.report or {}
-    spent = time.monotonic() - watch.begin
+    spent = time.monotonic() - watch.begin - watch.busy
     wall = seconds_of(said, "wall", spent) or {"predict" if watch.answered else "fit": spent}
     cpu = seconds_of(said, "cpu", float("inf"))
     tree = watch.ended[1] if watch.ended is not None else 0.0
@@ -250,18 +253,19 @@ def _report(watch: Watch) -> Report:
         peak_memory_mb=watch.peak_mb,
         peak_device_memory_mb=float(device) if number(device) else 0.0,  # type: ignore[arg-type]
         gpu=text_of(said, "gpu", 200),
-        limits=watch.limits.in_force(MEANS),
+        limits=watch.limits.in_force(MEANS if watch.group is None else {**MEANS, **BY_GROUP}),
     )
 
 
 MEANS: Mapping[str, str] = {
     "seconds": "watch",
     "memory_mb": "watch, rlimit",
-    "processes": "watch",
+    "processes": "watch, rlimit",
     "open_files": "rlimit",
     "disk_mb": "watch, rlimit",
 }
-"""By which means each limit is kept: the harness looks, or the system refuses."""
+BY_GROUP: Mapping[str, str] = {"memory_mb": "cgroup, watch, rlimit", "processes": "cgroup, watch, rlimit"}
+"""By which means each limit is kept: the harness looks, or the system refuses; BY_GROUP where a run has a control group."""
 
 
 def _traceback(watch: Watch, said: Mapping[str, Any]) -> str | None:

@@ -108,7 +108,7 @@ class Server:
 
     def below(self) -> list[int]:
         """The processes of this server that are left, wherever they hide."""
-        pids = {process.pid for process in descendants(self.process.pid)} | set(marked(self.mark))
+        pids = set(descendants(self.process.pid)) | set(marked(self.mark))
         return sorted(pids - {self.process.pid})
 
     @property

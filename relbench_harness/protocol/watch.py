@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError, ResultWarning
 from relbench_harness.progress import Work, work
 from relbench_harness.protocol.child import ANSWERS, OWN
+from relbench_harness.protocol.control_group import ControlGroup
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.messages import Lines, TooLongError, number, text_of
 from relbench_harness.protocol.namespaces import LAYERS
@@ -66,6 +66,7 @@ class Watch:
         report: What the process said at its end.
         verdict: Why the harness ended it, if it did.
         ended: The wait status and the processor seconds of the tree.
+        busy: Seconds that the harness scored and handed over meanwhile.
     """
 
     server: Server
@@ -74,6 +75,7 @@ class Watch:
     hand_in: HandIn
     late: Callable[[], None]
     is_sealed: bool = False
+    group: ControlGroup | None = None
     begin: float = field(default_factory=time.monotonic)
     runs: bool = False
     report: dict[str, Any] | None = None
@@ -83,6 +85,7 @@ class Watch:
     peak_mb: float = 0.0
     held_mb: float = 0.0
     tail: bytearray = field(default_factory=bytearray)
+    busy: float = 0.0
     _lines: Lines = field(default_factory=Lines)
     _shown: int = 0
     _disk_next: float = 0.0
@@ -101,9 +104,10 @@ class Watch:
                 for key, _ in selector.select(EVERY):
                     if key.data() is False:
                         selector.unregister(key.fileobj)
-                if time.monotonic() >= look:
+                if (now := time.monotonic()) >= look:
                     self._measure()
-                    look = time.monotonic() + EVERY
+                    # on a machine where looking takes long, less often
+                    look = now + max(EVERY, 10 * (time.monotonic() - now))
             if self.report is None and self.ended is not None:
                 # what it said shortly before
                 self._listen(control)
@@ -160,6 +164,7 @@ class Watch:
         if split in self.answered or (split == "test" and "val" not in self.answered):
             self.verdict = Verdict("error", f"the method's process answered {split} out of turn")
             return
+        begin = time.monotonic()
         try:
             self.hand_in(split, read_answer(self.folder, split))
         except InvalidPredictionsError as error:
@@ -168,6 +173,7 @@ class Watch:
         self.answered.append(split)
         if split == "val":
             self.late()
+        self.busy += time.monotonic() - begin
         with suppress(OSError):
             control.send(b"+")
 
@@ -227,14 +233,15 @@ class Watch:
             self.verdict = self.verdict or self.disk()
             self._disk_next = time.monotonic() + max(EVERY, 10 * (time.monotonic() - begin))
 
-    def _tree(self) -> list[psutil.Process]:
-        """The method's processes. Two processes of the harness stand between the server and those of a sealed run."""
-        tree = descendants(self.server.process.pid)
-        if not self.is_sealed or not tree:
-            return tree
-        with suppress(psutil.Error, IndexError):
-            return descendants(tree[0].children()[0].pid)
-        return []
+    def _tree(self) -> list[int]:
+        """The method's processes. Two of the harness's own stand between the server and those of a sealed run."""
+        root = self.server.process.pid
+        for _ in range(2 if self.is_sealed else 0):
+            below = descendants(root)
+            if not below:
+                return []
+            root = below[0]
+        return descendants(root)
 
     def disk(self) -> Verdict | None:
         """Whether more is written than may be."""
@@ -273,6 +280,10 @@ class Watch:
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
+            if self.group is not None and self.group.ended_for_memory:
+                return Verdict(
+                    "out_of_memory", f"the run reached the {self.limits.memory_mb} MB that limits.memory_mb allows"
+                )
             if number == signal.SIGKILL and self.limits.memory_mb and self.held_mb > 0.8 * self.limits.memory_mb:
                 return Verdict("out_of_memory", f"the system killed the process at {self.held_mb:.0f} MB")
             if number in FAULTS:

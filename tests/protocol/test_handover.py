@@ -52,7 +52,7 @@ def _check_same_value(mine: Any, theirs: Any) -> None:
 def _check_same_database(mine: Database, theirs: Database) -> None:
     assert list(mine) == list(theirs)
     for name, table in mine.items():
-        for entry in set(f.name for f in fields(Table)) - {"rows", "origin"}:
+        for entry in {f.name for f in fields(Table)} - {"rows", "origin"}:
             assert getattr(table, entry) == getattr(theirs[name], entry), entry
         assert table.rows.schema == theirs[name].rows.schema
         assert (table.origin is None) == (theirs[name].origin is None)

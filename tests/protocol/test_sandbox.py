@@ -177,7 +177,7 @@ def test_no_process_outlives_the_harness(tmp_path: Path, number: signal.Signals)
         os.kill(run.pid, number)
         begin = time.monotonic()
         run.wait(20)
-    gone, alive = psutil.wait_procs(tree, 5)
+    _, alive = psutil.wait_procs(tree, 5)
     assert alive == [] and time.monotonic() - begin < 5
     assert left() == []
 
