@@ -31,7 +31,7 @@ PACKET = 1 << 16
 """Bytes of the longest message."""
 TICK = 0.01
 """Seconds between two looks at a run's process."""
-PATIENCE = 3.0
+PATIENCE = 2.5
 """Seconds to wait for killed processes."""
 SUBREAPER = 36
 PARENT_DEATH = 1

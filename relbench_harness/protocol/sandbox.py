@@ -44,6 +44,8 @@ from relbench_harness.protocol.watch import Watch
 from relbench_harness.protocol.work import Assignment, HandIn, Report, WholeSource
 from relbench_harness.timing import phase
 
+ANSWER = 3.5
+"""Seconds within which a fork server says that a run has ended, once it is told to end it."""
 OVERHEAD = "isolation"
 """The phase of what isolation itself takes: writing what is handed over, starting and ending the process."""
 
@@ -217,14 +219,15 @@ def _ended(watch: Watch) -> None:
     if watch.ended is None:
         with suppress(ServerGoneError):
             server.say({"end": True})
-        message = waited(server, 4.0)
+        message = waited(server, ANSWER)
         if message is not None and "ended" in message:
             watch.ended = (int(message["ended"]), float(message["cpu"]))
-    left = server.below()
-    if left:
-        kill(left)
     if watch.ended is None:
         # it does not answer, so it is not used again
+        server.process.kill()
+    if left := server.below():
+        kill(left)
+    if watch.ended is None:
         server.close()
         watch.ended = (signal.SIGKILL, 0.0)
 

@@ -32,7 +32,7 @@ from relbench_harness.protocol.messages import Lines, TooLongError, number, text
 from relbench_harness.protocol.namespaces import LAYERS
 from relbench_harness.protocol.process_tree import descendants, disk_bytes, proportional_mb, use_of
 from relbench_harness.protocol.servers import Server, ServerGoneError
-from relbench_harness.protocol.work import Answered, HandIn, InvalidPredictionsError
+from relbench_harness.protocol.work import Answered, HandIn, InvalidPredictionsError, kind_of, said_of
 
 EVERY = 0.05
 """Seconds between two looks at what the process tree uses."""
@@ -167,8 +167,9 @@ class Watch:
         begin = time.monotonic()
         try:
             self.hand_in(split, read_answer(self.folder, split))
-        except InvalidPredictionsError as error:
-            self.verdict = Verdict("invalid_predictions", f"InvalidPredictionsError: {error}")
+        except Exception as failure:
+            # as without isolation: an answer that cannot be scored, whatever the reason, is a failure of the run
+            self.verdict = Verdict(kind_of(failure), said_of(failure))
             return
         self.answered.append(split)
         if split == "val":
