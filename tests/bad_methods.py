@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.errors import ResultWarning
+from relbench_harness.progress import work
 from relbench_harness.protocol.method import Budget, Examples
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -217,6 +221,20 @@ class SpeaksForTheHarness(Fine):
                 other = socket.socket(fileno=os.dup(handle))
                 other.sendall(b'[]\n{"report": 3}\n{"work": "ended", "key": []}\n\xff\n{"answered": "test"}\n')
         time.sleep(600)
+        return self
+
+
+class Speaks(Fine):
+    """Says something in every way that reaches the user."""
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Fine:
+        logging.getLogger("relbench_harness.bad").info("a line of the log")
+        logging.getLogger("relbench_harness.bad").debug("a line that nobody wants")
+        warnings.warn("a result to look at", ResultWarning, stacklevel=1)
+        with work("epochs", 3) as one:
+            for _ in range(3):
+                one.advance("loss 0.5")
+                time.sleep(0.25)
         return self
 
 

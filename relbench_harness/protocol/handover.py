@@ -33,11 +33,10 @@ EXAMPLES = "examples.pickle"
 
 @dataclass(frozen=True)
 class _TableEntry:
-    """A table without its rows, and the stem of the files that hold them."""
+    """A table without its rows, and the stem of the file that holds them."""
 
     bare: Table
     file: str
-    has_origin: bool
 
 
 @dataclass(frozen=True)
@@ -96,15 +95,13 @@ class Handover:
         self._held.extend(one.training for name, one in examples.items() if one.training is not None and name not in held)
 
     def _table(self, stem: Path, table: Table, longest: Mapping[str, int]) -> _TableEntry:
-        """Puts the rows of a cut table into files that begin with `stem`."""
+        """Puts the rows of a cut table into the file `stem`. The keys of the source are no feature and stay here."""
         parents = [(column, parent, longest[parent]) for column, parent in sorted(table.references.items())]
         cut = repr((FORMAT, self.fingerprint, table.name, len(table), table.rows.schema.to_string(), parents))
         digest = hashlib.blake2b(cut.encode(), digest_size=20).hexdigest()
         _put(stem.with_name(f"{stem.name}.arrow"), f"{digest}.arrow", table.rows)
-        if table.origin is not None:
-            _put(stem.with_name(f"{stem.name}.origin.arrow"), f"{digest}.origin.arrow", pa.table({"origin": table.origin}))
         bare = replace(table, rows=table.rows.schema.empty_table(), origin=None)
-        return _TableEntry(bare, stem.name, table.origin is not None)
+        return _TableEntry(bare, stem.name)
 
 
 @dataclass
@@ -160,8 +157,7 @@ def _without_other_values(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _read_table(folder: Path, entry: _TableEntry) -> Table:
-    origin = _read_arrow(folder / f"{entry.file}.origin.arrow").column("origin") if entry.has_origin else None
-    return replace(entry.bare, rows=_read_arrow(folder / f"{entry.file}.arrow"), origin=origin)
+    return replace(entry.bare, rows=_read_arrow(folder / f"{entry.file}.arrow"))
 
 
 def _read_arrow(path: Path) -> pa.Table:

@@ -55,9 +55,8 @@ def _check_same_database(mine: Database, theirs: Database) -> None:
         for entry in {f.name for f in fields(Table)} - {"rows", "origin"}:
             assert getattr(table, entry) == getattr(theirs[name], entry), entry
         assert table.rows.schema == theirs[name].rows.schema
-        assert (table.origin is None) == (theirs[name].origin is None)
-        if table.origin is not None:
-            assert table.origin.to_pylist() == theirs[name].origin.to_pylist()
+        # keys of the source are nothing that a method may learn from
+        assert theirs[name].origin is None
     # NaN equals itself here
     assert mine.fingerprint == theirs.fingerprint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -22,7 +23,8 @@ from shop_folder import write_shop
 
 from relbench_harness.data.cache import cache_home
 from relbench_harness.data.dataset import Dataset
-from relbench_harness.errors import InputError
+from relbench_harness.errors import InputError, ResultWarning
+from relbench_harness.progress import Work, watched
 from relbench_harness.protocol import servers
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.method import Budget, Method
@@ -122,6 +124,40 @@ def test_the_traceback_and_what_was_printed_last_are_kept(stages: Stages) -> Non
     assert "the last line" in result.traceback and len(result.traceback) < 100_000
     result = result_of(stages, bad.Segfaults())
     assert result.traceback is not None and "string_at" in result.traceback
+
+
+class Seen:
+    """Watches progress."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.notes: list[str] = []
+        self.over: list[str] = []
+
+    def started(self, work: Work) -> None:
+        self.begun.append(work.label)
+
+    def moved(self, work: Work) -> None:
+        self.notes.append(f"{work.label} {work.done:g} of {work.total or 0:g} {work.note}")
+
+    def ended(self, work: Work) -> None:
+        self.over.append(work.label)
+
+
+def test_log_warnings_and_progress_reach_the_user(stages: Stages, caplog: pytest.LogCaptureFixture) -> None:
+    seen = Seen()
+    caplog.set_level(logging.INFO, "relbench_harness")
+    with watched(seen), pytest.warns(ResultWarning, match="a result to look at"):
+        assert result_of(stages, bad.Speaks()).ok
+    assert "a line of the log" in caplog.text and "a line that nobody wants" not in caplog.text
+    assert ("relbench_harness.bad", logging.INFO, "a line of the log") in caplog.record_tuples
+    assert {"phase fit", "epochs", "phase predict"} <= set(seen.begun) and sorted(seen.begun) == sorted(seen.over)
+    assert any(note.startswith("epochs") and "of 3 loss 0.5" in note for note in seen.notes)
+    # what is under way when a run is ended is over as well
+    seen = Seen()
+    with watched(seen):
+        assert result_of(stages, bad.NeverReturns(), seconds=1).status == "timeout"
+    assert "phase fit" in seen.begun and sorted(seen.begun) == sorted(seen.over)
 
 
 def test_a_method_that_cannot_be_sent_is_refused_in_one_sentence(stages: Stages) -> None:
