@@ -106,7 +106,7 @@ class Seal:
         _mount("none", "/", None, RECURSIVE | PRIVATE)
         _mount("tmpfs", root, "tmpfs", NOSUID | NODEV, "mode=755,size=16m")
         self._show(root)
-        for place in (self.folder, "/proc", "/tmp", "/dev/shm"):
+        for place in (self.folder, "/proc", "/tmp", "/dev/shm", *self.layered):
             _folder(root, place)
         _read_only(root, AT_RECURSIVE)
         _mount(self.folder, root + self.folder, None, BIND)
@@ -137,13 +137,15 @@ class Seal:
     def _layer(self, root: str, number: int, place: str) -> None:
         """What is written to `place` goes to the run's folder. Where the system cannot do it, it stays read-only."""
         upper, working = (f"{self.folder}/{LAYERS}/{number}/{part}" for part in ("upper", "working"))
-        if {":", ",", "\\"} & set(place + upper):
-            return
         for part in (upper, working):
             os.makedirs(part)
-        with suppress(SealError):
+        try:
             said = f"lowerdir={place},upperdir={upper},workdir={working},userxattr"
             _mount("overlay", root + place, "overlay", NOSUID | NODEV, said)
+        except SealError:
+            # an older system, or a name that overlays cannot take
+            _mount(place, root + place, None, BIND)
+            _read_only(root + place, 0)
 
 
 def seal_of(folder: Path, parts: tuple[Path, Path], code: Iterable[Path], hidden: Iterable[Path], shared_mb: int) -> Seal:
@@ -154,18 +156,20 @@ def seal_of(folder: Path, parts: tuple[Path, Path], code: Iterable[Path], hidden
         code: Folders of code beside those of Python and of the harness.
         hidden: Folders of data.
     """
-    from relbench_harness.data.cache import cache_home
+    from relbench_harness.data.cache import cache_home, kernels_home
     from relbench_harness.home import home
 
     package = Path(__file__).resolve().parents[1]
     own = {package, home("baselines"), home("configs")}
     python = {sys.prefix, sys.base_prefix, sys.exec_prefix, *(entry for entry in sys.path if os.path.isabs(entry))}
     known = own | {Path(entry) for entry in python} | set(code)
-    kernels = [package, home("baselines")] if os.access(package, os.W_OK) else [cache_home() / "kernels"]
+    kernels = kernels_home()
+    if kernels is not None:
+        kernels.mkdir(parents=True, exist_ok=True)
     return Seal(
         code=_names(path for path in known if path.is_dir()),
         hidden=_names([*hidden, cache_home()]),
-        layered=_names(path for path in kernels if path.is_dir()),
+        layered=_names([package, home("baselines")] if kernels is None else [kernels]),
         folder=str(folder.resolve()),
         given=str(parts[0].resolve()),
         home=str(parts[1].resolve()),

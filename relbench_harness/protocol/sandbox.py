@@ -171,6 +171,18 @@ def run_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a run's folder, folders that its owner may not enter included."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for place, inner, _ in os.walk(folder):
+            for path in (place, *(os.path.join(place, name) for name in inner)):
+                if not os.path.islink(path):
+                    with suppress(OSError):
+                        os.chmod(path, 0o700)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -182,7 +194,7 @@ def _clear(home: Path) -> None:
             with suppress(psutil.Error):
                 if f"{psutil.Process(int(pid)).create_time():.0f}" == rest.partition("-")[0]:
                     continue
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 # -- the run's process ----------------------------------------------------------------------------------------------------

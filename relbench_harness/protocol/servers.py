@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from relbench_harness.data.cache import KERNELS, kernels_home
 from relbench_harness.protocol.fork_server import PACKET, PATIENCE
 from relbench_harness.protocol.process_tree import MARK, descendants, kill, marked
 
@@ -136,7 +137,10 @@ _lock = threading.Lock()
 def environment_of(sealed: bool) -> tuple[tuple[str, str], ...]:
     """The variables that a run's process gets; a sealed one gets none that may hold a secret or name a folder of data."""
     if sealed:
-        return tuple(sorted((k, v) for k, v in os.environ.items() if k in PLAIN or k.startswith(HARMLESS)))
+        kernels = kernels_home()
+        named = {} if kernels is None else {KERNELS: str(kernels)}
+        kept = {name: value for name, value in os.environ.items() if name in PLAIN or name.startswith(HARMLESS)}
+        return tuple(sorted({**kept, **named}.items()))
     return tuple(sorted((k, v) for k, v in os.environ.items() if not k.startswith(CHANGING)))
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Literal
 
 import bad_methods as bad
@@ -25,7 +24,7 @@ from relbench_harness.data.cache import cache_home
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.errors import InputError, ResultWarning
 from relbench_harness.progress import Work, watched
-from relbench_harness.protocol import servers
+from relbench_harness.protocol import sandbox, servers
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.method import Budget, Method
 from relbench_harness.protocol.process_tree import marked
@@ -63,8 +62,8 @@ def left() -> list[str]:
 
 
 def result_of(stages: Stages, method: Method, **limits: float) -> Result:
-    sandbox = Sandbox("process", Limits(**{"seconds": 60, "memory_mb": 3000, **limits}))  # type: ignore[arg-type]
-    result = Run(stages, method, type(method).__name__, BUDGET, isolation=sandbox).execute().result
+    isolation = Sandbox("process", Limits(**{"seconds": 60, "memory_mb": 3000, **limits}))  # type: ignore[arg-type]
+    result = Run(stages, method, type(method).__name__, BUDGET, isolation=isolation).execute().result
     assert left() == []
     assert list((cache_home() / "runs").iterdir()) == []
     return result
@@ -231,10 +230,14 @@ def test_labels_of_the_test_split_are_nowhere_in_the_process(
     table = stages.labels("test")
     stages._tables["test"] = replace(table, target=pa.array(SECRET + np.arange(len(table)) / 1024))
 
-    def remove(folder: Path, **_: object) -> None:
-        (folder / "own" / "kept").rename(tmp_path / "kept")
+    remove = sandbox._remove
 
-    monkeypatch.setattr("relbench_harness.protocol.sandbox.shutil", SimpleNamespace(rmtree=remove))
+    def keep_and_remove(folder: Path) -> None:
+        if (folder / "own" / "kept").is_dir():
+            (folder / "own" / "kept").rename(tmp_path / "kept")
+        remove(folder)
+
+    monkeypatch.setattr(sandbox, "_remove", keep_and_remove)
     result = Run(stages, bad.Keeps(), "keeps", BUDGET, isolation=Sandbox(name)).execute().result
     assert result.ok, result.error
     assert result.scores["test"]["mae"] > SECRET / 2
