@@ -31,6 +31,7 @@ from relbench_harness.presets import check_method, config_folders
 from relbench_harness.presets import method_names as method_names
 from relbench_harness.progress import Work, work
 from relbench_harness.protocol.budget import Budget
+from relbench_harness.protocol.limits import Limits
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Method
@@ -38,11 +39,17 @@ if TYPE_CHECKING:
     from relbench_harness.tracking import Tracker
 
 
-_TYPES = get_type_hints(Budget)
-BudgetConfig = make_dataclass(
-    "BudgetConfig", [(f.name, _TYPES[f.name], field(default=f.default)) for f in fields(Budget) if f.name != "seed"]
-)
+def _schema(name: str, of: type[Any], without: str = "") -> type[Any]:
+    """The schema of a group of settings, with the fields and defaults of a dataclass."""
+    types = get_type_hints(of)
+    return make_dataclass(
+        name, [(f.name, types[f.name], field(default=f.default)) for f in fields(of) if f.name != without]
+    )
+
+
+BudgetConfig = _schema("BudgetConfig", Budget, without="seed")
 """The schema of a budget as configs give it: its seed stands beside it."""
+LimitsConfig = _schema("LimitsConfig", Limits)
 
 
 @dataclass
@@ -58,6 +65,8 @@ class RunConfig:
     fit_on: str = "train"
     results_dir: str = "results/mine"
     budget: BudgetConfig = field(default_factory=BudgetConfig)  # type: ignore[valid-type]
+    isolation: str = "process" if sys.platform == "linux" else "none"
+    limits: LimitsConfig = field(default_factory=LimitsConfig)  # type: ignore[valid-type]
 
 
 log = logging.getLogger(__name__)
@@ -157,6 +166,8 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
         fit_on=config.fit_on,
         budget=Budget(seed=config.seed, **OmegaConf.to_container(config.budget)),  # type: ignore[arg-type]
         results_dir=config.results_dir,
+        isolation=config.isolation,
+        limits=Limits(**OmegaConf.to_container(config.limits)),  # type: ignore[arg-type]
         overrides=tuple(o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith(METHOD)),
     )
     result = request.execute().result

@@ -68,6 +68,11 @@ class Observer(Protocol):
 _observers: ContextVar[tuple[Observer, ...]] = ContextVar("observers", default=())
 
 
+def is_watched() -> bool:
+    """Whether anybody watches."""
+    return bool(_observers.get())
+
+
 @contextmanager
 def watched(observer: Observer) -> Iterator[None]:
     """Tell `observer` of everything that the block does."""

@@ -5,19 +5,25 @@ What a run needs is loaded when it begins, so that a request that cannot be is r
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from relbench_harness.errors import InputError, ResultWarning, nearest
+from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.method import REGIMES, Budget
+from relbench_harness.protocol.result_versions import TARGET
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Method
     from relbench_harness.protocol.result import Outcome
+    from relbench_harness.protocol.work import Isolation
 
+ISOLATIONS: tuple[Literal["none", "process", "sealed"], ...] = ("none", "process", "sealed")
+"""Where a method may run; see `relbench_harness.protocol.sandbox`."""
 Choice = TypeVar("Choice", bound=str)
 
 
@@ -34,6 +40,8 @@ class RunRequest:
         fit_on: Labels that the model for the test split learns from: `train` or `train+val`.
         budget: What the run may use, its seed as well.
         results_dir: Where result and predictions are stored, if anywhere.
+        isolation: Where the method runs: `none`, `process` or `sealed`.
+        limits: Where an isolated run is ended.
         overrides: Hyperparameters that were set for this task alone, `key=value`: they count as lines written for it.
     """
 
@@ -45,6 +53,8 @@ class RunRequest:
     fit_on: str = "train"
     budget: Budget = field(default_factory=Budget)
     results_dir: str | Path | None = None
+    isolation: str = "none"
+    limits: Limits = field(default_factory=Limits)
     overrides: tuple[str, ...] = ()
 
     def execute(self) -> Outcome:
@@ -62,12 +72,13 @@ class RunRequest:
 
         self.budget.check()
         folder = self._folder()
+        isolation = self._isolation()
         dataset, task = open_task(self.task)
         stages = Stages(dataset, task, _choice(self.regime, REGIMES, "regime"))
         method = {key: value for key, value in self.config.items() if key != GUARD}
         counted = lines.count(method, _written_for(self.method, task.id), self.overrides)
         fit_on = _choice(self.fit_on, FIT_ON, "fit_on")
-        run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted)
+        run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted, isolation)
         if folder is not None:
             store.ready(folder)
         outcome = run.execute()
@@ -77,6 +88,23 @@ class RunRequest:
         if doubt is not None:
             warnings.warn(doubt, ResultWarning, stacklevel=2)
         return outcome
+
+    def _isolation(self) -> Isolation:
+        """Where the method runs; what that needs begins to start."""
+        from relbench_harness.protocol.work import InThisProcess
+
+        name = _choice(self.isolation, ISOLATIONS, "isolation")
+        self.limits.check()
+        if name == "none":
+            return InThisProcess()
+        if sys.platform != "linux":
+            raise InputError(f"isolation={name} needs Linux; use isolation=none")
+        from relbench_harness.protocol.sandbox import Sandbox
+
+        results = () if self.results_dir is None else (Path(self.results_dir),)
+        sandbox = Sandbox(name, self.limits, tuple(_modules(self.config)), results)
+        sandbox.start(self.method)
+        return sandbox
 
     def _folder(self) -> Path | None:
         if self.results_dir is None:
@@ -96,6 +124,18 @@ def _written_for(part: Any, task: str) -> Iterator[Path]:
     elif is_dataclass(part) and not isinstance(part, type):
         for entry in fields(part):
             yield from _written_for(getattr(part, entry.name), task)
+
+
+def _modules(config: Any) -> Iterator[str]:
+    """The modules of the classes that a complete configuration names."""
+    if isinstance(config, Mapping):
+        target = config.get(TARGET)
+        if isinstance(target, str):
+            yield target.rpartition(".")[0]
+        config = list(config.values())
+    if isinstance(config, list | tuple):
+        for part in config:
+            yield from _modules(part)
 
 
 def _choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:

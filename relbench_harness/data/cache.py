@@ -44,6 +44,18 @@ def cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "relbench-harness"
 
 
+KERNELS = "NUMBA_CACHE_DIR"
+"""The variable that names the folder of compiled kernels; numba reads it when it is loaded."""
+
+
+def kernels_home() -> Path | None:
+    """Where compiled kernels are kept; None where they lie beside the source."""
+    chosen = os.environ.get(KERNELS)
+    if chosen:
+        return Path(chosen)
+    return None if os.access(Path(__file__).parent, os.W_OK) else cache_home() / "kernels"
+
+
 @dataclass(frozen=True)
 class Built:
     """A database fresh from its source.

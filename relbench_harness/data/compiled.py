@@ -13,15 +13,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from relbench_harness.data.cache import cache_home
+from relbench_harness.data.cache import KERNELS, kernels_home
 from relbench_harness.timing import moved
 
-if not os.access(Path(__file__).parent, os.W_OK):
-    # numba reads this when it is loaded
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_home() / "kernels"))
+if (_kept := kernels_home()) is not None:
+    os.environ[KERNELS] = str(_kept)
 
 import numba
 from numba.core import event

@@ -27,7 +27,7 @@ def machine() -> dict[str, Any]:
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_mb": psutil.virtual_memory().total // 2**20,
-        "gpu": _gpu(),
+        "gpu": gpu(),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
@@ -42,7 +42,8 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _gpu() -> str | None:
+def gpu() -> str | None:
+    """The name of the GPU; None without one, or where torch is not loaded."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return None

@@ -16,8 +16,9 @@ from relbench_harness.protocol.result_versions import SCHEMA, upgraded
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FAILURES = ("bad_input", "invalid_predictions", "out_of_memory", "timeout", "error")
-"""Kinds of failure: what `status` says when it is not `ok`."""
+FAILURES = ("bad_input", "invalid_predictions", "out_of_memory", "timeout", "killed", "error")
+"""Kinds of failure: what `status` says when it is not `ok`. `killed`: a signal from elsewhere, or too many processes or too much
+written to disk."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Result:
         lines: Logical lines of code: `task` (written again for each task), `method`, `harness`.
         machine, versions, commit: What it ran on and with; hardware is part of a result.
         started: When, UTC, ISO 8601.
+        traceback: Where a method failed, and the last that it printed; `error` is the one sentence.
+        isolation: `none`, `process` or `sealed`: where the method ran.
+        limits: What was in force, each limit with its value and the means that kept it.
         notes: What the method says of how it answers: `fallback`, the trivial method that answered in its place.
         predictions: File name of the predictions beside this result, if any.
     """
@@ -67,6 +71,9 @@ class Result:
     commit: str = ""
     started: str = ""
     error: str | None = None
+    traceback: str | None = None
+    isolation: str = "none"
+    limits: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     predictions: str | None = None
     schema: int = SCHEMA

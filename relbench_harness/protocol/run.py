@@ -1,7 +1,8 @@
 """One run: a method learns a task in a regime from one seed, answers validation and test, and is scored on both.
 
-Invariant: a run always yields a `Result`. What goes wrong inside a method is a recorded failure; what is wrong with the
-data or the request is an `InputError` before the method is called.
+This is the harness's side: it makes the examples, keeps the labels, scores, and says what came of it. The method's side is
+`work.do`, in this process or in one of its own. Invariant: a run always yields a `Result`. What goes wrong inside a method is a
+recorded failure; what is wrong with the data or the request is an `InputError` before the method is called.
 """
 
 from __future__ import annotations
@@ -11,31 +12,36 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from relbench_harness.data.database import Database
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.progress import work
 from relbench_harness.protocol.holdout import Holdout
-from relbench_harness.protocol.machine import PeakMemory, commit, device_peak_mb, machine, versions
-from relbench_harness.protocol.method import Budget, Countdown, Method, Predictor, Refittable, notes_of
+from relbench_harness.protocol.machine import commit, machine, versions
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method
 from relbench_harness.protocol.metrics import PRIMARY, Scores
-from relbench_harness.protocol.process_state import process_state
 from relbench_harness.protocol.result import Outcome, Result
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.protocol.work import FIT_ON as FIT_ON
+from relbench_harness.protocol.work import (
+    Answered,
+    Assignment,
+    FitOn,
+    InThisProcess,
+    InvalidPredictionsError,
+    Isolation,
+    Report,
+)
 from relbench_harness.timing import Stopwatch, phase, timed
 
-FitOn = Literal["train", "train+val"]
-FIT_ON: tuple[FitOn, ...] = get_args(FitOn)
 log = logging.getLogger(__name__)
-
-
-class InvalidPredictionsError(Exception):
-    """A method answered in the wrong shape, with NaN, or named an item twice."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Run:
         fit_on: Labels that the model for the test split learns from. With `train+val` everything chosen on validation
             is held fixed and the model learns again on both.
         lines: Lines of code, as they will stand in the result.
+        isolation: Where the method's side is carried out.
     """
 
     stages: Stages
@@ -57,26 +64,23 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
     fit_on: FitOn = "train"
     lines: Mapping[str, Any] = field(default_factory=dict)
+    isolation: Isolation = field(default_factory=InThisProcess)
 
     def execute(self) -> Outcome:
         """Fit, predict, score. Raises `InputError` only for faults of the data, found before the method is called."""
         started = datetime.now(UTC).isoformat(timespec="seconds")
         task = self.stages.task
-        status, error, predictions = "ok", None, None
-        scores: dict[str, Scores] = {}
-        notes: dict[str, object] = {}
-        what = f"{self.name} on {task.id}, seed {self.budget.seed}"
-        state = process_state(self.budget.seed, self.budget.threads)
-        with work(what), timed() as watch, PeakMemory() as memory, state:
+        answers = Answers(self.stages, self.fit_on)
+        with work(f"{self.name} on {task.id}, seed {self.budget.seed}"), timed() as watch:
             begin, countdown = time.perf_counter(), Countdown(self.budget)
             with phase("load"):
                 self._prepare()
-            try:
-                predictions = self._answers(countdown, scores, notes)
-            except Exception as failure:
-                status, error = _kind(failure), f"{type(failure).__name__}: {' '.join(str(failure).split())}"
-                log.warning("%s on %s failed", self.name, task.id, exc_info=failure)
+            assignment = Assignment(self.method, self.name, countdown, self.fit_on)
+            report = self.isolation.carry_out(assignment, answers, answers.hand_in)
             elapsed = time.perf_counter() - begin
+        if report.status != "ok":
+            log.warning("%s on %s failed: %s\n%s", self.name, task.id, report.error, report.traceback or "")
+        _add(watch, report)
         metric = PRIMARY[task.type]
         result = Result(
             task=task.id,
@@ -86,70 +90,111 @@ class Run:
             seed=self.budget.seed,
             regime=self.stages.regime,
             fitted_on=self.fit_on,
-            status=status,
+            status=report.status,
             metric=metric.name,
             higher_is_better=metric.higher_is_better,
-            scores=scores,
+            scores=answers.scores,
             seconds=_seconds(watch, elapsed, cold=True),
             seconds_warm=_seconds(watch, elapsed, cold=False),
             cpu_seconds={name: round(s, 4) for name, s in watch.cpu.items()},
-            peak_memory_mb=round(memory.peak_mb, 1),
-            peak_device_memory_mb=round(device_peak_mb(), 1),
+            peak_memory_mb=round(report.peak_memory_mb, 1),
+            peak_device_memory_mb=round(report.peak_device_memory_mb, 1),
             lines=dict(self.lines),
             budget=asdict(self.budget),
             dataset_fingerprint=self.stages.dataset.database.fingerprint,
-            machine=machine(),
+            machine={**machine(), **({"gpu": report.gpu} if report.gpu else {})},
             versions=versions(),
             commit=commit(),
             started=started,
-            error=error,
-            notes=notes,
+            error=report.error,
+            traceback=report.traceback,
+            isolation=self.isolation.name,
+            limits=dict(report.limits),
+            notes=dict(report.notes),
         )
-        return Outcome(result, predictions)
+        return Outcome(result, answers.table if report.status == "ok" else None)
 
     def _prepare(self) -> None:
         """Reads everything a user can have got wrong, so that a fault of the data is no failure of the method."""
         for split in ("train", "val", "test"):
             self.stages.labels(split)
 
-    def _answers(self, countdown: Countdown, scores: dict[str, Scores], notes: dict[str, object]) -> pa.Table:
-        """The predictions of both splits; fills `scores` and `notes`. A method that learns twice has half of the time."""
-        stages = self.stages
-        with phase("labels"):
-            train, valid = stages.examples("train"), stages.examples("val")
-            val, test = stages.holdout("val"), stages.holdout("test")
-        with phase("fit"):
-            predictor = self.method.fit(train, valid, countdown.part(1.0 if self.fit_on == "train" else 0.5))
-        notes.update(notes_of(predictor))
-        parts = [self._answer(predictor, val, "val", scores)]
-        if self.fit_on == "train+val":
-            if not isinstance(predictor, Refittable):
-                raise InputError(f"method {self.name!r} cannot learn again on train+val; use fit_on=train")
-            with phase("labels"):
-                both = stages.final_training()
-                test = stages.holdout("test", fit_end=both.fit_end)
-            with phase("fit"):
-                predictor = predictor.refit(both)
-        parts.append(self._answer(predictor, test, "test", scores))
-        return pa.concat_tables(parts)
 
-    def _answer(self, predictor: Predictor, holdout: Holdout, split: str, scores: dict[str, Scores]) -> pa.Table:
-        with phase("predict"):
-            predictions = np.asarray(predictor.predict(holdout.examples))
+@dataclass(frozen=True)
+class Answers:
+    """The examples of a run, made when the method's side gets to them, and its answers, scored as they come in.
+
+    Attributes:
+        scores: Split → metric → value, of those splits that are answered.
+    """
+
+    stages: Stages
+    fit_on: FitOn
+    scores: dict[str, Scores] = field(default_factory=dict)
+    _tables: list[pa.Table] = field(default_factory=list)
+
+    @property
+    def database(self) -> Database:
+        return self.stages.shown
+
+    @property
+    def fingerprint(self) -> str:
+        return self.stages.dataset.database.fingerprint
+
+    def training(self) -> tuple[Examples, Examples]:
+        return self.stages.examples("train"), self.stages.examples("val")
+
+    def validation(self) -> Examples:
+        return self._val.examples
+
+    def final_training(self) -> Examples:
+        return self._both
+
+    def test(self) -> Examples:
+        return self._test.examples
+
+    @cached_property
+    def _val(self) -> Holdout:
+        return self.stages.holdout("val")
+
+    @cached_property
+    def _both(self) -> Examples:
+        return self.stages.final_training()
+
+    @cached_property
+    def _test(self) -> Holdout:
+        return self.stages.holdout("test", self._both.fit_end if self.fit_on == "train+val" else None)
+
+    @property
+    def table(self) -> pa.Table:
+        """Columns split, entity, time, prediction."""
+        return pa.concat_tables(self._tables)
+
+    def hand_in(self, split: Answered, predictions: NDArray[np.generic]) -> None:
+        """Scores the predictions of a split.
+
+        Raises:
+            InvalidPredictionsError: They have the wrong shape, hold NaN, or name an item twice.
+        """
+        holdout = self._val if split == "val" else self._test
         try:
-            scores[split] = holdout.score(predictions)
+            with phase("score"):
+                scores = holdout.score(predictions)
         except InputError as error:
             raise InvalidPredictionsError(str(error)) from None
         examples = holdout.examples
         if examples.task.type is TaskType.RECOMMENDATION:
             _check_items(predictions, len(examples.database[str(examples.task.item_table)]), examples.task.id)
-        return pa.table(
-            {
-                "split": pa.array([split] * len(examples), pa.string()),
-                "entity": pa.array(examples.entity),
-                "time": pa.array(examples.time).cast(pa.timestamp("ns")),
-                "prediction": _column(predictions),
-            }
+        self.scores[split] = scores
+        self._tables.append(
+            pa.table(
+                {
+                    "split": pa.array([split] * len(examples), pa.string()),
+                    "entity": pa.array(examples.entity),
+                    "time": pa.array(examples.time).cast(pa.timestamp("ns")),
+                    "prediction": _column(predictions),
+                }
+            )
         )
 
 
@@ -169,15 +214,11 @@ def _check_items(predictions: NDArray[np.generic], items: int, task: str) -> Non
         raise InvalidPredictionsError(f"task {task}: item {int(ordered.max())} does not exist; there are {items}")
 
 
-def _kind(failure: Exception) -> str:
-    """The failure's entry in `FAILURES`."""
-    if isinstance(failure, InvalidPredictionsError):
-        return "invalid_predictions"
-    if isinstance(failure, InputError):
-        return "bad_input"
-    if isinstance(failure, MemoryError) or "OutOfMemory" in type(failure).__name__:
-        return "out_of_memory"
-    return "timeout" if isinstance(failure, TimeoutError) else "error"
+def _add(watch: Stopwatch, report: Report) -> None:
+    """Adds the seconds that the method's side measured in a process of its own."""
+    for own, theirs in ((watch.wall, report.wall), (watch.cpu, report.cpu), (watch.restored, report.restored)):
+        for name, seconds in theirs.items():
+            own[name] = own.get(name, 0.0) + seconds
 
 
 def _seconds(watch: Stopwatch, elapsed: float, cold: bool) -> dict[str, float]:

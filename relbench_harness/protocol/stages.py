@@ -45,7 +45,8 @@ class Stages:
     regime: Regime
 
     @cached_property
-    def _shown(self) -> Database:
+    def shown(self) -> Database:
+        """Every row, the test split's future included, without the columns that no method may see."""
         return self.task.visible_columns(self.dataset.database)
 
     @cached_property
@@ -137,7 +138,7 @@ class Stages:
         latest = int(cutoff.max())
         return Examples(
             task=self._shown_task,
-            database=cut(self._shown, self.task, table.entity, latest),
+            database=cut(self.shown, self.task, table.entity, latest),
             entity=table.entity,
             time=table.time,
             cutoff=cutoff,

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -92,6 +91,13 @@ def test_results_are_added_never_rewritten(results: Path) -> None:
         (["method=constant", TASK, "budget.trials=-1"], "budget: trials is -1"),
         (["method=constant", TASK, "budget.memory_mb=0"], "budget: memory_mb is 0"),
         (["method=constant", TASK, "budget.device=cdua"], "budget: unknown device 'cdua'; known: auto, cpu, cuda"),
+        (["method=constant", TASK, "isolation=proces"], "no isolation 'proces'; did you mean 'process'?"),
+        (
+            ["method=constant", TASK, "limits.seconds=0"],
+            "limits: seconds is 0.0; it is more than 0, or null for the default",
+        ),
+        (["method=constant", TASK, "limits.open_files=3"], "limits: open_files is 3; it is at least 64"),
+        (["method=constant", TASK, "limits.memory=3"], "no key 'limits.memory'; did you mean 'memory_mb'"),
         (["method=constant", TASK, "seed=0,1"], "'seed=0,1' gives several values; run -m runs each of them"),
         (["method=constant", f"{TASK},little-shop/x"], "gives several values; run -m"),
         (["-m", "method=constant", f"{TASK},"], "no task 'churn,' in dataset little-shop; did you mean 'churn'"),
@@ -133,25 +139,40 @@ def test_an_empty_folder_is_not_the_one_we_are_in(
     assert "results_dir is empty" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+FAULTY = """
+class Faulty:
+    def __init__(self, **_): ...
+
+    def fit(self, *_):
+        print("the last that it says")
+        raise MemoryError("the matrix of 3 TB")
+"""
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
 def test_a_failing_method_is_a_recorded_failure(
-    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], isolation: str
 ) -> None:
-    faulty = ModuleType("faulty")
-
-    class Faulty:
-        def __init__(self, **_: object) -> None: ...
-
-        def fit(self, *_: object) -> object:
-            raise MemoryError("the matrix of 3 TB")
-
-    faulty.Faulty = Faulty  # type: ignore[attr-defined]
-    faulty.__file__ = __file__
-    monkeypatch.setitem(sys.modules, "faulty", faulty)
-    monkeypatch.setattr("relbench_harness.board.method_files.module_file", lambda target: Path(__file__))
-    assert run(results, TASK, "method=constant", "method._target_=faulty.Faulty") == 1
+    folder = results.parent / "methods"
+    folder.mkdir()
+    (folder / "faulty.py").write_text(FAULTY)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "faulty", raising=False)
+    monkeypatch.setattr("relbench_harness.board.method_files.module_file", lambda target: folder / "faulty.py")
+    assert run(results, TASK, "method=constant", "method._target_=faulty.Faulty", f"isolation={isolation}") == 1
     (stored,) = read_results(results)
     assert stored.status == "out_of_memory" and stored.error == "MemoryError: the matrix of 3 TB"
+    assert stored.isolation == isolation and stored.traceback is not None
+    assert "faulty.py" in stored.traceback and ("the last that it says" in stored.traceback) == (isolation == "process")
     assert "failed (out_of_memory)" in capsys.readouterr().out
+
+
+def test_an_isolated_run_passes_its_log_and_its_seconds_on(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-v", "run", TASK, "method=constant", "limits.memory_mb=3000", f"results_dir={results}"]) == 0
+    said = capsys.readouterr().err
+    assert "phase fit: " in said and "phase predict: " in said and "phase isolation: " in said
+    (stored,) = read_results(results)
+    assert stored.isolation == "process" and stored.limits["memory_mb"]["value"] == 3000
 
 
 @pytest.mark.parametrize(
