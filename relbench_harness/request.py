@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relbench_harness.errors import InputError, ResultWarning, nearest
 from relbench_harness.protocol.method import REGIMES, Budget
+from relbench_harness.sweep.identity import Described, Identities
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Method
     from relbench_harness.protocol.result import Outcome
+    from relbench_harness.sweep.plan import Keep
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -35,6 +37,7 @@ class RunRequest:
         budget: What the run may use, its seed as well.
         results_dir: Where result and predictions are stored, if anywhere.
         overrides: Hyperparameters that were set for this task alone, `key=value`: they count as lines written for it.
+        identity: What makes it the run that it is, where that is known already.
     """
 
     task: str
@@ -46,9 +49,39 @@ class RunRequest:
     budget: Budget = field(default_factory=Budget)
     results_dir: str | Path | None = None
     overrides: tuple[str, ...] = ()
+    identity: str = ""
 
-    def execute(self) -> Outcome:
+    def check(self) -> None:
+        """Raises `InputError` for what is wrong with the request itself; nothing is read."""
+        from relbench_harness.protocol.run import FIT_ON
+
+        self.budget.check()
+        self._folder()
+        _choice(self.regime, REGIMES, "regime")
+        _choice(self.fit_on, FIT_ON, "fit_on")
+
+    def identified(self, identities: Identities) -> RunRequest:
+        """The request with its identity.
+
+        Raises:
+            InputError: Its dataset, its task or its method's code cannot be read.
+        """
+        described = Described(
+            task=self.task,
+            name=self.name,
+            config=self.config,
+            regime=self.regime,
+            fit_on=self.fit_on,
+            budget=self.budget,
+            written_for=lambda task: _written_for(self.method, task),
+        )
+        return replace(self, identity=identities.of(described))
+
+    def execute(self, keep: Keep | None = None) -> Outcome:
         """Runs the method and stores what came of it.
+
+        Args:
+            keep: Stores it; `board.store.write` where nothing else is named.
 
         Raises:
             InputError: The request cannot be fulfilled. What fails inside the method is a result.
@@ -60,19 +93,21 @@ class RunRequest:
         from relbench_harness.protocol.run import FIT_ON, Run
         from relbench_harness.protocol.stages import Stages
 
-        self.budget.check()
+        self.check()
         folder = self._folder()
         dataset, task = open_task(self.task)
         stages = Stages(dataset, task, _choice(self.regime, REGIMES, "regime"))
         method = {key: value for key, value in self.config.items() if key != GUARD}
         counted = lines.count(method, _written_for(self.method, task.id), self.overrides)
         fit_on = _choice(self.fit_on, FIT_ON, "fit_on")
+        identity = self.identity or self.identified(Identities()).identity
         run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted)
         if folder is not None:
             store.ready(folder)
         outcome = run.execute()
+        outcome = outcome._replace(result=replace(outcome.result, identity=identity))
         if folder is not None:
-            outcome = store.write(outcome, folder)
+            outcome = (keep or store.write)(outcome, folder)
         doubt = implausible(stages, outcome.result)
         if doubt is not None:
             warnings.warn(doubt, ResultWarning, stacklevel=2)

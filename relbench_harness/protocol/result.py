@@ -41,6 +41,8 @@ class Result:
         started: When, UTC, ISO 8601.
         notes: What the method says of how it answers: `fallback`, the trivial method that answered in its place.
         predictions: File name of the predictions beside this result, if any.
+        identity: What makes this run the run that it is (`sweep.identity`): equal for every repetition of it. Empty in results
+            of versions that did not know it, and of other tools.
     """
 
     task: str
@@ -69,6 +71,7 @@ class Result:
     error: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     predictions: str | None = None
+    identity: str = ""
     schema: int = SCHEMA
 
     @property
