@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from relbench_harness.data.writing import PARTIAL, whole, write_whole
+from relbench_harness.data.writing import partial_name, whole, write_whole
 from relbench_harness.errors import InputError, NotStoredError, sentence
 from relbench_harness.protocol.result import Outcome, Result
 
@@ -35,7 +35,7 @@ def ready(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f"{PARTIAL}{secrets.token_hex(8)}"
+        probe = folder / partial_name()
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:

@@ -19,6 +19,7 @@ from relbench_harness.board import store
 from relbench_harness.errors import explained
 from relbench_harness.protocol.result import Result
 from relbench_harness.sweep.claims import Claim, Claims
+from relbench_harness.sweep.leftovers import clear
 from relbench_harness.sweep.plan import Planned
 from relbench_harness.sweep.room import patient_store, when_there_is_room
 from relbench_harness.sweep.scan import Found, files_of
@@ -126,6 +127,8 @@ class _Worker:
         if claim is None:
             return False
         with claim:
+            if marks:
+                clear(run.entry, run.folder, marks)
             # another sweep may have made it since, and given its mark up
             result = None if self._came(run) else self._result(run)
         if result is not None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import socket
 import threading
 import time
@@ -28,7 +27,7 @@ from typing import Any
 import psutil
 
 from relbench_harness.board.store import STARTED
-from relbench_harness.data.writing import PARTIAL
+from relbench_harness.data.writing import partial_name
 
 HEARTBEAT = 5.0
 """Seconds between two renewals of a mark."""
@@ -229,7 +228,7 @@ def _changed(path: Path) -> int | None:
 def _made(path: Path, text: str) -> bool:
     """Whether this call made the file `path`: whole where the file system has links, else empty first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f"{PARTIAL}{secrets.token_hex(8)}"
+    partial = path.parent / partial_name()
     try:
         partial.write_text(text, encoding="utf-8")
         try:

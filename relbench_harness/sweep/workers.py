@@ -210,8 +210,12 @@ def _work(work: Work, writer: Connection, cores: list[int], level: int) -> None:
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", ResultWarning)
     warnings.showwarning = lambda message, *_, **__: teller.said(f"warning: {message}")
-    with suppress(_Ended, BrokenPipeError):
-        carry_out(work, teller)
+    try:
+        with suppress(BrokenPipeError):
+            carry_out(work, teller)
+    except _Ended:
+        # the claim is given up by now, and an interpreter takes its time to end
+        os._exit(1)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
