@@ -100,11 +100,12 @@ class RunRequest:
         method = {key: value for key, value in self.config.items() if key != GUARD}
         counted = lines.count(method, _written_for(self.method, task.id), self.overrides)
         fit_on = _choice(self.fit_on, FIT_ON, "fit_on")
-        identity = self.identity or self.identified(Identities()).identity
         run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted)
         if folder is not None:
             store.ready(folder)
         outcome = run.execute()
+        # what the run has opened is not read again
+        identity = self.identity or self.identified(Identities.with_opened(self.task, dataset, task)).identity
         outcome = outcome._replace(result=replace(outcome.result, identity=identity))
         if folder is not None:
             outcome = (keep or store.write)(outcome, folder)

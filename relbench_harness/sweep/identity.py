@@ -97,6 +97,13 @@ class Identities:
     _tasks: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _files: dict[tuple[str, ...], set[Path]] = field(default_factory=dict)
 
+    @classmethod
+    def with_opened(cls, address: str, dataset: Dataset, task: Task) -> Identities:
+        """Identities of runs on a task that is open already."""
+        known = cls()
+        known._add(address, dataset, task)
+        return known
+
     def of(self, run: Described) -> str:
         """The identity of `run`.
 
@@ -134,11 +141,15 @@ class Identities:
         name, task = split_address(address)
         dataset = open_dataset(name)
         # a wrong name of a task is found before a database is built
-        defined = definition(dataset.task(task), hosted=not dataset.backtest)
+        opened = dataset.task(task)
+        with work(f"dataset {name}"):
+            self._add(address, dataset, opened)
+
+    def _add(self, address: str, dataset: Dataset, task: Task) -> None:
+        name = split_address(address)[0]
         if name not in self._data:
-            with work(f"dataset {name}"):
-                self._data[name] = data_facts(dataset)
-        self._tasks[address] = defined
+            self._data[name] = data_facts(dataset)
+        self._tasks[address] = definition(task, hosted=not dataset.backtest)
 
 
 def data_facts(dataset: Dataset) -> dict[str, Any]:

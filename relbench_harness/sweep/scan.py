@@ -6,6 +6,7 @@ Invariant: nothing is written here. A file that is no whole result counts as not
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,15 +22,15 @@ class Stored:
     Attributes:
         file: Its name, which no other result of the run has.
         identity: Empty where the result does not say it.
-        seconds: What the run took as it was measured.
+        task, method, seconds: What was run, and what it took as it was measured; left out where only the status was looked for.
     """
 
     file: str
     identity: str
-    task: str
-    method: str
     status: str
-    seconds: float
+    task: str = ""
+    method: str = ""
+    seconds: float = math.nan
 
     @property
     def ok(self) -> bool:
@@ -44,14 +45,12 @@ def scan(folder: Path, wanted: Collection[str] | None = None) -> Found:
     """The results in and below `folder`, by the identities in their names; those without one are under the empty text.
 
     Args:
-        wanted: Identities; results of others are not opened. None: all are.
+        wanted: Identities; results of others are not opened, and of these only the status is looked for. None: all are read.
     """
     found: dict[str, list[Stored]] = {}
-    for path in _own_files(folder):
-        match = OWN.fullmatch(os.path.basename(path))
-        identity = (match and match["identity"]) or ""
+    for path, identity in _own_files(folder):
         if wanted is None or identity in wanted:
-            stored = _read(path, identity)
+            stored = _read(path, identity) if wanted is None else _status_of(path, identity)
             if stored is not None:
                 found.setdefault(identity, []).append(stored)
     return {identity: tuple(sorted(several, key=lambda one: _time(one.file))) for identity, several in found.items()}
@@ -62,18 +61,20 @@ def files_of(identity: str, task: str, method: str, folder: Path) -> frozenset[s
     try:
         with os.scandir(home_of(task, method, folder)) as entries:
             names = [entry.name for entry in entries if identity in entry.name]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     return frozenset(name for name in names if name.endswith(".json"))
 
 
-def _own_files(folder: Path) -> Iterator[str]:
+def _own_files(folder: Path) -> Iterator[tuple[str, str]]:
+    """(path, identity) of every file whose name says that it is a result."""
     for home, inner, names in os.walk(folder):
         if home == str(folder):
             inner[:] = [name for name in inner if name not in (STARTED, SWEEPS)]
         for name in names:
-            if name.endswith(".json") and OWN.fullmatch(name):
-                yield os.path.join(home, name)
+            match = OWN.fullmatch(name) if name.endswith(".json") else None
+            if match is not None:
+                yield os.path.join(home, name), match["identity"] or ""
 
 
 def _read(path: str, identity: str) -> Stored | None:
@@ -82,9 +83,26 @@ def _read(path: str, identity: str) -> Stored | None:
             line = json.loads(file.read())
         seconds = line.get("seconds_warm") or line.get("seconds") or {}
         total = float(seconds.get("total") or 0.0)
-        return Stored(os.path.basename(path), identity, line["task"], line["method"], line["status"], total)
+        return Stored(os.path.basename(path), identity, line["status"], line["task"], line["method"], total)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+STATUS = b', "status": "'
+"""What stands before the status in a result line; its keys are sorted, and none of those behind it is of this name."""
+
+
+def _status_of(path: str, identity: str) -> Stored | None:
+    """As `_read`, without a parse of the whole line: a folder of thousands is looked through before anything is run."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            line = file.read()
+    except OSError:
+        return None
+    at = line.rfind(STATUS) + len(STATUS)
+    if at < len(STATUS) or not line.endswith(b"}\n"):
+        return _read(path, identity)
+    return Stored(os.path.basename(path), identity, line[at : line.index(b'"', at)].decode())
 
 
 def _time(name: str) -> str:

@@ -55,8 +55,7 @@ def test_four_sweeps_at_once_lose_nothing_and_double_nothing(
     tmp_path: Path, shop: Path, undisturbed: dict[tuple[str, str, int], object]
 ) -> None:
     sweeps = [
-        subprocess.Popen([*COMMAND, *SWEEP, f"results_dir={tmp_path}"], stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
+        subprocess.Popen([*COMMAND, *SWEEP, f"results_dir={tmp_path}"], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
     shown = [sweep.communicate()[0] for sweep in sweeps]
     assert [sweep.returncode for sweep in sweeps] == [0] * 4

@@ -142,9 +142,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(
     assert not [path for path in tmp_path.rglob("*") if path.stat().st_mtime > begin]
 
 
-def test_a_named_sweep_has_its_plan_under_its_name(
-    tmp_path: Path, shop: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_named_sweep_has_its_plan_under_its_name(tmp_path: Path, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["task=shop/churn", "method=constant", f"results_dir={tmp_path}"]
     assert main(["run", "-m", *given, "seed=0,1", "sweep=mine"]) == 0
     capsys.readouterr()
