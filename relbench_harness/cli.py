@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         "Runs whose results are in the folder are not made again (resume=false does so); --dry-run says what would run.",
     )
     run.add_argument("-m", "--multirun", action="store_true", help="run every combination of the comma lists")
-    run.add_argument(DRY_RUN, action="store_true", help="say what would run and what is there; write nothing")
+    run.add_argument("--dry-run", action="store_true", help="say what would run and what is there; write nothing")
     run.set_defaults(act=lambda _: 0)
     rank = commands.add_parser("rank", help="print the leaderboard of stored results; writes Markdown and CSV")
     rank.add_argument("results", type=Path, help="a folder of results")
