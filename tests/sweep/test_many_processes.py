@@ -17,6 +17,7 @@ import pytest
 
 from relbench_harness.board.store import read_results
 from relbench_harness.cli import main
+from relbench_harness.sweep.claims import Claims
 from relbench_harness.sweep.workers import shares
 
 COMMAND = [sys.executable, "-m", "relbench_harness.cli"]
@@ -77,10 +78,11 @@ def test_a_sweep_that_is_killed_at_any_moment_ends_with_every_run_once(
         command = [*COMMAND, *SWEEP, f"results_dir={results}"]
         while killed < KILLS:
             with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as sweep:
-                # half of the kills come while runs are made
-                while chance.random() < 0.8 and sweep.poll() is None and not (results / ".started").exists():
-                    time.sleep(0.05)
-                time.sleep(chance.uniform(0.0, 2.0))
+                # most of the kills come while runs are made, the rest while the sweep begins
+                early = chance.random() < 0.2
+                while not early and sweep.poll() is None and not begun(results, sweep.pid):
+                    time.sleep(0.02)
+                time.sleep(chance.uniform(0.0, 4.0))
                 ended = sweep.poll() is not None
                 sweep.kill()
             if ended:
@@ -90,6 +92,11 @@ def test_a_sweep_that_is_killed_at_any_moment_ends_with_every_run_once(
         assert main([*SWEEP, f"results_dir={results}"]) == 0
         assert scores(results) == undisturbed
         clean(results)
+
+
+def begun(results: Path, pid: int) -> bool:
+    """Whether the process has a run."""
+    return any(mark.owner is not None and mark.owner.pid == pid for mark in Claims(results).marks().values())
 
 
 def test_several_jobs_give_the_scores_of_one(
