@@ -66,7 +66,7 @@ $(DEV): $(VENV)/.installed
 
 install: $(VENV)/.installed
 
-# Every run writes files of its own, so a second quickstart adds to the results of the first and loses nothing.
+# A run whose result is there is not made again, so a second quickstart goes on where the first one ended.
 # A run that failed is on the leaderboard too, so that is printed in any case.
 quickstart: $(VENV)/.installed
 	$(HARNESS) run -m task=$(TASKS) method=$(METHODS) seed=$(SEEDS) regime=rolling budget.seconds=$(SECONDS) results_dir=$(RESULTS); \

@@ -30,7 +30,7 @@ COMMANDS = {
     "run, unknown task": ["run", "task=rel-nycflights/plane-chrn", "method=constant"],
     "run, unknown key": ["run", TASK, "method=constant", "sed=1"],
     "rank, 100 results": ["rank", "{results}"],
-    "run": ["-v", "run", TASK, "method=constant", "results_dir={scratch}"],
+    "run": ["-v", "run", TASK, "method=constant", "resume=false", "results_dir={scratch}"],
 }
 PROBE = """
 import os, resource, sys, time

@@ -1,4 +1,4 @@
-"""The shell: `relbench-harness run | rank | list | dataset | task`.
+"""The shell: `relbench-harness run | status | rank | list | dataset | task`.
 
 Invariant: every command passes `main`, the one place that turns what a user can mend (bad input, a full disk, a damaged
 file, a server that is down: `errors.sentence`) into one sentence on standard error and exit code 2. Ctrl-C is one line and
@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, TextIO
 
 from relbench_harness.authoring.commands import add_commands
 from relbench_harness.errors import InputError, ResultWarning, explained
+from relbench_harness.presets import check_choices, check_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from relbench_harness.protocol.result import Result
-
 VERBOSE = {"-v", "--verbose"}
+DRY_RUN = "--dry-run"
 INTERRUPTED = 130
 """The exit code of a shell command that Ctrl-C ended."""
 
@@ -130,9 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="run a method on a task; -m sweeps over comma lists",
-        usage="relbench-harness run [-m] task=DATASET/TASK method=NAME [seed=0] [regime=frozen|rolling] [KEY=VALUE …]",
-        description="Every key of configs/config.yaml and of the method's own config can be set, as Hydra reads them.",
+        usage="relbench-harness run [-m] [--dry-run] task=DATASET/TASK method=NAME [seed=0] [regime=frozen|rolling] [KEY=VALUE …]",
+        description="Every key of configs/config.yaml and of the method's own config can be set, as Hydra reads them. "
+        "Runs whose results are in the folder are not made again (resume=false does so); --dry-run says what would run.",
     )
+    run.add_argument("-m", "--multirun", action="store_true", help="run every combination of the comma lists")
+    run.add_argument("--dry-run", action="store_true", help="say what would run and what is there; write nothing")
     run.set_defaults(act=lambda _: 0)
     rank = commands.add_parser("rank", help="print the leaderboard of stored results; writes Markdown and CSV")
     rank.add_argument("results", type=Path, help="a folder of results")
@@ -140,6 +143,10 @@ def _parser() -> argparse.ArgumentParser:
     rank.add_argument("--regime", choices=("frozen", "rolling"), help="only results of this regime")
     rank.add_argument("--svg", type=Path, metavar="FILE", help="also draw the leaderboard as a picture")
     rank.set_defaults(act=_rank)
+    status = commands.add_parser("status", help="say how far the sweeps of a results folder have come")
+    status.add_argument("results", type=Path, help="a folder of results")
+    status.add_argument("sweep", nargs="?", help="the name of one sweep (default: all of the folder)")
+    status.set_defaults(act=_status)
     listing = commands.add_parser("list", help="list datasets, tasks or methods")
     listing.add_argument("what", choices=("datasets", "tasks", "methods"))
     listing.set_defaults(act=_list)
@@ -158,43 +165,36 @@ def _console() -> Console:
     return Standard()
 
 
-def _run(overrides: list[str]) -> int:
-    from relbench_harness.presets import check_choices
-
+def _run(given: list[str]) -> int:
+    overrides = [one for one in given if one != DRY_RUN]
+    check_options(overrides)
     check_choices(overrides)
-    from relbench_harness.compose import run_overrides
+    from relbench_harness.runs import Screen, dry_run, run
 
-    codes, ended = [0], 0
-
-    def report(result: Result, swept: Sequence[str]) -> None:
-        nonlocal ended
-        ended += 1
-        settings = " ".join([f"seed={result.seed}", *swept])
-        codes.append(0 if result.ok else 1)
-        line = f"{result.task}  {result.method}  {settings}  {result.regime}  "
-        if result.ok:
-            value = result.scores["val"].get(result.metric, float("nan"))
-            line += f"{result.metric} val {value:.4f} test {result.score:.4f}  {result.seconds['total']:.1f} s"
-            if "fallback" in result.notes:
-                line += f"  answered by {result.notes['fallback']}"
-        else:
-            line += f"failed ({result.status}): {result.error}"
-        try:
-            # by way of standard output as it is now: while bars are drawn, the line goes above them
-            print(line, flush=True)
-        except BrokenPipeError:
-            unread()
-
-    def fail(sentence: str) -> None:
-        codes.append(2)
-        _say(sentence)
-
+    screen = Screen(_show, _say)
     try:
-        run_overrides(overrides, report, fail)
+        (dry_run if DRY_RUN in given else run)(overrides, screen)
     except KeyboardInterrupt as early:
+        ended = screen.ended_runs
         runs = "run is" if ended == 1 else "runs are"
         return _interrupted(early, f"{ended} finished {runs} kept, the one in progress is not")
-    return max(codes)
+    return screen.code
+
+
+def _show(line: str) -> None:
+    """A line on standard output as it is now: while bars are drawn, the line goes above them."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        unread()
+
+
+def _status(parsed: argparse.Namespace) -> int:
+    from relbench_harness.sweep.status import status_of
+
+    for line in status_of(parsed.results, parsed.sweep).lines():
+        _show(line)
+    return 0
 
 
 def _rank(parsed: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Hydra: composes a task, a method, a budget and a tracker from configs and settings, and runs what comes out.
+"""Hydra: composes a task, a method, a budget and a tracker from configs and settings. It runs nothing and writes nothing.
 
 Configs are composed in one way for the shell and for notebooks, so that a method's `defaults` list counts in both. A method's
 configuration is completed with the defaults of its classes (`protocol.configuration`) before anything is made of it.
@@ -6,10 +6,11 @@ configuration is completed with the defaults of its classes (`protocol.configura
 
 from __future__ import annotations
 
-import logging
-import os
+import copy
+import itertools
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -20,22 +21,20 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from hydra.types import RunMode
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from relbench_harness.errors import InputError, explained, nearest
+from relbench_harness.errors import InputError, nearest
 from relbench_harness.home import home
-from relbench_harness.overrides import GUARD, METHOD, key_of, readable, unforced
+from relbench_harness.overrides import GUARD, METHOD, MULTIRUN, key_of, readable, unforced
 from relbench_harness.presets import check_method, config_folders
 from relbench_harness.presets import method_names as method_names
-from relbench_harness.progress import Work, work
 from relbench_harness.protocol.budget import Budget
 from relbench_harness.protocol.limits import Limits
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Method
-    from relbench_harness.protocol.result import Result
+    from relbench_harness.request import RunRequest
     from relbench_harness.tracking import Tracker
 
 
@@ -64,12 +63,13 @@ class RunConfig:
     regime: str = "frozen"
     fit_on: str = "train"
     results_dir: str = "results/mine"
+    resume: bool = True
+    retry: str = ""
+    jobs: int = 1
     budget: BudgetConfig = field(default_factory=BudgetConfig)  # type: ignore[valid-type]
     isolation: str = "process" if sys.platform == "linux" else "none"
     limits: LimitsConfig = field(default_factory=LimitsConfig)  # type: ignore[valid-type]
 
-
-log = logging.getLogger(__name__)
 
 ConfigStore.instance().store(name="schema", node=RunConfig)
 
@@ -142,104 +142,126 @@ def build(config: Any, what: str, set_by_hand: Sequence[str] = ()) -> tuple[Any,
         raise InputError(f"{what} cannot be made: {' '.join(str(cause).split())}") from None
 
 
-def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str], report: Callable[[Result], None]) -> None:
-    """The run that a composed config describes; its result goes to `report`, then to the tracker.
+@dataclass(frozen=True)
+class Composed:
+    """One run as settings and configs describe it.
 
-    Args:
-        overrides: Those given on the command line.
+    Attributes:
+        given: The settings it was composed of, those of studies among them.
+        swept: Those of them that the sweep varies.
     """
-    log.info("run: %s", " ".join(overrides))
-    given = [key_of(one).removeprefix(METHOD) for one in overrides if one.startswith(METHOD)]
-    method, whole = build(config.method, f"method {method_name!r}", given)
-    method, whole = _guarded(config.guard, method, whole)
-    tracker: Tracker = build(config.tracker, "tracker")[0]
-    if OmegaConf.is_missing(config, "task"):
-        raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
-    from relbench_harness.request import RunRequest
 
-    request = RunRequest(
-        task=config.task,
-        method=method,
-        name=method_name,
-        config=whole,
-        regime=config.regime,
-        fit_on=config.fit_on,
-        budget=Budget(seed=config.seed, **OmegaConf.to_container(config.budget)),  # type: ignore[arg-type]
-        results_dir=config.results_dir,
-        isolation=config.isolation,
-        limits=Limits(**OmegaConf.to_container(config.limits)),  # type: ignore[arg-type]
-        overrides=tuple(o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith(METHOD)),
-    )
-    result = request.execute().result
-    report(result)
-    tracker.log(result)
+    config: DictConfig
+    method_name: str
+    given: tuple[str, ...]
+    swept: tuple[str, ...]
+
+    def request(self) -> tuple[RunRequest, Tracker]:
+        """The run, and where its result is logged.
+
+        Raises:
+            InputError: Its method, guard or tracker cannot be made, or it has no task.
+        """
+        config = self.config
+        of_method = [one.lstrip("+~") for one in self.given if key_of(one).startswith(METHOD)]
+        by_hand = [key_of(one).removeprefix(METHOD) for one in self.given if one.startswith(METHOD)]
+        method, whole = build(config.method, f"method {self.method_name!r}", by_hand)
+        method, whole = _guarded(config.guard, method, whole)
+        tracker: Tracker = build(config.tracker, "tracker")[0]
+        if OmegaConf.is_missing(config, "task"):
+            raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
+        from relbench_harness.request import RunRequest
+
+        request = RunRequest(
+            task=config.task,
+            method=method,
+            name=self.method_name,
+            config=whole,
+            regime=config.regime,
+            fit_on=config.fit_on,
+            budget=Budget(seed=config.seed, **OmegaConf.to_container(config.budget)),  # type: ignore[arg-type]
+            results_dir=config.results_dir,
+            isolation=config.isolation,
+            limits=Limits(**OmegaConf.to_container(config.limits)),  # type: ignore[arg-type]
+            overrides=tuple(of_method),
+        )
+        return request, tracker
 
 
-Report = Callable[["Result", Sequence[str]], None]
+def composed(overrides: Sequence[str]) -> Iterator[Composed | InputError]:
+    """What `overrides` describe, run by run; with `-m` among them, every combination of the comma lists, in order.
 
+    A combination that cannot be composed is an error in its place; the next one may be whole.
 
-def run_overrides(overrides: Sequence[str], report: Report, fail: Callable[[str], None]) -> None:
-    """Runs what Hydra composes from `overrides`; with `-m` among them, every combination of the comma lists.
-
-    Each finished run goes to `report`, with those of its settings that are swept and that a result's line does not name.
-    Why a run cannot begin, or its result not be stored, goes to `fail` as a sentence, and the sweep goes on.
+    Raises:
+        InputError: No combination can be composed.
     """
     Plugins.instance().register(PluginConfigs)
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    given = [one for one in readable(overrides) if one not in MULTIRUN]
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(home("configs").resolve())):
+        combinations, swept = _combinations(given) if MULTIRUN & set(overrides) else ([given], set[str]())
+        bases = _Bases()
+        for combination in combinations:
+            try:
+                config, method_name = bases.with_settings(combination)
+                shown = [unforced(one) for one in combination if key_of(one) in swept]
+                yield Composed(config, method_name, tuple(map(unforced, combination)), tuple(shown))
+            except (HydraException, OmegaConfBaseException) as error:
+                yield InputError(_sentence(error))
 
-    @hydra.main(version_base="1.3", config_path=str(home("configs")), config_name="config")
-    def job(config: DictConfig) -> None:
-        from hydra.core.hydra_config import HydraConfig
 
-        try:
-            composed = HydraConfig.get()
-            given = [unforced(one) for one in composed.overrides.task]
-            sweep.begin(composed)
-            shown = [one for one in given if key_of(one) in sweep.keys - NAMED]
-            run_composed(config, composed.runtime.choices["method"], given, lambda result: report(result, shown))
-        except Exception as error:
-            fail(explained(error))
-        sweep.runs.advance()
-
-    before = sys.argv
-    sys.argv = ["relbench-harness", *readable(overrides)]
+def _combinations(given: Sequence[str]) -> tuple[list[list[str]], set[str]]:
+    """Every combination of a sweep, the last setting varying fastest, and the keys that vary: the study's come first."""
+    parser = OverridesParser.create()
     try:
-        with work("runs") as runs:
-            sweep = _Sweep(overrides, runs)
-            job()
+        parsed = parser.parse_overrides(list(given))
+        whole = hydra.compose("config", [str(one.input_line) for one in parsed if not one.is_sweep_override()], True)
+        params = OmegaConf.to_container(whole.hydra.sweeper.get("params") or OmegaConf.create({}), resolve=True)
+        assert isinstance(params, dict)
+        parsed = parser.parse_overrides([f"{key!s}={value}" for key, value in params.items()]) + parsed
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_sentence(error)) from None
-    finally:
-        sys.argv = before
-
-
-NAMED = {"task", "method", "seed", "regime"}
-"""Settings that the line of a result names in any case."""
+    values: dict[str, list[str]] = {}
+    for one in parsed:
+        key = one.get_key_element()
+        if not one.is_sweep_override():
+            values[key] = [str(one.input_line)]
+        elif one.is_discrete_sweep():
+            values[key] = [f"{key}={value}" for value in one.sweep_string_iterator()]
+        else:
+            raise InputError(f"{one.input_line!r} names no values to run; a list with commas, choice() or range() does")
+    swept = {key_of(one.get_key_element()) for one in parsed if one.is_sweep_override()}
+    return [list(one) for one in itertools.product(*values.values())], swept
 
 
 @dataclass
-class _Sweep:
-    """Which settings a sweep varies, and how many runs that makes."""
+class _Bases:
+    """Configs that many runs of a sweep share: composed once, since that takes longer than setting a value in them."""
 
-    overrides: Sequence[str]
-    runs: Work
-    keys: set[str] = field(default_factory=set)
+    known: dict[tuple[str, ...], tuple[DictConfig, str]] = field(default_factory=dict)
 
-    def begin(self, composed: Any) -> None:
-        """Reads what is swept from the first run's config: from the command line and from a study."""
-        if self.runs.total is not None:
-            return
-        params = (composed.sweeper or {}).get("params") or {}
-        given = [f"{key}={value}" for key, value in params.items()] + [
-            one for one in readable(self.overrides) if not one.startswith("-")
-        ]
-        total = 1
-        for one in OverridesParser.create().parse_overrides(given) if composed.mode == RunMode.MULTIRUN else []:
-            if one.is_sweep_override():
-                self.keys.add(key_of(str(one.input_line)))
-                total *= sum(1 for _ in one.sweep_string_iterator())
-        self.runs.total = total
-        self.runs.at(0)
+    def with_settings(self, combination: Sequence[str]) -> tuple[DictConfig, str]:
+        """The config of `combination`, and the name of its method."""
+        plain = [one for one in combination if PLAIN.fullmatch(one.partition("=")[0])]
+        rest = tuple(one for one in combination if one not in plain)
+        if rest not in self.known:
+            if len(self.known) >= MOST_BASES:
+                self.known.clear()
+            base = hydra.compose("config", list(rest), return_hydra_config=True)
+            name = str(base.hydra.runtime.choices["method"])
+            with open_dict(base):
+                del base["hydra"]
+            self.known[rest] = base, name
+        base, name = self.known[rest]
+        config = copy.deepcopy(base)
+        for one in OverridesParser.create().parse_overrides(plain):
+            OmegaConf.update(config, one.key_or_group, one.value())
+        return config, name
+
+
+MOST_BASES = 64
+PLAIN = re.compile(r"task|seed|regime|fit_on|results_dir|resume|retry|jobs|budget\.\w+")
+"""Keys that hold one value and name no group of configs."""
 
 
 def _sentence(error: Exception) -> str:

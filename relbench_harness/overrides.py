@@ -61,11 +61,14 @@ def readable(overrides: Sequence[str]) -> list[str]:
 
 
 def quoted(override: str) -> str:
-    """A `task=` override with each address in quotes, for Hydra takes no bare `=`, and a comma for the next address.
+    """A `task=` override with each address in quotes, and one of `retry=` whole, for Hydra takes no bare `=`, and a comma for the next address.
 
     An address ends in `/task`, so a piece without a slash is continued by the next: `shop@scale=10,seed=1/churn` is one.
     """
     key, _, value = override.partition("=")
+    if key == "retry" and value[:1] not in ("'", '"'):
+        # several kinds of failure are one value
+        return f"retry='{value}'"
     if key != "task" or "@" not in value or value[:1] in "'\"[":
         return override
     addresses: list[str] = []

@@ -41,6 +41,17 @@ def check_method(name: str) -> None:
         raise InputError(f"no method {name!r}; {nearest(name, known)}")
 
 
+OPTIONS = ("-m", "--multirun", "--dry-run", "-v", "--verbose", "-h", "--help")
+"""Options of `run`."""
+
+
+def check_options(given: Sequence[str]) -> None:
+    """Raises `InputError` for a word that begins as an option and is none."""
+    for word in given:
+        if word.startswith("-") and word not in OPTIONS:
+            raise InputError(f"run has no option {word!r}; {nearest(word, OPTIONS)}")
+
+
 def check_choices(overrides: Sequence[str]) -> None:
     """Raises `InputError` for the first of `overrides` that names no method, guard, tracker or study.
 

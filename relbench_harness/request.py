@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -16,11 +16,13 @@ from relbench_harness.errors import InputError, ResultWarning, nearest
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.method import REGIMES, Budget
 from relbench_harness.protocol.result_versions import TARGET
+from relbench_harness.sweep.identity import Described, Identities
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Method
     from relbench_harness.protocol.result import Outcome
     from relbench_harness.protocol.work import Isolation
+    from relbench_harness.sweep.plan import Keep
 
 ISOLATIONS: tuple[Literal["none", "process", "sealed"], ...] = ("none", "process", "sealed")
 """Where a method may run; see `relbench_harness.protocol.sandbox`."""
@@ -43,6 +45,7 @@ class RunRequest:
         isolation: Where the method runs: `none`, `process` or `sealed`.
         limits: Where an isolated run is ended.
         overrides: Hyperparameters that were set for this task alone, `key=value`: they count as lines written for it.
+        identity: What makes it the run that it is, where that is known already.
     """
 
     task: str
@@ -56,9 +59,41 @@ class RunRequest:
     isolation: str = "none"
     limits: Limits = field(default_factory=Limits)
     overrides: tuple[str, ...] = ()
+    identity: str = ""
 
-    def execute(self) -> Outcome:
+    def check(self) -> None:
+        """Raises `InputError` for what is wrong with the request itself; nothing is read."""
+        from relbench_harness.protocol.run import FIT_ON
+
+        self.budget.check()
+        self._folder()
+        _choice(self.regime, REGIMES, "regime")
+        _choice(self.fit_on, FIT_ON, "fit_on")
+        _choice(self.isolation, ISOLATIONS, "isolation")
+        self.limits.check()
+
+    def identified(self, identities: Identities) -> RunRequest:
+        """The request with its identity.
+
+        Raises:
+            InputError: Its dataset, its task or its method's code cannot be read.
+        """
+        described = Described(
+            task=self.task,
+            name=self.name,
+            config=self.config,
+            regime=self.regime,
+            fit_on=self.fit_on,
+            budget=self.budget,
+            written_for=lambda task: _written_for(self.method, task),
+        )
+        return replace(self, identity=identities.of(described))
+
+    def execute(self, keep: Keep | None = None) -> Outcome:
         """Runs the method and stores what came of it.
+
+        Args:
+            keep: Stores it; `board.store.write` where nothing else is named.
 
         Raises:
             InputError: The request cannot be fulfilled. What fails inside the method is a result.
@@ -70,7 +105,7 @@ class RunRequest:
         from relbench_harness.protocol.run import FIT_ON, Run
         from relbench_harness.protocol.stages import Stages
 
-        self.budget.check()
+        self.check()
         folder = self._folder()
         isolation = self._isolation()
         dataset, task = open_task(self.task)
@@ -82,8 +117,11 @@ class RunRequest:
         if folder is not None:
             store.ready(folder)
         outcome = run.execute()
+        # what the run has opened is not read again
+        identity = self.identity or self.identified(Identities.with_opened(self.task, dataset, task)).identity
+        outcome = outcome._replace(result=replace(outcome.result, identity=identity))
         if folder is not None:
-            outcome = store.write(outcome, folder)
+            outcome = (keep or store.write)(outcome, folder)
         doubt = implausible(stages, outcome.result)
         if doubt is not None:
             warnings.warn(doubt, ResultWarning, stacklevel=2)
@@ -94,7 +132,6 @@ class RunRequest:
         from relbench_harness.protocol.work import InThisProcess
 
         name = _choice(self.isolation, ISOLATIONS, "isolation")
-        self.limits.check()
         if name == "none":
             return InThisProcess()
         if sys.platform != "linux":

@@ -39,7 +39,7 @@ WRITTEN_BY_READERS = {
 OTHER_METHODS = {"habit"}
 STORED_BY_RUNS = {"truth/"}
 """Folders that lie in the cache."""
-HYDRA = {"method", "tracker", "study", "-m", "-v"}
+HYDRA = {"method", "tracker", "study", "sweep", "-m", "-v", "--dry-run"}
 FIRST_PERSON = re.compile(r"\b(I|[Mm]y|[Mm]ine|[Ww]e|[Oo]urs?|[Mm]e|us)\b")
 
 

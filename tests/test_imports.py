@@ -26,6 +26,7 @@ BELOW: Mapping[str, set[str]] = {
     "baselines": {"data", "temporal", "features", "graph", "protocol.method", "protocol.metrics"},
     "protocol": {"data", "protocol.budget", "protocol.method", "protocol.metrics"},
     "board": {"data", "protocol", "protocol.method", "protocol.metrics"},
+    "sweep": {"data", "protocol", "protocol.budget", "protocol.method", "protocol.metrics", "board"},
     "authoring": {"data", "protocol", "protocol.method", "protocol.metrics"},
 }
 """Room → the rooms that it may import, itself and the leafs aside. Rooms not named here are the shell: the top."""

@@ -165,10 +165,10 @@ def count(config: Mapping[str, Any], task_files: Iterable[Path] = (), overrides:
         task_files: Files written for this task alone; SQL and YAML files that the config names are added.
         overrides: Hyperparameters given for this task alone, `key=value`; each is a line.
     """
-    written = {Path(file) for file in task_files} | set(_named_files(config))
+    written = {Path(file) for file in task_files} | set(named_files(config))
     given = tuple(overrides)
     task = _total(written) + Count(given, len(given), sum(_override_tokens(o) for o in given))
-    counts = {"task": task, "method": count_method(_targets(config)), "harness": count_harness()}
+    counts = {"task": task, "method": count_method(targets_of(config)), "harness": count_harness()}
     return {
         **{name: count.lines for name, count in counts.items()},
         "tokens": {name: count.tokens for name, count in counts.items()},
@@ -185,20 +185,22 @@ def _total(files: Iterable[Path]) -> Count:
     return sum((count_file(path) for path in sorted(files)), Count())
 
 
-def _targets(config: Any) -> Iterator[str]:
+def targets_of(config: Any) -> Iterator[str]:
+    """Every `_target_` in a config, at whatever depth."""
     if isinstance(config, Mapping):
         if isinstance(config.get("_target_"), str):
             yield config["_target_"]
         config = list(config.values())
     if isinstance(config, list | tuple):
         for value in config:
-            yield from _targets(value)
+            yield from targets_of(value)
 
 
-def _named_files(config: Any) -> Iterator[Path]:
+def named_files(config: Any) -> Iterator[Path]:
+    """The SQL and YAML files that a config names and that are there."""
     if isinstance(config, Mapping | list | tuple):
         for value in config.values() if isinstance(config, Mapping) else config:
-            yield from _named_files(value)
+            yield from named_files(value)
     elif isinstance(config, str | Path) and Path(config).suffix in LEXERS and Path(config).is_file():
         yield Path(config)
 

@@ -1,7 +1,8 @@
 """Results on disk: one file per run, created once and never written again; predictions as Parquet beside it.
 
-Layout: `<folder>/<dataset>__<task>/<method>/<regime>-seed<seed>-<UTC time>-<random>.json`, one JSON line each, so that
-runs at the same time cannot meet, and results can be copied together from many machines.
+Layout: `<folder>/<dataset>__<task>/<method>/<regime>-seed<seed>-<identity>-<UTC time>-<random>.json`, one JSON line each, so
+that runs at the same time cannot meet, results can be copied together from many machines, and whether a run is there can be
+seen from names. Folders that sweeps keep for themselves, `.started` and `sweeps`, hold no results.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from relbench_harness.data.writing import PARTIAL, whole, write_whole
+from relbench_harness.data.writing import partial_name, whole, write_whole
 from relbench_harness.errors import InputError, NotStoredError, sentence
 from relbench_harness.protocol.result import Outcome, Result
 
-OWN = re.compile(r"(frozen|rolling)-seed-?\d+-\d{8}T\d{6}Z-[0-9a-f]+\.json")
+OWN = re.compile(r"(frozen|rolling)-seed-?\d+-(?:(?P<identity>[0-9a-f]{32})-)?\d{8}T\d{6}Z-[0-9a-f]+\.json")
 """Names of files that `write` makes: such a file must hold a result. Any other JSON file may be someone else's."""
+STARTED, SWEEPS = ".started", "sweeps"
+"""Folders of a results folder that sweeps keep for themselves."""
 COLUMNS = ("split", "entity", "time", "prediction")
 
 
@@ -32,7 +35,7 @@ def ready(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f"{PARTIAL}{secrets.token_hex(8)}"
+        probe = folder / partial_name()
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
@@ -50,21 +53,27 @@ def write(outcome: Outcome, folder: Path) -> Outcome:
     if predictions is not None and tuple(predictions.column_names) != COLUMNS:
         raise ValueError(f"predictions have columns {predictions.column_names}, expected {list(COLUMNS)}")
     try:
-        return _write(outcome, folder)
+        return place(outcome, folder)
     except OSError as error:
         why = f"the result of {result.method} on {result.task} cannot be written to {folder}: {sentence(error)}"
     try:
         elsewhere = Path(tempfile.mkdtemp(prefix="relbench-harness-results-"))
-        _write(outcome, elsewhere)
+        place(outcome, elsewhere)
     except OSError:
         raise NotStoredError(f"{why}; it is lost but for this line: {result.to_json()}") from None
     raise NotStoredError(f"{why}; it lies in {elsewhere}") from None
 
 
-def _write(outcome: Outcome, folder: Path) -> Outcome:
+def place(outcome: Outcome, folder: Path) -> Outcome:
+    """As `write`, but what the system refuses is raised as it is, and nothing is left there.
+
+    Raises:
+        OSError: Files cannot be made in `folder`.
+    """
     result, predictions = outcome
-    home = folder / _folder_name(result.task.replace("/", "__")) / _folder_name(result.method)
-    stem = f"{result.regime}-seed{result.seed}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    home = home_of(result.task, result.method, folder)
+    known = f"{result.identity}-" if result.identity else ""
+    stem = f"{result.regime}-seed{result.seed}-{known}{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     stored = home / f"{stem}.parquet"
     if predictions is not None:
         # the predictions first: a result that names them is only there once they are
@@ -80,6 +89,11 @@ def _write(outcome: Outcome, folder: Path) -> Outcome:
             stored.unlink(missing_ok=True)
         raise
     return Outcome(result, predictions)
+
+
+def home_of(task: str, method: str, folder: Path) -> Path:
+    """Where in `folder` the results of a method on a task lie."""
+    return folder / _folder_name(task.replace("/", "__")) / _folder_name(method)
 
 
 def _folder_name(name: str) -> str:
@@ -113,6 +127,7 @@ def _raise(error: InputError) -> None:
 def located_results(folder: Path, broken: Report = _raise) -> Iterator[tuple[Path, Result]]:
     """(file, result) for every result in or below `folder`; see `read_results`."""
     paths = [folder] if folder.is_file() else sorted(p for kind in ("*.json", "*.jsonl") for p in folder.rglob(kind))
+    paths = [p for p in paths if STARTED not in p.relative_to(folder).parts and p.parent != folder / SWEEPS]
     for path in paths:
         own = OWN.fullmatch(path.name) is not None
         try:

@@ -187,6 +187,11 @@ def open_stored(folder: Path) -> Database:
     return database
 
 
+def stored_fingerprint(folder: Path) -> str:
+    """The fingerprint of the database stored in `folder`, which is not opened."""
+    return str(json.loads((folder / "index.json").read_text(encoding="utf-8"))["fingerprint"])
+
+
 def _read_arrow(path: Path) -> pa.Table:
     with pa.memory_map(str(path), "r") as source:
         return pa.ipc.open_file(source).read_all()

@@ -166,7 +166,7 @@ class Dataset:
         """Every row, in canonical order, labels' future included: methods see cuts of it, never this."""
         with phase("load"):
             database = open_stored(self.stored)
-            declared = self._declared_stypes()
+            declared = self.declared_stypes()
             database = database.with_stypes(declared) if declared else database
             return known_to(database, self.cuts) if self.backtest else database
 
@@ -178,7 +178,7 @@ class Dataset:
         source = self._source()
         return stored(re.sub(r"[^\w.-]+", "_", self.name), source.fingerprint(), source.build)
 
-    def _declared_stypes(self) -> dict[str, dict[str, str]]:
+    def declared_stypes(self) -> dict[str, dict[str, str]]:
         """Table → column → semantic type, where the manifest's table entries have a key `stypes`."""
         found = {}
         for name, entry in self._raw_manifest["tables"].items():

@@ -6,8 +6,10 @@ Ctrl-C leaves the file that was there before and no partial one.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,17 @@ from typing import IO
 
 PARTIAL = ".partial-"
 """How the names of temporary files begin."""
+
+
+def partial_name() -> str:
+    """A name for a temporary file, which says what process of which host makes it."""
+    return f"{partials_of(os.getpid())}{secrets.token_hex(8)}"
+
+
+def partials_of(pid: int) -> str:
+    """How the names of the temporary files of a process of this host begin."""
+    host = hashlib.blake2b(socket.gethostname().encode("utf-8", "replace"), digest_size=4).hexdigest()
+    return f"{PARTIAL}{host}-{pid}-"
 
 
 @contextmanager
@@ -29,7 +42,7 @@ def whole(path: Path, new: bool = False) -> Iterator[IO[bytes]]:
         OSError: The file cannot be written; it names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f"{PARTIAL}{secrets.token_hex(8)}"
+    partial = path.parent / partial_name()
     try:
         with partial.open("xb") as file:
             yield file

@@ -20,6 +20,9 @@ from relbench_harness.protocol.method import Labels, Ragged
 
 Scores = dict[str, float]
 
+METRICS_VERSION = 1
+"""Part of every run's identity: a change of what a metric gives for the same predictions is a new version."""
+
 
 @dataclass(frozen=True)
 class Metric:

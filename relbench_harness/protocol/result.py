@@ -45,6 +45,8 @@ class Result:
         limits: What was in force, each limit with its value and the means that kept it.
         notes: What the method says of how it answers: `fallback`, the trivial method that answered in its place.
         predictions: File name of the predictions beside this result, if any.
+        identity: What makes this run the run that it is (`sweep.identity`): equal for every repetition of it. Empty in results
+            of versions that did not know it, and of other tools.
     """
 
     task: str
@@ -76,6 +78,7 @@ class Result:
     limits: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     predictions: str | None = None
+    identity: str = ""
     schema: int = SCHEMA
 
     @property

@@ -62,7 +62,7 @@ def test_one_bad_task_in_a_sweep_costs_only_its_own_runs(results: Path, capsys: 
 def test_results_are_added_never_rewritten(results: Path) -> None:
     assert run(results, TASK, "method=constant") == 0
     before = {path: path.read_bytes() for path in results.rglob("*.*") if path.is_file()}
-    assert run(results, TASK, "method=constant") == 0
+    assert run(results, TASK, "method=constant", "resume=false") == 0
     assert run(results, TASK, "method=nonsense") == 2
     assert len(read_results(results)) == 2
     assert all(path.read_bytes() == content for path, content in before.items())
