@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import hydra
@@ -35,6 +35,7 @@ from relbench_harness.protocol.budget import Budget
 if TYPE_CHECKING:
     from relbench_harness.protocol.method import Method
     from relbench_harness.protocol.result import Result
+    from relbench_harness.request import RunRequest
     from relbench_harness.tracking import Tracker
 
 
@@ -140,15 +141,23 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
         overrides: Those given on the command line.
     """
     log.info("run: %s", " ".join(overrides))
-    given = [key_of(one).removeprefix(METHOD) for one in overrides if one.startswith(METHOD)]
-    method, whole = build(config.method, f"method {method_name!r}", given)
-    method, whole = _guarded(config.guard, method, whole)
+    request = _requested(config, method_name, overrides)
+    method, whole = _guarded(config.guard, request.method, dict(request.config))
     tracker: Tracker = build(config.tracker, "tracker")[0]
-    if OmegaConf.is_missing(config, "task"):
-        raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
+    result = replace(request, method=method, config=whole).execute().result
+    report(result)
+    tracker.log(result)
+
+
+def _requested(config: DictConfig, method_name: str, overrides: Sequence[str]) -> RunRequest:
+    """The run that a composed config describes, without its guard."""
     from relbench_harness.request import RunRequest
 
-    request = RunRequest(
+    given = [key_of(one).removeprefix(METHOD) for one in overrides if one.startswith(METHOD)]
+    method, whole = build(config.method, f"method {method_name!r}", given)
+    if OmegaConf.is_missing(config, "task"):
+        raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
+    return RunRequest(
         task=config.task,
         method=method,
         name=method_name,
@@ -159,9 +168,21 @@ def run_composed(config: DictConfig, method_name: str, overrides: Sequence[str],
         results_dir=config.results_dir,
         overrides=tuple(o.lstrip("+~") for o in overrides if o.lstrip("+~").startswith(METHOD)),
     )
-    result = request.execute().result
-    report(result)
-    tracker.log(result)
+
+
+def composed_request(overrides: Sequence[str]) -> RunRequest:
+    """The run that Hydra composes from `overrides`, without the guard that configs put around its method.
+
+    Raises:
+        InputError: A key that does not exist, or a method that cannot be made.
+    """
+    Plugins.instance().register(PluginConfigs)
+    try:
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(home("configs").resolve())):
+            config = hydra.compose("config", readable(overrides), return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(_sentence(error)) from None
+    return _requested(config, config.hydra.runtime.choices["method"], [unforced(one) for one in overrides])
 
 
 Report = Callable[["Result", Sequence[str]], None]

@@ -63,10 +63,10 @@ class RunRequest:
         self.budget.check()
         folder = self._folder()
         dataset, task = open_task(self.task)
-        stages = Stages(dataset, task, _choice(self.regime, REGIMES, "regime"))
+        stages = Stages(dataset, task, choice(self.regime, REGIMES, "regime"))
         method = {key: value for key, value in self.config.items() if key != GUARD}
-        counted = lines.count(method, _written_for(self.method, task.id), self.overrides)
-        fit_on = _choice(self.fit_on, FIT_ON, "fit_on")
+        counted = lines.count(method, written_for(self.method, task.id), self.overrides)
+        fit_on = choice(self.fit_on, FIT_ON, "fit_on")
         run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted)
         if folder is not None:
             store.ready(folder)
@@ -86,20 +86,20 @@ class RunRequest:
         return Path(self.results_dir)
 
 
-def _written_for(part: Any, task: str) -> Iterator[Path]:
+def written_for(part: Any, task: str) -> Iterator[Path]:
     """The files that somebody wrote for `task` alone, such as its feature query: what parts of a method name as such."""
     if hasattr(part, "written_for"):
         yield part.written_for(task)
     elif isinstance(part, list | tuple):
         for inner in part:
-            yield from _written_for(inner, task)
+            yield from written_for(inner, task)
     elif is_dataclass(part) and not isinstance(part, type):
         for entry in fields(part):
-            yield from _written_for(getattr(part, entry.name), task)
+            yield from written_for(getattr(part, entry.name), task)
 
 
-def _choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:
-    """`given` if it is one of `choices`."""
+def choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:
+    """`given` if it is one of `choices`; else an `InputError` that names the nearest."""
     for choice in choices:
         if choice == given:
             return choice

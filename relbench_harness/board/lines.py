@@ -119,12 +119,12 @@ def count_lexed(text: str, language: str) -> tuple[int, int]:
 # -- which files ----------------------------------------------------------------------------------------------------------
 
 
-def count_method(targets: str | Iterable[str]) -> Count:
-    """The files of the classes that `targets` name, and those they import from their own package.
+def count_method(classes: str | Iterable[str]) -> Count:
+    """The files of the classes that the dotted names `classes` name, and those they import from their own package.
 
-    A target in the harness's shared package has no lines of its own: they count as harness.
+    A class in the harness's shared package has no lines of its own: they count as harness.
     """
-    return _total(method_files([targets] if isinstance(targets, str) else targets))
+    return _total(method_files([classes] if isinstance(classes, str) else classes))
 
 
 def count_harness() -> Count:
@@ -168,7 +168,7 @@ def count(config: Mapping[str, Any], task_files: Iterable[Path] = (), overrides:
     written = {Path(file) for file in task_files} | set(_named_files(config))
     given = tuple(overrides)
     task = _total(written) + Count(given, len(given), sum(_override_tokens(o) for o in given))
-    counts = {"task": task, "method": count_method(_targets(config)), "harness": count_harness()}
+    counts = {"task": task, "method": count_method(targets(config)), "harness": count_harness()}
     return {
         **{name: count.lines for name, count in counts.items()},
         "tokens": {name: count.tokens for name, count in counts.items()},
@@ -185,14 +185,15 @@ def _total(files: Iterable[Path]) -> Count:
     return sum((count_file(path) for path in sorted(files)), Count())
 
 
-def _targets(config: Any) -> Iterator[str]:
+def targets(config: Any) -> Iterator[str]:
+    """Every `_target_` in a configuration."""
     if isinstance(config, Mapping):
         if isinstance(config.get("_target_"), str):
             yield config["_target_"]
         config = list(config.values())
     if isinstance(config, list | tuple):
         for value in config:
-            yield from _targets(value)
+            yield from targets(value)
 
 
 def _named_files(config: Any) -> Iterator[Path]:

@@ -63,7 +63,7 @@ def write(outcome: Outcome, folder: Path) -> Outcome:
 
 def _write(outcome: Outcome, folder: Path) -> Outcome:
     result, predictions = outcome
-    home = folder / _folder_name(result.task.replace("/", "__")) / _folder_name(result.method)
+    home = folder / folder_name(result.task.replace("/", "__")) / folder_name(result.method)
     stem = f"{result.regime}-seed{result.seed}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     stored = home / f"{stem}.parquet"
     if predictions is not None:
@@ -82,7 +82,7 @@ def _write(outcome: Outcome, folder: Path) -> Outcome:
     return Outcome(result, predictions)
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
     return re.sub(r"[^\w.@=,+-]+", "_", name).lstrip(".") or "_"
 
 
