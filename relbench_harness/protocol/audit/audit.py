@@ -18,12 +18,14 @@ from relbench_harness.progress import work
 from relbench_harness.protocol.audit.canary import Canary
 from relbench_harness.protocol.audit.clock import Clock
 from relbench_harness.protocol.audit.determinism import Determinism
+from relbench_harness.protocol.audit.invariance import Invariance
 from relbench_harness.protocol.audit.perturbation import FuturePerturbation
 from relbench_harness.protocol.audit.report import AuditReport, Finding
+from relbench_harness.protocol.audit.seal import LabelSeal
 from relbench_harness.protocol.audit.subject import Check, Subject
 
 log = logging.getLogger(__name__)
-CHECKS: tuple[Check, ...] = (Clock(), Determinism(), FuturePerturbation(), Canary())
+CHECKS: tuple[Check, ...] = (FuturePerturbation(), Canary(), LabelSeal(), Invariance(), Determinism(), Clock())
 
 
 @dataclass(frozen=True)
