@@ -215,13 +215,14 @@ def _audit(overrides: list[str]) -> int:
 
 
 def _rank(parsed: argparse.Namespace) -> int:
-    from relbench_harness.board import render, store
+    from relbench_harness.board import audits, render, store
     from relbench_harness.board.leaderboard import leaderboard
     from relbench_harness.data.names import truth_may_be_known
     from relbench_harness.data.writing import write_whole
 
     broken: list[InputError] = []
     results = store.read_results(parsed.results, broken.append)
+    reports = audits.read_reports(parsed.results, broken.append)
     for error in broken:
         _say(str(error))
     if not results:
@@ -230,7 +231,7 @@ def _rank(parsed: argparse.Namespace) -> int:
         results = [result for result in results if result.regime == parsed.regime]
         if not results:
             raise InputError(f"no results of regime {parsed.regime} in {parsed.results}")
-    table = leaderboard(results)
+    table = leaderboard(results, reports)
     if any(map(truth_may_be_known, {result.task for result in results})):
         from relbench_harness.board.ceiling import with_ceilings
 

@@ -1,7 +1,7 @@
 """The whole audit: every check on one method, one after the other, and the report that comes of it.
 
-Invariant: a method that raises in a check has failed that check; what is wrong with the data or the request, and a task that
-the method does not do, is an `InputError` before any check.
+Invariant: a method that raises in a check has failed that check. What is wrong with the data or the request, and a task that the
+method refuses, is an `InputError` before any check; a query that looks ahead is none.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from relbench_harness.errors import InputError, UnsupportedTaskError
+from relbench_harness.errors import InputError, LookAheadError
 from relbench_harness.progress import work
 from relbench_harness.protocol.audit.canary import Canary
 from relbench_harness.protocol.audit.clock import Clock
@@ -50,6 +51,8 @@ class Audit:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         stages = subject.stages
         scene = subject.scene
+        with suppress(LookAheadError):
+            self._prepare()
         findings: list[Finding] = []
         with work("checks", len(self.checks)) as progress:
             for check in self.checks:
@@ -69,13 +72,20 @@ class Audit:
             seconds=round(time.perf_counter() - begin, 2),
         )
 
+    def _prepare(self) -> None:
+        """Fits the method once; what it refuses it refuses here, and any other failure is left to the checks."""
+        try:
+            _ = self.subject.answers
+        except InputError:
+            raise
+        except Exception as failure:
+            log.info("the method failed: %s", failure)
+
 
 def found(check: Check, subject: Subject) -> Finding:
     """What `check` finds; a method that raises has failed it."""
     try:
         return check.find(subject)
-    except UnsupportedTaskError:
-        raise
     except Exception as failure:
         log.warning("%s: the method failed", check.name, exc_info=failure)
         reason = f"{type(failure).__name__}: {' '.join(str(failure).split())}"

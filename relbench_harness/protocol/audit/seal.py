@@ -138,8 +138,9 @@ def _contents(one: Any) -> Iterator[bytes | memoryview]:
         yield bytes(one)
     elif isinstance(one, str):
         yield one.encode("utf-8", "surrogatepass")
-    elif type(one).__module__.startswith("torch") and hasattr(one, "detach"):
-        yield one.detach().cpu().contiguous().numpy().tobytes()
+    elif type(one).__module__.startswith("torch") and hasattr(one, "detach") and not isinstance(one, type):
+        # in single precision, in which labels are searched for as well
+        yield one.detach().cpu().float().contiguous().numpy().tobytes()
 
 
 def _of_array(array: pa.Array) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """One trial: a method learns from examples and answers others, from a seed and with nothing else in its hands.
 
 Invariant: what is compared are answers to the same examples in the same order; two answers that differ by no more than sums of
-single precision in another order are equal.
+single precision in another order are equal. Differences are held against the spread of the answers, so that none hides behind a scale.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
 from relbench_harness.protocol.process_state import process_state
 
 ROUNDING = 1e-5
-"""Relative to the largest answer: what sums of single precision in another order make."""
+"""Relative to the spread of the answers: what sums of single precision in another order make."""
+LAST_DIGITS = {"single": 1e-6, "double": 1e-12}
+"""Relative to the largest answer: differences that are none, whatever the spread, by the precision of the answers."""
 Answers = NDArray[np.generic]
 
 
@@ -62,7 +64,7 @@ def read_back(answers: Answers, change: Rearranged, examples: Examples) -> Answe
 
 
 def difference(first: Answers, second: Answers) -> float:
-    """The largest difference of two answers, relative to the largest answer; infinite where shapes or undefined answers differ.
+    """The largest difference of two answers, relative to their spread; infinite where shapes or undefined answers differ.
 
     For lists of items, the share of places at which they differ.
     """
@@ -76,7 +78,10 @@ def difference(first: Answers, second: Answers) -> float:
     if not np.array_equal(np.isfinite(one), np.isfinite(two)):
         return float("inf")
     one, two = np.nan_to_num(one), np.nan_to_num(two)
-    return float(np.abs(one - two).max() / max(1.0, float(np.abs(one).max())))
+    largest = float(np.abs(one).max())
+    last_digits = LAST_DIGITS["single" if first.dtype in (np.float16, np.float32) else "double"] * largest
+    spread = float(one.max() - one.min()) or largest or 1.0
+    return max(float(np.abs(one - two).max()) - last_digits, 0.0) / spread
 
 
 def same(first: Answers, second: Answers) -> bool:
@@ -88,4 +93,8 @@ def concerned(first: Answers, second: Answers) -> int:
     """How many answers differ by more than rounding."""
     if first.shape != second.shape:
         return max(len(first), len(second))
-    return sum(not same(one[None], two[None]) for one, two in zip(first, second, strict=True))
+    if np.issubdtype(first.dtype, np.integer):
+        return int((first != second).reshape(len(first), -1).any(axis=1).sum())
+    one, two = np.nan_to_num(first.astype(np.float64)), np.nan_to_num(second.astype(np.float64))
+    least = ROUNDING * (float(one.max() - one.min()) or float(np.abs(one).max()) or 1.0)
+    return int((np.abs(one - two) > least).reshape(len(one), -1).any(axis=1).sum())
