@@ -14,6 +14,7 @@ import numpy as np
 from relbench_harness.protocol.audit.later_rows import VARIANTS, Future
 from relbench_harness.protocol.audit.rearranged import Rows, own_rows
 from relbench_harness.protocol.audit.report import Figure, Finding
+from relbench_harness.protocol.audit.scenes import first_half
 from relbench_harness.protocol.audit.subject import Subject
 from relbench_harness.protocol.audit.trial import Answers, concerned, difference, read_back, same
 from relbench_harness.protocol.method import Examples
@@ -53,10 +54,7 @@ class FuturePerturbation:
     def _answered(self, subject: Subject, figures: dict[str, Figure]) -> Iterator[str]:
         """The test scene: what differs, in words."""
         examples = subject.scene.answered
-        instants = np.unique(examples.cutoff)
-        instant = int(instants[(len(instants) - 1) // 2])
-        chosen = np.flatnonzero(examples.cutoff <= instant)
-        known = examples.take(chosen)
+        instant, known = first_half(examples)
         future = _future(instant, [known], known)
         if not future.later:
             return

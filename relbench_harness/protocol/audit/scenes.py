@@ -96,6 +96,13 @@ def early_scene(train: Examples, sizes: Sizes, seed: int) -> tuple[int, Scene] |
     )
 
 
+def first_half(examples: Examples) -> tuple[int, Examples]:
+    """The cut-off in the middle of all, and the examples that are cut off no later."""
+    instants = np.unique(examples.cutoff)
+    instant = int(instants[(len(instants) - 1) // 2])
+    return instant, examples.take(np.flatnonzero(examples.cutoff <= instant))
+
+
 def _some(examples: Examples, most: int, seed: int) -> Examples:
     return examples.take(sampled(examples, most, seed))
 
