@@ -1,4 +1,4 @@
-"""The shell: `relbench-harness run | status | rank | list | dataset | task`.
+"""The shell: `relbench-harness run | status | audit | rank | list | dataset | task`.
 
 Invariant: every command passes `main`, the one place that turns what a user can mend (bad input, a full disk, a damaged
 file, a server that is down: `errors.sentence`) into one sentence on standard error and exit code 2. Ctrl-C is one line and
@@ -44,7 +44,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0, 1 when a run failed, 2 for bad input, 130 when interrupted."""
+    """Entry point; returns the exit code: 0, 1 when a run or an audit failed, 2 for bad input, 130 when interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbose = bool(VERBOSE & set(given))
     _prepare(verbose)
@@ -111,8 +111,8 @@ def _watched() -> AbstractContextManager[None]:
 
 
 def _act(given: Sequence[str]) -> int:
-    if given[:1] == ["run"] and not {"-h", "--help"} & set(given):
-        return _run(list(given[1:]))
+    if not {"-h", "--help"} & set(given) and given[:1] in (["run"], ["audit"]):
+        return _run(list(given[1:])) if given[0] == "run" else _audit(list(given[1:]))
     parsed = _parser().parse_args(given)
     if not hasattr(parsed, "act"):
         _parser().print_help()
@@ -137,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-m", "--multirun", action="store_true", help="run every combination of the comma lists")
     run.add_argument("--dry-run", action="store_true", help="say what would run and what is there; write nothing")
     run.set_defaults(act=lambda _: 0)
+    audit = commands.add_parser(
+        "audit",
+        help="prove that a method is safe in time: no later row, no label and no clock changes what it answers",
+        usage="relbench-harness audit task=DATASET/TASK method=NAME [seed=0] [regime=frozen|rolling] [KEY=VALUE …]",
+        description="Takes the keys of run. The report goes to audit/ in results_dir, and rank shows who is audited.",
+    )
+    audit.set_defaults(act=lambda _: 0)
     rank = commands.add_parser("rank", help="print the leaderboard of stored results; writes Markdown and CSV")
     rank.add_argument("results", type=Path, help="a folder of results")
     rank.add_argument("--out", type=Path, help="folder for leaderboard.md and leaderboard.csv (default: the results)")
@@ -197,14 +204,25 @@ def _status(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _audit(overrides: list[str]) -> int:
+    from relbench_harness.auditing import audit_overrides, printed
+
+    report, path = audit_overrides(overrides)
+    console = _console()
+    console.print(printed(report))
+    console.print(f"{'passed' if report.passed else 'failed'} in {report.seconds:.0f} s; wrote {path}", soft_wrap=True)
+    return 0 if report.passed else 1
+
+
 def _rank(parsed: argparse.Namespace) -> int:
-    from relbench_harness.board import render, store
+    from relbench_harness.board import audits, render, store
     from relbench_harness.board.leaderboard import leaderboard
     from relbench_harness.data.names import truth_may_be_known
     from relbench_harness.data.writing import write_whole
 
     broken: list[InputError] = []
     results = store.read_results(parsed.results, broken.append)
+    reports = audits.read_reports(parsed.results, broken.append)
     for error in broken:
         _say(str(error))
     if not results:
@@ -213,7 +231,7 @@ def _rank(parsed: argparse.Namespace) -> int:
         results = [result for result in results if result.regime == parsed.regime]
         if not results:
             raise InputError(f"no results of regime {parsed.regime} in {parsed.results}")
-    table = leaderboard(results)
+    table = leaderboard(results, reports)
     if any(map(truth_may_be_known, {result.task for result in results})):
         from relbench_harness.board.ceiling import with_ceilings
 

@@ -11,7 +11,7 @@ import itertools
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import hydra
@@ -162,17 +162,26 @@ class Composed:
         Raises:
             InputError: Its method, guard or tracker cannot be made, or it has no task.
         """
+        bare = self.unguarded()
+        method, whole = _guarded(self.config.guard, bare.method, dict(bare.config))
+        tracker: Tracker = build(self.config.tracker, "tracker")[0]
+        return replace(bare, method=method, config=whole), tracker
+
+    def unguarded(self) -> RunRequest:
+        """The run without the guard that configs put around its method.
+
+        Raises:
+            InputError: Its method cannot be made, or it has no task.
+        """
         config = self.config
         of_method = [one.lstrip("+~") for one in self.given if key_of(one).startswith(METHOD)]
         by_hand = [key_of(one).removeprefix(METHOD) for one in self.given if one.startswith(METHOD)]
         method, whole = build(config.method, f"method {self.method_name!r}", by_hand)
-        method, whole = _guarded(config.guard, method, whole)
-        tracker: Tracker = build(config.tracker, "tracker")[0]
         if OmegaConf.is_missing(config, "task"):
             raise InputError("no task given; name one as task=DATASET/TASK, such as task=rel-f1/driver-top3")
         from relbench_harness.request import RunRequest
 
-        request = RunRequest(
+        return RunRequest(
             task=config.task,
             method=method,
             name=self.method_name,
@@ -185,7 +194,6 @@ class Composed:
             limits=Limits(**OmegaConf.to_container(config.limits)),  # type: ignore[arg-type]
             overrides=tuple(of_method),
         )
-        return request, tracker
 
 
 def composed(overrides: Sequence[str]) -> Iterator[Composed | InputError]:

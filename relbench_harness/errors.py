@@ -23,6 +23,10 @@ class UnsupportedTaskError(InputError):
     """A method cannot answer this task, whatever its settings."""
 
 
+class LookAheadError(InputError):
+    """A hand-written query uses rows that its examples cannot see."""
+
+
 class ResultWarning(UserWarning):
     """A result that somebody should look at before believing it."""
 

@@ -67,9 +67,9 @@ class RunRequest:
 
         self.budget.check()
         self._folder()
-        _choice(self.regime, REGIMES, "regime")
-        _choice(self.fit_on, FIT_ON, "fit_on")
-        _choice(self.isolation, ISOLATIONS, "isolation")
+        choice(self.regime, REGIMES, "regime")
+        choice(self.fit_on, FIT_ON, "fit_on")
+        choice(self.isolation, ISOLATIONS, "isolation")
         self.limits.check()
 
     def identified(self, identities: Identities) -> RunRequest:
@@ -85,7 +85,7 @@ class RunRequest:
             regime=self.regime,
             fit_on=self.fit_on,
             budget=self.budget,
-            written_for=lambda task: _written_for(self.method, task),
+            written_for=lambda task: written_for(self.method, task),
         )
         return replace(self, identity=identities.of(described))
 
@@ -109,10 +109,10 @@ class RunRequest:
         folder = self._folder()
         isolation = self._isolation()
         dataset, task = open_task(self.task)
-        stages = Stages(dataset, task, _choice(self.regime, REGIMES, "regime"))
+        stages = Stages(dataset, task, choice(self.regime, REGIMES, "regime"))
         method = {key: value for key, value in self.config.items() if key != GUARD}
-        counted = lines.count(method, _written_for(self.method, task.id), self.overrides)
-        fit_on = _choice(self.fit_on, FIT_ON, "fit_on")
+        counted = lines.count(method, written_for(self.method, task.id), self.overrides)
+        fit_on = choice(self.fit_on, FIT_ON, "fit_on")
         run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted, isolation)
         if folder is not None:
             store.ready(folder)
@@ -131,7 +131,7 @@ class RunRequest:
         """Where the method runs; what that needs begins to start."""
         from relbench_harness.protocol.work import InThisProcess
 
-        name = _choice(self.isolation, ISOLATIONS, "isolation")
+        name = choice(self.isolation, ISOLATIONS, "isolation")
         if name == "none":
             return InThisProcess()
         if sys.platform != "linux":
@@ -151,16 +151,16 @@ class RunRequest:
         return Path(self.results_dir)
 
 
-def _written_for(part: Any, task: str) -> Iterator[Path]:
+def written_for(part: Any, task: str) -> Iterator[Path]:
     """The files that somebody wrote for `task` alone, such as its feature query: what parts of a method name as such."""
     if hasattr(part, "written_for"):
         yield part.written_for(task)
     elif isinstance(part, list | tuple):
         for inner in part:
-            yield from _written_for(inner, task)
+            yield from written_for(inner, task)
     elif is_dataclass(part) and not isinstance(part, type):
         for entry in fields(part):
-            yield from _written_for(getattr(part, entry.name), task)
+            yield from written_for(getattr(part, entry.name), task)
 
 
 def _modules(config: Any) -> Iterator[str]:
@@ -175,8 +175,8 @@ def _modules(config: Any) -> Iterator[str]:
             yield from _modules(part)
 
 
-def _choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:
-    """`given` if it is one of `choices`."""
+def choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:
+    """`given` if it is one of `choices`; else an `InputError` that names the nearest."""
     for choice in choices:
         if choice == given:
             return choice

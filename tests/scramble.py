@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.protocol.audit.later_rows import shifted
+from relbench_harness.protocol.audit.trial import same as same
 from relbench_harness.protocol.method import Examples, Predictor
 
 Rows = Mapping[str, Sequence[int]]
@@ -39,14 +41,6 @@ def _cuts(examples: Examples) -> list[tuple[int, NDArray[np.int64]]]:
         return [(int(examples.cutoff[i]), np.asarray([i])) for i in picked]
     instants = np.unique(examples.cutoff)
     return [(int(t), np.flatnonzero(examples.cutoff <= t)) for t in instants[np.unique([0, len(instants) // 2, -1])]]
-
-
-def same(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:
-    """Equal but for what single-precision sums in another order make."""
-    if np.issubdtype(first.dtype, np.integer):
-        return bool(np.array_equal(first, second))
-    scale = max(1.0, float(np.abs(first.astype(float)).max(initial=0.0)))
-    return bool(np.allclose(first.astype(float), second.astype(float), rtol=1e-5, atol=1e-5 * scale))
 
 
 def scrambled(database: Database, t: int, own: Rows = MappingProxyType({}), seed: int = 0) -> Database:
@@ -85,12 +79,12 @@ def _rows(table: Table, t: int, own: Sequence[int], rng: np.random.Generator) ->
         mine = pa.array(np.isin(np.arange(len(table)), own) | (np.arange(len(table)) < first))
         for column in table.attributes:
             other = values.column(column).take(_others(len(table), first, rng))
-            values = _with(values, column, pc.if_else(mine, values.column(column), _shifted(other)))
+            values = _with(values, column, pc.if_else(mine, values.column(column), shifted(other)))
         return values
     chosen = np.sort(rng.choice(later, size=max(1, len(later) * 2 // 3)))
     late = table.rows.take(pa.array(chosen))
     for column in table.attributes:
-        late = _with(late, column, _shifted(late.column(column).take(pa.array(rng.permutation(len(late))))))
+        late = _with(late, column, shifted(late.column(column).take(pa.array(rng.permutation(len(late))))))
     assert table.time is not None
     last = max(int(table.times[-1]), t) + 10 * 86_400 * 10**9
     times = np.sort(rng.integers(t, last, len(late)))
@@ -104,15 +98,6 @@ def _others(count: int, first: int, rng: np.random.Generator) -> pa.Array:
     order = np.arange(count)
     order[first:] = rng.permutation(order[first:])
     return pa.array(order)
-
-
-def _shifted(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers and texts that did not occur before; other kinds are only mixed."""
-    if pa.types.is_floating(values.type):
-        return pc.add(pc.multiply(values, -3.0), 1e4).cast(values.type)
-    if pa.types.is_string(values.type):
-        return pc.binary_join_element_wise(values, pa.scalar("from the future"), " ")
-    return values
 
 
 def _referring(

@@ -18,9 +18,11 @@ ROOMS = ("features", "graph", "protocol", "board")
 ALLOWED = {
     "relbench_harness/graph/neighbourhood.py",
     "relbench_harness/graph/structure.py",
+    "relbench_harness/protocol/audit/scenes.py",
     "relbench_harness/protocol/stages.py",
 }
-"""What the sampler reads and returns, and the stages of the protocol. Kernels and the feature stream compare by positions and SQL."""
+"""What the sampler reads and returns, the stages of the protocol, and the scenes that an audit cuts from them to see whether a
+method keeps to its cut-offs. Kernels and the feature stream compare by positions and SQL."""
 TIME = re.compile(r"^(times?|cutoffs?|cut_off|instants?|moments?|known_from|available|when|since|timestamp|fit_end|at)$")
 CLOCK = {"monotonic", "perf_counter", "process_time"}
 ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relbench_harness.board.audits import audited
+from relbench_harness.protocol.audit.report import AuditReport
 from relbench_harness.protocol.result import Result
 
 COLUMNS = (
@@ -42,6 +44,7 @@ COLUMNS = (
     "lines_method",
     "lines_harness",
     "fitted_on",
+    "audited",
     "machine",
     "error",
     "fallback",
@@ -74,19 +77,24 @@ class Entry:
         return self.result.ok and math.isfinite(self.result.score)
 
 
-def leaderboard(results: Iterable[Result]) -> pd.DataFrame:
+def leaderboard(results: Iterable[Result], reports: Iterable[AuditReport] = ()) -> pd.DataFrame:
     """One row per task, regime, version of the data, metric, method and distinct settings, ranked within each `GROUP`.
 
     Scores and costs are means over the seeds that scored (`*_sd` their standard deviation, ddof 1). Where a run was
     made twice with the same seed and settings, the one that started last counts. `seconds` are cold: what cached
     artefacts cost to build is in them; `seconds_warm` are as measured.
+
+    Args:
+        reports: Audits, which say of each row whether it is `audited`: `yes`, `no` or `failed`.
     """
+    audits = tuple(reports)
     entries = _latest(_entries(list(results)))
     labels = _labels(entries)
     rows: dict[Any, list[Entry]] = {}
     for entry in entries:
         rows.setdefault(entry.row, []).append(entry)
-    frame = pd.DataFrame([_row(members, labels[key[1:]]) for key, members in rows.items()], columns=list(COLUMNS))
+    lines = [_row(members, labels[key[1:]], audits) for key, members in rows.items()]
+    frame = pd.DataFrame(lines, columns=list(COLUMNS))
     for _, group in frame.groupby(GROUP, sort=False):
         frame.loc[group.index, "rank"] = _ranks(group)
     frame["rank"] = frame["rank"].astype("int64")
@@ -159,7 +167,7 @@ def _label(method: str, settings: Mapping[str, str]) -> str:
 # -- one row --------------------------------------------------------------------------------------------------------------
 
 
-def _row(members: Sequence[Entry], label: str) -> dict[str, Any]:
+def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport]) -> dict[str, Any]:
     good = [e.result for e in members if e.scored]
     costed = good or [e.result for e in members]
     last = members[-1]
@@ -183,6 +191,7 @@ def _row(members: Sequence[Entry], label: str) -> dict[str, Any]:
         "peak_memory_mb": _mean(r.peak_memory_mb for r in costed),
         **{f"lines_{part}": _number(last.result.lines.get(part)) for part in ("task", "method", "harness")},
         "fitted_on": last.result.fitted_on,
+        "audited": audited((e.result for e in members), audits),
         "machine": _machines(costed),
         "error": next((e.result.error for e in members if e.result.error), None),
         "fallback": _fallback(good),

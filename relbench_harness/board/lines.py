@@ -119,12 +119,12 @@ def count_lexed(text: str, language: str) -> tuple[int, int]:
 # -- which files ----------------------------------------------------------------------------------------------------------
 
 
-def count_method(targets: str | Iterable[str]) -> Count:
-    """The files of the classes that `targets` name, and those they import from their own package.
+def count_method(classes: str | Iterable[str]) -> Count:
+    """The files of the classes that the dotted names `classes` name, and those they import from their own package.
 
-    A target in the harness's shared package has no lines of its own: they count as harness.
+    A class in the harness's shared package has no lines of its own: they count as harness.
     """
-    return _total(method_files([targets] if isinstance(targets, str) else targets))
+    return _total(method_files([classes] if isinstance(classes, str) else classes))
 
 
 def count_harness() -> Count:

@@ -22,7 +22,7 @@ from relbench_harness.board.leaderboard import GROUP, UNKNOWN
 from relbench_harness.board.overall import overall
 from relbench_harness.data.writing import write_whole
 
-SPARE = ("warm", "MB", "fitted on", "val", "tasks", "lines")
+SPARE = ("warm", "MB", "fitted on", "audited", "val", "tasks", "lines")
 """Columns that a narrow terminal goes without, first to go first; Markdown and CSV always have all."""
 
 
@@ -78,6 +78,7 @@ def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
     unknown = first["data"] == UNKNOWN
     data = f", {UNKNOWN}" if unknown else f", data {first['data']}" if name_data else ""
     known = "way" in group and bool(group["way"].notna().any())
+    audits = "audited" in group and bool((group["audited"] != "no").any())
     rows = tuple(
         (
             str(row["rank"]),
@@ -91,6 +92,7 @@ def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
             f"{_whole(row['lines_task'])} + {_whole(row['lines_method'])}",
             f"{row['scored']}/{row['runs']}",
             str(row["fitted_on"]),
+            *((str(row["audited"]),) if audits else ()),
             str(row["status"]),
         )
         for row in group.to_dict("records")
@@ -99,17 +101,19 @@ def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
         f"{first['task']}, {first['regime']}{data}: {first['metric']} ({arrow})",
         (
             *("#", "method", "test", *(("of the way",) if known else ())),
-            *("val", "seconds", "warm", "MB", "lines", "runs", "fitted on", "status"),
+            *("val", "seconds", "warm", "MB", "lines", "runs", "fitted on"),
+            *(("audited",) if audits else ()),
+            "status",
         ),
-        ((_optimal(first), *rows) if known else rows),
+        ((_optimal(first, audits), *rows) if known else rows),
         (*((False,) if known else ()), *(group["status"] != "ok")),
         tuple(_task_notes(group)),
     )
 
 
-def _optimal(row: pd.Series) -> tuple[str, ...]:
+def _optimal(row: pd.Series, audits: bool) -> tuple[str, ...]:
     """The row of the true answers, which no method can beat but by luck."""
-    return ("–", "Bayes-optimal", _spread(row["optimal"], math.nan), "100%", *("–",) * 6, "known", "–")
+    return ("–", "Bayes-optimal", _spread(row["optimal"], math.nan), "100%", *("–",) * 6, "known", *("–",) * (1 + audits))
 
 
 def _task_notes(group: pd.DataFrame) -> Iterator[str]:
@@ -124,6 +128,8 @@ def _task_notes(group: pd.DataFrame) -> Iterator[str]:
             f"{_spread(first['stated'], first['stated_sd'])} on labels drawn from the truth."
         )
     for row in group.to_dict("records"):
+        if row.get("audited") == "failed":
+            yield f"{row['method']} failed its audit, so its scores may rest on what it must not see."
         if row.get("fallback"):
             yield f"{row['method']} is worse on validation than a trivial method and gave way to {row['fallback']}."
         if row["error"]:
@@ -214,7 +220,7 @@ def _rich(sheet: Sheet, left_out: set[str]) -> Table:
     shown = [i for i, heading in enumerate(sheet.headings) if heading not in left_out]
     table = Table(title=Text(sheet.title, style="bold"), title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for i in shown:
-        words = sheet.headings[i] in ("method", "fitted on", "status")
+        words = sheet.headings[i] in ("method", "fitted on", "audited", "status")
         table.add_column(sheet.headings[i], justify="left" if words else "right")
     for cells, faint in zip(sheet.rows, sheet.faint, strict=True):
         table.add_row(*(Text(cells[i]) for i in shown), style="dim" if faint else "bold" if cells[0] == "1" else "")

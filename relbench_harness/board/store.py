@@ -93,10 +93,10 @@ def place(outcome: Outcome, folder: Path) -> Outcome:
 
 def home_of(task: str, method: str, folder: Path) -> Path:
     """Where in `folder` the results of a method on a task lie."""
-    return folder / _folder_name(task.replace("/", "__")) / _folder_name(method)
+    return folder / folder_name(task.replace("/", "__")) / folder_name(method)
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
     return re.sub(r"[^\w.@=,+-]+", "_", name).lstrip(".") or "_"
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.query import run_sql
 from relbench_harness.data.stypes import is_number, is_text
-from relbench_harness.errors import InputError, nearest
+from relbench_harness.errors import InputError, LookAheadError, nearest
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import frequent, numbers, physical
 from relbench_harness.home import home
@@ -142,7 +142,7 @@ class Query:
                 raise InputError(f"{self.what}: feature {field.name!r} is {field.type}, not a number, truth value or text")
 
     def audit(self, examples: Examples) -> None:
-        """Raises `InputError` where an answer changes once the rows at and after the seed's cut-off are gone."""
+        """Raises `LookAheadError` where an answer changes once the rows at and after the seed's cut-off are gone."""
         table = examples.database[examples.task.entity_table]
         for cutoff in np.unique(examples.cutoff):
             chosen = examples.take(np.flatnonzero(examples.cutoff == cutoff))
@@ -154,7 +154,7 @@ class Query:
             faults = differences(whole, cut)
             if faults:
                 when = np.datetime64(int(cutoff), "ns").astype("datetime64[s]")
-                raise InputError(
+                raise LookAheadError(
                     f"{self.what} uses rows at or after a seed's cut-off {when}: without them {faults} change; "
                     "every table's time must be below seeds.cutoff"
                 )

@@ -1,0 +1,57 @@
+"""Audit reports on disk, beside the results that they are about, and which results are audited.
+
+Layout: `<folder>/audit/<dataset>__<task>/<method>/<regime>.json`. Of a method on a task in a regime the last report stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from relbench_harness.board.store import Report, folder_name
+from relbench_harness.data.writing import write_whole
+from relbench_harness.errors import InputError
+from relbench_harness.protocol.audit.report import AuditReport
+from relbench_harness.protocol.result import Result
+
+FOLDER = "audit"
+GUARD = "guard"
+"""The key of a result's configuration that describes what stands around the method; an audit is of the method alone."""
+
+
+def write_report(report: AuditReport, folder: Path) -> Path:
+    """Writes the report below `folder`, in place of an earlier one."""
+    home = folder / FOLDER / folder_name(report.task.replace("/", "__")) / folder_name(report.method)
+    path = home / f"{report.regime}.json"
+    write_whole(path, report.to_json() + "\n")
+    return path
+
+
+def read_reports(folder: Path, broken: Report) -> list[AuditReport]:
+    """Every report below `folder`; one that cannot be read goes to `broken`."""
+    found = []
+    for path in sorted(folder.rglob(f"{FOLDER}/*/*/*.json")) if folder.is_dir() else []:
+        try:
+            found.append(AuditReport.from_json(path.read_text(encoding="utf-8"), str(path)))
+        except (OSError, UnicodeDecodeError) as error:
+            broken(InputError(f"{path} cannot be read: {error}"))
+        except InputError as error:
+            broken(error)
+    return found
+
+
+def audited(results: Iterable[Result], reports: Iterable[AuditReport]) -> str:
+    """`yes` if every result has a report without fault, `failed` if one has a report with faults, else `no`.
+
+    A report is about a result if task, regime, method, configuration and version of the data are equal.
+    """
+    known = {_identity(r.task, r.regime, r.method, r.dataset_fingerprint, r.config): r.passed for r in reports}
+    found = {known.get(_identity(r.task, r.regime, r.method, r.dataset_fingerprint, r.config)) for r in results}
+    return "failed" if False in found else "yes" if found == {True} else "no"
+
+
+def _identity(task: str, regime: str, method: str, data: str, config: Mapping[str, Any]) -> str:
+    alone = {key: value for key, value in config.items() if key != GUARD}
+    return json.dumps([task, regime, method, data, alone], sort_keys=True, default=str)

@@ -1,0 +1,111 @@
+"""`relbench-harness audit`: the report is printed, stored and counted by `rank`; exit codes say how it went."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from relbench_harness.cli import main
+
+TASK = "task=little-shop/churn"
+CHEAT = """
+from dataclasses import dataclass
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Cheat:
+    share: float = 0.1
+
+    def fit(self, train, valid, budget):
+        return self
+
+    def predict(self, examples):
+        customer = examples.database["orders"].parents("customer")
+        return np.bincount(customer[customer >= 0], minlength=1000)[examples.entity] / 1000 * self.share
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with a method that counts rows of the future."""
+    package = tmp_path / "site" / "cheating_methods"
+    (package / "configs" / "method").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "cheat.py").write_text(CHEAT)
+    (package / "configs" / "method" / "cheat.yaml").write_text("_target_: cheating_methods.cheat.Cheat\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setattr("relbench_harness.presets.plugin_folders", lambda what: [package / what])
+
+
+def board(folder: Path) -> pd.DataFrame:
+    assert main(["rank", str(folder)]) == 0
+    return pd.read_csv(folder / "leaderboard.csv").set_index("method")
+
+
+def test_a_report_is_stored_and_counted(
+    shop_path: Path, plugin: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results"
+    settings = [TASK, f"results_dir={folder}"]
+    for method in ("constant", "label_history", "cheat"):
+        assert main(["run", *settings, f"method={method}"]) == 0
+    assert set(board(folder)["audited"]) == {"no"} and "audited" not in capsys.readouterr().out
+    assert main(["audit", *settings, "method=constant"]) == 0
+    shown = capsys.readouterr().out
+    assert "future perturbation" in shown and "passed in" in shown
+    assert main(["audit", *settings, "method=cheat"]) == 1
+    assert "failed in" in capsys.readouterr().out
+    stored = json.loads((folder / "audit" / "little-shop__churn" / "cheat" / "frozen.json").read_text())
+    assert stored["config"]["share"] == 0.1 and len(stored["code"]) == 32 and len(stored["findings"]) == 6
+    assert board(folder)["audited"].to_dict() == {"constant": "yes", "label_history": "no", "cheat": "failed"}
+    assert "cheat failed its audit" in capsys.readouterr().out
+
+
+def test_other_settings_are_not_audited(shop_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    settings = [TASK, "method=label_history", f"results_dir={folder}"]
+    assert main(["audit", *settings, "regime=rolling"]) == 0
+    assert main(["run", *settings]) == 0
+    assert board(folder)["audited"].tolist() == ["no"]
+    assert main(["run", *settings, "regime=rolling", "method.windows=3"]) == 0
+    assert main(["run", *settings, "regime=rolling", "seed=1"]) == 0
+    found = pd.read_csv(folder / "leaderboard.csv") if main(["rank", str(folder)]) == 0 else pd.DataFrame()
+    assert sorted(found["audited"]) == ["no", "no", "yes"]
+
+
+def test_a_damaged_report_is_named_and_passed_over(
+    shop_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results"
+    assert main(["run", TASK, "method=constant", f"results_dir={folder}"]) == 0
+    (folder / "audit" / "little-shop__churn" / "constant").mkdir(parents=True)
+    (folder / "audit" / "little-shop__churn" / "constant" / "frozen.json").write_text("{")
+    assert board(folder)["audited"].tolist() == ["no"]
+    assert "no audit report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([TASK, "method=constnt"], "did you mean 'constant'"),
+        (["task=little-shop/chrn", "method=constant"], "did you mean 'churn'"),
+        ([TASK, "method=constant", "sed=1"], "no key 'sed'"),
+        ([TASK, "method=constant", "regime=warm"], "no regime 'warm'"),
+        (["method=constant"], "no task given"),
+        (["-m", TASK, "method=constant"], "-m belongs to run"),
+        ([TASK, "method=constant,label_history"], "several values"),
+        ([TASK, "method=constant", "results_dir="], "results_dir is empty"),
+        ([TASK, "method=sql_xgboost"], "no hand-written features"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    shop_path: Path, tmp_path: Path, given: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = given if any(one.startswith("results_dir") for one in given) else [*given, f"results_dir={tmp_path}"]
+    assert main(["audit", *settings]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
