@@ -269,10 +269,6 @@ class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]
     def stream(self, _: TextIO) -> None:
         return
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        # errors are said in any case
-        return record.levelno < logging.ERROR
-
 
 _SAYS = _ToStandardError()
 
@@ -296,7 +292,8 @@ def _prepare(verbose: bool) -> None:
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     ours = logging.getLogger("relbench_harness")
     ours.setLevel(logging.INFO if verbose else logging.ERROR)
-    # Hydra takes the root's handlers away
+    # each line is said once, by one handler
+    ours.propagate = not verbose
     (ours.addHandler if verbose else ours.removeHandler)(_SAYS)
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", ResultWarning)

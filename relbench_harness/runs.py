@@ -211,28 +211,42 @@ def _leave(plan: _Plan, say: Say) -> None:
 
 
 def _planned(overrides: Sequence[str]) -> _Plan:
-    from relbench_harness.sweep.plan import Fault, check_name, without_repetitions
-
-    names = [one.partition("=")[2] for one in overrides if one.startswith("sweep=")]
-    for name in names:
-        check_name(name)
+    sweeps = bool(MULTIRUN & set(overrides))
+    name = _sweep_name(overrides)
     reader, jobs = _Reader(), set[int]()
     items: list[Item] = []
-    for one in composed([given for given in overrides if not given.startswith("sweep=")]):
-        if isinstance(one, InputError):
-            items.append(Fault(str(one)))
-            continue
-        jobs.add(one.config.jobs)
+    for one in composed([given for given in overrides if not given.startswith(SWEEP)]):
         try:
+            if isinstance(one, InputError):
+                raise one
+            jobs.add(one.config.jobs)
             items.append(reader.planned(one))
         except Exception as error:
+            if not sweeps:
+                # refused before packages for data are loaded
+                raise
+            from relbench_harness.sweep.plan import Fault
+
             items.append(Fault(explained(error)))
     if len(jobs) > 1 or min(jobs, default=1) < 1:
         raise InputError(f"jobs is {', '.join(map(str, sorted(jobs)))}; it is one whole number, at least 1")
-    sweeps = bool(MULTIRUN & set(overrides))
-    if not sweeps and isinstance(items[0], Fault):
-        raise InputError(items[0].sentence)
-    return _Plan(without_repetitions(items), reader.trackers, max(jobs, default=1), sweeps, names[-1] if names else "")
+    from relbench_harness.sweep.plan import without_repetitions
+
+    return _Plan(without_repetitions(items), reader.trackers, max(jobs, default=1), sweeps, name)
+
+
+SWEEP = "sweep="
+"""How the setting begins that names a sweep; it belongs to no run, so Hydra does not see it."""
+
+
+def _sweep_name(overrides: Sequence[str]) -> str:
+    names = [one.removeprefix(SWEEP) for one in overrides if one.startswith(SWEEP)]
+    if not names:
+        return ""
+    from relbench_harness.sweep.plan import check_name
+
+    check_name(names[-1])
+    return names[-1]
 
 
 @dataclass

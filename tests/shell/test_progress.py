@@ -122,11 +122,13 @@ def test_a_file_gets_lines_only_when_asked(shop_path: Path, tmp_path: Path) -> N
     into = [f"results_dir={tmp_path / 'quiet'}"]
     quiet = subprocess.run([*COMMAND, *run, *into], capture_output=True, text=True, check=True)
     assert quiet.stderr == ""
-    told = subprocess.run([*COMMAND, *run, f"results_dir={tmp_path}", "-v"], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [*COMMAND, *run, f"results_dir={tmp_path / 'told'}", "-v"], capture_output=True, text=True, check=True
+    )
     lines = told.stderr.splitlines()
     assert "\x1b" not in told.stderr
     assert [line for line in lines if line.startswith("run: ")] == [
-        f"run: {TASK} method=gnn seed={seed} method.epochs=3 results_dir={tmp_path}" for seed in (0, 1)
+        f"run: {TASK} method=gnn seed={seed} method.epochs=3 results_dir={tmp_path / 'told'}" for seed in (0, 1)
     ]
     assert len([line for line in lines if re.fullmatch(r"epoch: 3 of 3, validation \d\.\d{4}", line)]) == 2
     assert {"phase load", "phase labels", "phase fit", "phase predict"} <= {line.partition(":")[0] for line in lines}
