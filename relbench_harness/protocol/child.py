@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 from relbench_harness.errors import ResultWarning
 from relbench_harness.progress import Work, watched
 from relbench_harness.protocol.budget import Budget, Countdown
-from relbench_harness.protocol.fork_server import die_with_parent
 from relbench_harness.protocol.handover import Reader
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.machine import device_peak_mb, gpu
@@ -38,6 +37,7 @@ from relbench_harness.protocol.messages import LONGEST_NOTES, Speaker, end_of, p
 from relbench_harness.protocol.method import Examples, Method
 from relbench_harness.protocol.namespaces import Seal, SealError
 from relbench_harness.protocol.process_state import process_state
+from relbench_harness.protocol.process_tree import die_with_parent
 from relbench_harness.protocol.work import (
     Answered,
     Assignment,

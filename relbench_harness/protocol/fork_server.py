@@ -10,7 +10,6 @@ the child speaks on, `{"end": true}`. To the harness: `{"ended": wait status, "c
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
@@ -25,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from relbench_harness.protocol.process_tree import descendants, kill
+from relbench_harness.protocol.process_tree import SUBREAPER, descendants, kill, prctl
 
 PACKET = 1 << 16
 """Bytes of the longest message."""
@@ -33,24 +32,6 @@ TICK = 0.01
 """Seconds between two looks at a run's process."""
 PATIENCE = 2.5
 """Seconds to wait for killed processes."""
-SUBREAPER = 36
-PARENT_DEATH = 1
-"""Options of `prctl`."""
-
-
-def prctl(option: int, value: int) -> None:
-    """Sets an attribute of this process. Raises `OSError` where the system does not let it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def die_with_parent(parent: int) -> None:
-    """Lets the system kill this process when `parent`, which started it, has ended."""
-    prctl(PARENT_DEATH, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 @dataclass

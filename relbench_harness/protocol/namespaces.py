@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from relbench_harness.protocol.fork_server import PARENT_DEATH, prctl
+from relbench_harness.protocol.process_tree import PARENT_DEATH, prctl
 
 USER, MOUNTS, PROCESSES, NETWORK, IPC, NAMES = 0x10000000, 0x00020000, 0x20000000, 0x40000000, 0x08000000, 0x04000000
 """Kinds of namespaces (`CLONE_NEW…`)."""

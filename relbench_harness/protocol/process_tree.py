@@ -1,4 +1,4 @@
-"""Processes that descend from one: found, measured and killed.
+"""Processes that descend from one: tied to it, found, measured and killed.
 
 Invariant: a process that left its parent's session and lost its parent is found all the same: the fork server adopts it, and it
 carries the server's mark in its environment.
@@ -6,7 +6,9 @@ carries the server's mark in its environment.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +18,26 @@ import psutil
 
 MARK = "RELBENCH_HARNESS_SERVER"
 """The variable of the environment that every process of a fork server carries."""
+
+
+SUBREAPER = 36
+PARENT_DEATH = 1
+"""Options of `prctl`."""
+
+
+def prctl(option: int, value: int) -> None:
+    """Sets an attribute of this process. Raises `OSError` where the system does not let it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def die_with_parent(parent: int) -> None:
+    """Lets the system kill this process when `parent`, which started it, has ended."""
+    prctl(PARENT_DEATH, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 @dataclass(frozen=True)
