@@ -37,7 +37,7 @@ WRITTEN_BY_READERS = {
 }
 """Files of the tutorials, which their reader makes."""
 OTHER_METHODS = {"habit"}
-STORED_BY_RUNS = {"truth/"}
+STORED_BY_RUNS = {"runs/", "views/", "truth/"}
 """Folders that lie in the cache."""
 HYDRA = {"method", "tracker", "study", "sweep", "-m", "-v", "--dry-run"}
 FIRST_PERSON = re.compile(r"\b(I|[Mm]y|[Mm]ine|[Ww]e|[Oo]urs?|[Mm]e|us)\b")
