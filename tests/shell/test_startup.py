@@ -85,13 +85,14 @@ def test_ranking_loads_no_package_for_learning(shop_path: Path, tmp_path: Path) 
 
 
 def test_a_simple_method_loads_no_network(shop_path: Path, tmp_path: Path) -> None:
-    ended, names, _ = loaded("run", TASK, "method=constant", f"results_dir={tmp_path}")
+    ended, names, _ = loaded("run", TASK, "method=constant", "isolation=none", f"results_dir={tmp_path}")
     assert ended == 0
     assert not names & {"torch", "torch_geometric", "numba", "xgboost", "lightgbm", "featuretools", "wandb"}
 
 
 def test_trees_load_their_own_library_alone(shop_path: Path, tmp_path: Path) -> None:
-    ended, names, _ = loaded("run", TASK, "method=lightgbm", "method.n_estimators=3", f"results_dir={tmp_path}")
+    quick = ["method=lightgbm", "method.n_estimators=3", "isolation=none"]
+    ended, names, _ = loaded("run", TASK, *quick, f"results_dir={tmp_path}")
     assert ended == 0 and "lightgbm" in names
     assert not names & {"torch", "torch_geometric", "xgboost", "featuretools", "wandb"}
 
