@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, refitted
+from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, notes_of, refitted
 from relbench_harness.timing import phase
 
 from .averaged import fused
@@ -86,8 +86,11 @@ class FittedAuto:
 
     @property
     def notes(self) -> Mapping[str, object]:
-        weights: dict[str, object] = {"weights": {name: weight for name, (_, weight) in self.parts.items()}}
-        return {**weights, "left_out": list(self.left_out)} if self.left_out else weights
+        found: dict[str, object] = {"weights": {name: weight for name, (_, weight) in self.parts.items()}}
+        of_members = {name: dict(notes) for name, (one, _) in self.parts.items() if (notes := notes_of(one))}
+        if of_members:
+            found["members"] = of_members
+        return {**found, "left_out": list(self.left_out)} if self.left_out else found
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         answers = [predictor.predict(examples) for predictor, _ in self.parts.values()]

@@ -123,7 +123,7 @@ class BoostedTrees(TreeParameters):
             with phase("fit"):
                 return column_gains(self, objectives, rows, budget)
 
-        union = FeatureUnion(tuple(within(block, budget.memory_mb) for block in self.features))
+        union = FeatureUnion(tuple(within(block, budget.memory) for block in self.features))
         with phase("features"):
             seconds = math.inf if budget.seconds is None else budget.seconds
             screening = Screening(gains, self.max_features, len(shown), seconds)

@@ -152,9 +152,9 @@ class Bounded(Protocol):
     def within(self, memory_mb: int) -> Block: ...
 
 
-def within(block: Block, memory_mb: int | None) -> Block:
-    """`block` with the limit on memory that its method should stay within, if there is one and the block takes it."""
-    return block.within(memory_mb) if memory_mb is not None and isinstance(block, Bounded) else block
+def within(block: Block, memory_mb: int) -> Block:
+    """`block` with the limit on memory that its method should stay within, if the block takes it."""
+    return block.within(memory_mb) if isinstance(block, Bounded) else block
 
 
 @dataclass(frozen=True)

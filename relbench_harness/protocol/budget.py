@@ -7,6 +7,8 @@ import re
 import time
 from dataclasses import dataclass, field, replace
 
+import psutil
+
 from relbench_harness.errors import InputError
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
@@ -15,6 +17,8 @@ LEAST_SECONDS = 0.001
 PREDICTIONS = 2.5
 """What a method keeps of its time for predictions, in multiples of what those of validation cost: that of validation, that of
 test, and a half for what a larger database costs."""
+MEMORY_SHARE = 0.25
+"""Share of the machine's memory that a method should stay within where the budget names none."""
 LARGEST_SEED = 2**31 - 1
 """What every package's generator takes."""
 
@@ -26,7 +30,7 @@ class Budget:
     Attributes:
         seed: From 0 to `LARGEST_SEED`.
         seconds: Wall seconds of a run, from reading to the last prediction; a method is given what reading left. None without limit.
-        memory_mb: Memory that a method should stay within, None without limit.
+        memory_mb: Memory that a method should stay within; None for a share of the machine's, see `memory`.
         threads: Processor threads.
         trials: How many configurations a tuned method may try.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or one of several, `cuda:1`.
@@ -38,6 +42,11 @@ class Budget:
     threads: int = 2
     trials: int = 20
     device: str = "auto"
+
+    @property
+    def memory(self) -> int:
+        """Megabytes that a method should stay within: `memory_mb`, or `MEMORY_SHARE` of what the machine has."""
+        return self.memory_mb or int(MEMORY_SHARE * psutil.virtual_memory().total / 2**20)
 
     def check(self) -> None:
         """Raises `InputError` for a value of another type, or one that no run can keep.
