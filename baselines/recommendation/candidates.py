@@ -21,7 +21,7 @@ from relbench_harness.errors import UnsupportedTaskError
 from relbench_harness.features.alike_items import AlikeItems, codes_of, likeness_columns
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import Encoder, fit_encoders
-from relbench_harness.features.pair_features import PairFeatures, rank_in_run
+from relbench_harness.features.pair_features import PairFeatures, distinct, rank_in_run
 from relbench_harness.features.shared_parent_features import SharedParentFeatures, is_telling, latest_group
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.closed_labels import closed_labels
@@ -169,7 +169,7 @@ class FittedInteractionCandidates:
         if items > method.all_items:
             candidates = [view.keys(method.own, method.popular, method.related) for view in views.values()]
             candidates += [group.keys(method.shared) for _, group in groups]
-            keys = np.unique(np.concatenate(candidates))
+            keys = distinct(np.concatenate(candidates))
         there = np.flatnonzero(visible(table, keys % items, cutoff))
         row, item = np.divmod(keys[there], items)
         # one run of candidates per entity, handed to each of its examples
