@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.distinct import distinct
 from relbench_harness.data.table import Table
 from relbench_harness.errors import UnsupportedTaskError
 from relbench_harness.features.alike_items import AlikeItems, codes_of, likeness_columns
 from relbench_harness.features.block import Column, Features
 from relbench_harness.features.encode import Encoder, fit_encoders
-from relbench_harness.features.pair_features import PairFeatures, distinct, rank_in_run
+from relbench_harness.features.pair_features import PairFeatures, rank_in_run
 from relbench_harness.features.shared_parent_features import SharedParentFeatures, is_telling, latest_group
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.closed_labels import closed_labels

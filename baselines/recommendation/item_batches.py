@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from relbench_harness.data.distinct import distinct
 from relbench_harness.features.item_features import ItemFeatures, Rows
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.visibility import visible
@@ -43,7 +44,7 @@ class ItemReader:
         chosen = np.arange(self.count)
         if seed is not None and self.count > MOST_CANDIDATES:
             drawn = np.random.default_rng(list(seed)).choice(self.count, MOST_CANDIDATES, replace=False)
-            chosen = np.unique(np.concatenate([drawn, item, past.item]))
+            chosen = distinct(np.concatenate([drawn, item, past.item]))
         cutoffs, group = np.unique(examples.cutoff, return_inverse=True)
         popularity = np.stack([self.features.popularity(int(c))[chosen] for c in cutoffs])
         unavailable = np.stack([~visible(self._items, chosen, int(c)) for c in cutoffs])

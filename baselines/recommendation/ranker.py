@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.data.distinct import distinct
 from relbench_harness.errors import InputError
 from relbench_harness.features.pair_features import rank_in_run
 from relbench_harness.protocol.method import PREDICTIONS, Budget, Countdown, Examples, Predictor, Ragged
@@ -74,7 +75,7 @@ class Ranker:
         for portion in latest_first(examples):
             example, item, features = candidates.pairs(portion)
             right = relevant(example, item, portion.lists)
-            share = self.negatives * max(len(np.unique(example)), 1) / max(int((~right).sum()), 1)
+            share = self.negatives * max(len(distinct(example)), 1) / max(int((~right).sum()), 1)
             keep = right | (random.random(len(right)) < min(1.0, share))
             # an example whose right items are no candidates teaches nothing
             keep &= np.bincount(example, weights=right, minlength=len(portion))[example] > 0

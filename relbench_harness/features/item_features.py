@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.distinct import distinct
 from relbench_harness.features.entity_summary import DAY, windows_of
 from relbench_harness.features.history_summary import HistorySummary
 from relbench_harness.protocol.method import Examples
@@ -71,7 +72,7 @@ class ItemFeatures:
         """Every (example, item) of an interaction before the example's cut-off."""
         found = [index.past(entity, cutoff, MOST_PAST) for index in self._past]
         keys = [one.example * self.items + one.item for one in found]
-        every = np.unique(np.concatenate([np.empty(0, np.int64), *keys]))
+        every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
         features = []
         for key, one in zip(keys, found, strict=True):
             features += self._of_path(np.searchsorted(every, key), len(every), one, cutoff)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from relbench_harness.data.distinct import distinct
 from relbench_harness.temporal.interactions import Interactions
 from relbench_harness.temporal.visibility import ALWAYS, days_before
 
@@ -113,12 +114,6 @@ def latest_items(interactions: Interactions, most: int) -> Interactions:
 def rank_in_run(ascending: NDArray[np.int64]) -> NDArray[np.int64]:
     """The place of each value among those equal to it, from 0."""
     return np.arange(len(ascending)) - np.searchsorted(ascending, ascending)
-
-
-def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The different values, ascending: as numpy's `unique`, which hashes first and takes many times as long for millions of integers."""
-    ordered = np.sort(values)
-    return ordered[np.diff(ordered, prepend=-1 if not len(ordered) else ordered[0] - 1) > 0]
 
 
 def greatest_of_rows(matrix: sparse.csr_matrix, most: int) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.distinct import distinct
 from relbench_harness.data.labels import Window, tables_read, window_labels
 from relbench_harness.data.task import Task
 
@@ -59,17 +60,17 @@ def _clock_ticks(task: Task, database: Database, instants: NDArray[np.int64]) ->
     # where other tables hold what happens, the time of an entity says only since when it exists
     for name in read - {task.entity_table} or read:
         times = database[name].times
-        distinct = np.unique(times) if times is not None else np.zeros(0, np.int64)
-        if times is None or len(distinct) < 2:
+        different = distinct(times) if times is not None else np.zeros(0, np.int64)
+        if times is None or len(different) < 2:
             continue
-        ticks = np.gcd.accumulate(np.diff(distinct))
-        older = np.searchsorted(distinct, instants, side="left")
+        ticks = np.gcd.accumulate(np.diff(different))
+        older = np.searchsorted(different, instants, side="left")
         known = older >= ENOUGH
         tick = ticks[np.maximum(older - 2, 0)]
         decided |= known
         coarse = task.horizon.value <= CONTINUOUS * tick
         coarse |= _share_at_time_of_day(times, instants) >= BATCHED
-        expected |= known & ((instants - distinct[0]) % tick == 0) & coarse
+        expected |= known & ((instants - different[0]) % tick == 0) & coarse
     return expected | ~decided
 
 
