@@ -55,7 +55,7 @@ class BoostedTrees(TreeParameters):
             both (`mixed`), or half of the boosters fresh and half mixed (`blend`).
         max_features: Of more columns than this, those with the greatest gain in a quick booster are kept.
         max_rows: More training examples than this are sampled.
-        ranker: What answers recommendation tasks; the trees of a `Ranker` have the parameters given here.
+        ranker: What answers recommendation tasks; the trees of a `Ranker` have the parameters given here, but for its own library.
     """
 
     features: Sequence[Block] = ()
@@ -107,7 +107,8 @@ class BoostedTrees(TreeParameters):
         patience = min(self.ranker.trees.early_stopping_rounds, self.early_stopping_rounds)
         queries = [block for block in self.features if isinstance(block, SqlFeatures)]
         candidates: Candidates = queries[0] if queries else self.ranker.candidates
-        return replace(self.ranker, trees=replace(self, early_stopping_rounds=patience), candidates=candidates)
+        trees = replace(self, library=self.ranker.trees.library, early_stopping_rounds=patience)
+        return replace(self.ranker, trees=trees, candidates=candidates)
 
     def _select_features(
         self, shown: Sequence[Examples], valid: Examples, objectives: Sequence[Objective], budget: Budget
