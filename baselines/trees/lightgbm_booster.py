@@ -90,11 +90,16 @@ def _settings(
 
 @dataclass(frozen=True)
 class _TimeLimit:
-    """A callback of LightGBM that ends boosting after the round in which time is over."""
+    """A callback of LightGBM that ends boosting after the round in which time is over.
+
+    Attributes:
+        order: Callbacks of lower numbers come first: the round is recorded before boosting ends. LightGBM looks for it in the
+            object itself, not in its class.
+    """
 
     countdown: Countdown
-    order = 40
-    before_iteration = False
+    order: int = 40
+    before_iteration: bool = False
 
     def __call__(self, state: Any) -> None:
         if self.countdown.is_over:

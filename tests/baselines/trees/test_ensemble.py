@@ -71,6 +71,9 @@ def test_boosting_ends_when_its_time_is_over_and_later_boosters_are_left_out(lib
     assert len(some.n_estimators) == 2 and max(some.n_estimators) < 100_000
     none_left = fit_ensemble(parameters, Objective("squared"), data, None, (100_000,) * 9, Budget(threads=1, seconds=1e-6))
     assert none_left.n_estimators == (1,)
+    stopping = TreeParameters(library=library, early_stopping_rounds=5)  # type: ignore[arg-type]
+    with_validation = fit_ensemble(stopping, Objective("squared"), data, data, (1000,), Budget(threads=1, seconds=1e-6))
+    assert with_validation.n_estimators == (1,)
 
 
 def test_a_countdown_divides_what_is_left() -> None:
