@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 PACKAGES = (
-    *("relbench-harness", "relbench", "torch", "torch-geometric", "xgboost", "lightgbm", "featuretools"),
+    *("relbench-harness", "relbench", "torch", "torch-geometric", "xgboost", "lightgbm", "featuretools", "optuna"),
     *("duckdb", "pyarrow", "pandas", "numpy", "numba"),
 )
 
