@@ -36,8 +36,8 @@ class Stopwatch:
     _lock: RLock = field(default_factory=RLock, repr=False)
     _others: Clock | None = field(default=None, repr=False)
 
-    def _settle(self) -> None:
-        others = 0.0 if self._others is None else self._others(not self._open or len(self._open) == 1)
+    def _settle(self, exactly: bool = False) -> None:
+        others = 0.0 if self._others is None else self._others(exactly)
         now = (time.perf_counter(), time.process_time() + others)
         if self._open:
             name = self._open[-1]
@@ -48,13 +48,13 @@ class Stopwatch:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         with self._lock:
-            self._settle()
+            self._settle(exactly=not self._open)
             self._open.append(name)
         try:
             yield
         finally:
             with self._lock:
-                self._settle()
+                self._settle(exactly=len(self._open) == 1)
                 self._open.pop()
 
     @contextmanager
@@ -68,7 +68,7 @@ class Stopwatch:
 
     def _set(self, clock: Clock | None) -> None:
         with self._lock:
-            self._settle()
+            self._settle(exactly=True)
             self._others = clock
             # a clock begins where it stands
             self._since = (self._since[0], time.process_time() + (0.0 if clock is None else clock(True)))
