@@ -148,6 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     rank.add_argument("results", type=Path, help="a folder of results")
     rank.add_argument("--out", type=Path, help="folder for leaderboard.md and leaderboard.csv (default: the results)")
     rank.add_argument("--regime", choices=("frozen", "rolling"), help="only results of this regime")
+    rank.add_argument(
+        "--anchor", metavar="METHOD", help="give seconds in multiples of this method's on the same machine, too"
+    )
     rank.add_argument("--svg", type=Path, metavar="FILE", help="also draw the leaderboard as a picture")
     rank.set_defaults(act=_rank)
     status = commands.add_parser("status", help="say how far the sweeps of a results folder have come")
@@ -231,7 +234,7 @@ def _rank(parsed: argparse.Namespace) -> int:
         results = [result for result in results if result.regime == parsed.regime]
         if not results:
             raise InputError(f"no results of regime {parsed.regime} in {parsed.results}")
-    table = leaderboard(results, reports)
+    table = leaderboard(results, reports, parsed.anchor)
     if any(map(truth_may_be_known, {result.task for result in results})):
         from relbench_harness.board.ceiling import with_ceilings
 

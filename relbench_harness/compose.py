@@ -230,8 +230,12 @@ def _combinations(given: Sequence[str]) -> tuple[list[list[str]], set[str]]:
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_sentence(error)) from None
     values: dict[str, list[str]] = {}
+    own = {key_of(one) for one in given}
     for one in parsed:
         key = one.get_key_element()
+        if "budget" in own and key in OF_NAMED_BUDGETS - own:
+            # the study's own, in whose place a named budget stands
+            continue
         if not one.is_sweep_override():
             values[key] = [str(one.input_line)]
         elif one.is_discrete_sweep():
@@ -268,6 +272,8 @@ class _Bases:
 
 
 MOST_BASES = 64
+OF_NAMED_BUDGETS = {"budget.seconds", "budget.trials"}
+"""What the configs of budgets set."""
 PLAIN = re.compile(r"task|seed|regime|fit_on|results_dir|resume|retry|jobs|budget\.\w+")
 """Keys that hold one value and name no group of configs."""
 

@@ -162,6 +162,6 @@ def _budget(given: Budget | Mapping[str, Any] | None, seed: int | None) -> Budge
     return given if seed is None else replace(given, seed=seed)
 
 
-def leaderboard(results: Iterable[Result | Finished]) -> pd.DataFrame:
+def leaderboard(results: Iterable[Result | Finished], anchor: str | None = None) -> pd.DataFrame:
     """The leaderboard of some runs; see `relbench_harness.board.leaderboard`."""
-    return ranked(one.result if isinstance(one, Finished) else one for one in results)
+    return ranked((one.result if isinstance(one, Finished) else one for one in results), anchor=anchor)

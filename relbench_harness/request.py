@@ -46,6 +46,7 @@ class RunRequest:
         limits: Where an isolated run is ended.
         overrides: Hyperparameters that were set for this task alone, `key=value`: they count as lines written for it.
         identity: What makes it the run that it is, where that is known already.
+        jobs: How many jobs of a sweep run at a time, this one among them.
     """
 
     task: str
@@ -60,6 +61,7 @@ class RunRequest:
     limits: Limits = field(default_factory=Limits)
     overrides: tuple[str, ...] = ()
     identity: str = ""
+    jobs: int = 1
 
     def check(self) -> None:
         """Raises `InputError` for what is wrong with the request itself; nothing is read."""
@@ -89,6 +91,10 @@ class RunRequest:
         )
         return replace(self, identity=identities.of(described))
 
+    def together(self, jobs: int) -> RunRequest:
+        """The same run, made while `jobs` of a sweep are made at a time."""
+        return replace(self, jobs=jobs)
+
     def execute(self, keep: Keep | None = None) -> Outcome:
         """Runs the method and stores what came of it.
 
@@ -113,7 +119,7 @@ class RunRequest:
         method = {key: value for key, value in self.config.items() if key != GUARD}
         counted = lines.count(method, written_for(self.method, task.id), self.overrides)
         fit_on = choice(self.fit_on, FIT_ON, "fit_on")
-        run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted, isolation)
+        run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted, isolation, self.jobs)
         if folder is not None:
             store.ready(folder)
         outcome = run.execute()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,6 +19,8 @@ from threading import RLock
 from relbench_harness.progress import work
 
 log = logging.getLogger(__name__)
+Clock = Callable[[bool], float]
+"""Processor seconds of other processes; where it is given `True`, as they are at this moment."""
 
 
 @dataclass
@@ -32,9 +34,11 @@ class Stopwatch:
     _since: tuple[float, float] = (0.0, 0.0)
 
     _lock: RLock = field(default_factory=RLock, repr=False)
+    _others: Clock | None = field(default=None, repr=False)
 
-    def _settle(self) -> None:
-        now = (time.perf_counter(), time.process_time())
+    def _settle(self, exactly: bool = False) -> None:
+        others = 0.0 if self._others is None else self._others(exactly)
+        now = (time.perf_counter(), time.process_time() + others)
         if self._open:
             name = self._open[-1]
             self.wall[name] = self.wall.get(name, 0.0) + now[0] - self._since[0]
@@ -44,14 +48,30 @@ class Stopwatch:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         with self._lock:
-            self._settle()
+            self._settle(exactly=not self._open)
             self._open.append(name)
         try:
             yield
         finally:
             with self._lock:
-                self._settle()
+                self._settle(exactly=len(self._open) == 1)
                 self._open.pop()
+
+    @contextmanager
+    def with_processes(self, clock: Clock) -> Iterator[None]:
+        """Counts, inside the block, the processor seconds that `clock` says of other processes as well."""
+        self._set(clock)
+        try:
+            yield
+        finally:
+            self._set(None)
+
+    def _set(self, clock: Clock | None) -> None:
+        with self._lock:
+            self._settle(exactly=True)
+            self._others = clock
+            # a clock begins where it stands
+            self._since = (self._since[0], time.process_time() + (0.0 if clock is None else clock(True)))
 
     def move(self, name: str, seconds: float) -> None:
         """Takes `seconds` of work from the phase that is open, as far as it has so many, to phase `name`."""
@@ -63,6 +83,17 @@ class Stopwatch:
                 taken = min(seconds, spent.get(self._open[-1], 0.0))
                 spent[self._open[-1]] = spent.get(self._open[-1], 0.0) - taken
                 spent[name] = spent.get(name, 0.0) + taken
+
+
+@contextmanager
+def with_processes(clock: Clock) -> Iterator[None]:
+    """Processor seconds of other processes, by `clock`, count in the phases of the run in progress."""
+    watch = _current.get()
+    if watch is None:
+        yield
+        return
+    with watch.with_processes(clock):
+        yield
 
 
 _current: ContextVar[Stopwatch | None] = ContextVar("stopwatch", default=None)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from relbench_harness.board.anchor import Anchor, anchor_of
 from relbench_harness.board.audits import audited
 from relbench_harness.protocol.audit.report import AuditReport
 from relbench_harness.protocol.result import Result
@@ -39,6 +40,9 @@ COLUMNS = (
     "status",
     "seconds",
     "seconds_warm",
+    "seconds_vs_anchor",
+    "anchor",
+    "shared",
     "peak_memory_mb",
     "lines_task",
     "lines_method",
@@ -77,15 +81,20 @@ class Entry:
         return self.result.ok and math.isfinite(self.result.score)
 
 
-def leaderboard(results: Iterable[Result], reports: Iterable[AuditReport] = ()) -> pd.DataFrame:
+def leaderboard(results: Iterable[Result], reports: Iterable[AuditReport] = (), anchor: str | None = None) -> pd.DataFrame:
     """One row per task, regime, version of the data, metric, method and distinct settings, ranked within each `GROUP`.
 
     Scores and costs are means over the seeds that scored (`*_sd` their standard deviation, ddof 1). Where a run was
     made twice with the same seed and settings, the one that started last counts. `seconds` are cold: what cached
-    artefacts cost to build is in them; `seconds_warm` are as measured.
+    artefacts cost to build is in them; `seconds_warm` are as measured. `shared` says whether others used the machine
+    meanwhile: `yes` (in one run at least), `no` or `unknown`.
 
     Args:
         reports: Audits, which say of each row whether it is `audited`: `yes`, `no` or `failed`.
+        anchor: A method in multiples of whose seconds on the same machine those of all are given too, as `seconds_vs_anchor`.
+
+    Raises:
+        InputError: There is no such anchor.
     """
     audits = tuple(reports)
     entries = _latest(_entries(list(results)))
@@ -93,7 +102,9 @@ def leaderboard(results: Iterable[Result], reports: Iterable[AuditReport] = ()) 
     rows: dict[Any, list[Entry]] = {}
     for entry in entries:
         rows.setdefault(entry.row, []).append(entry)
-    lines = [_row(members, labels[key[1:]], audits) for key, members in rows.items()]
+    scored = ((key[0], labels[key[1:]], [e.result for e in of if e.scored]) for key, of in rows.items())
+    base = Anchor() if anchor is None else anchor_of(anchor, scored)
+    lines = [_row(members, labels[key[1:]], audits, base) for key, members in rows.items()]
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
     for _, group in frame.groupby(GROUP, sort=False):
         frame.loc[group.index, "rank"] = _ranks(group)
@@ -167,7 +178,7 @@ def _label(method: str, settings: Mapping[str, str]) -> str:
 # -- one row --------------------------------------------------------------------------------------------------------------
 
 
-def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport]) -> dict[str, Any]:
+def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport], anchor: Anchor) -> dict[str, Any]:
     good = [e.result for e in members if e.scored]
     costed = good or [e.result for e in members]
     last = members[-1]
@@ -188,6 +199,9 @@ def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport]) ->
         "status": _status([e.result for e in members if not e.scored], len(members)),
         "seconds": _mean(r.seconds.get("total", math.nan) for r in costed),
         "seconds_warm": _mean(r.seconds_warm.get("total", math.nan) for r in costed),
+        "seconds_vs_anchor": anchor.ratio(last.group, costed),
+        "anchor": anchor.name,
+        "shared": _shared(costed),
         "peak_memory_mb": _mean(r.peak_memory_mb for r in costed),
         **{f"lines_{part}": _number(last.result.lines.get(part)) for part in ("task", "method", "harness")},
         "fitted_on": last.result.fitted_on,
@@ -204,6 +218,14 @@ def _status(failed: Sequence[Result], runs: int) -> str:
         return "ok"
     kinds = sorted({r.status if not r.ok else f"{r.metric} undefined" for r in failed})
     return ", ".join(kinds) if len(failed) == runs else f"{len(failed)} of {runs}: {', '.join(kinds)}"
+
+
+def _shared(results: Sequence[Result]) -> str:
+    """Whether others used the machine while the runs were measured."""
+    found = [result.shared.get("is_shared") for result in results]
+    if any(one is True for one in found):
+        return "yes"
+    return "no" if all(one is False for one in found) else "unknown"
 
 
 def _fallback(results: Sequence[Result]) -> str | None:

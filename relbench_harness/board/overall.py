@@ -21,7 +21,7 @@ from relbench_harness.protocol.metrics import PRIMARY
 
 COLUMNS = (
     *("regime", "rank", "method", "mean_rank", "win_rate", "elo", "elo_low", "elo_high"),
-    *("tasks", "coverage", "seconds", "critical_difference"),
+    *("tasks", "coverage", "seconds", "shared", "critical_difference"),
 )
 ROUNDS = 200
 UNBOUNDED = 1200.0
@@ -35,7 +35,7 @@ def overall(board: pd.DataFrame) -> pd.DataFrame:
     nobody can name, would count as tasks that everybody else lost.
 
     `win_rate` is the share of the other methods beaten, ties as half, averaged over tasks; `coverage` the share of runs
-    that scored, a task without any as 0; `seconds` the sum over tasks; `critical_difference` what two mean ranks must
+    that scored, a task without any as 0; `seconds` the sum over tasks, and `shared` whether one of them was measured on a shared machine; `critical_difference` what two mean ranks must
     differ by to differ at the 5 % level (NaN below two tasks, as is Elo).
     """
     own = {metric.name for metric in PRIMARY.values()}
@@ -61,6 +61,7 @@ def _ranking(regime: str, board: pd.DataFrame) -> pd.DataFrame:
             "tasks": _wide(board, unit, standing).notna().sum(axis=1),
             "coverage": _wide(board, unit, board["coverage"]).fillna(0.0).mean(axis=1),
             "seconds": _wide(board, unit, board["seconds"]).sum(axis=1),
+            "shared": _wide(board, unit, (board["shared"] == "yes").astype("float64")).max(axis=1) > 0,
             "critical_difference": critical_difference(methods, tasks),
         }
     )

@@ -22,8 +22,13 @@ from relbench_harness.board.leaderboard import GROUP, UNKNOWN
 from relbench_harness.board.overall import overall
 from relbench_harness.data.writing import write_whole
 
-SPARE = ("warm", "MB", "fitted on", "audited", "val", "tasks", "lines")
+SPARE = ("warm", "MB", "fitted on", "audited", "val", "× anchor", "tasks", "lines")
 """Columns that a narrow terminal goes without, first to go first; Markdown and CSV always have all."""
+
+
+SHARED = "\N{DAGGER}"
+"""The sign beside seconds that were measured on a shared machine."""
+OF_SHARED = f"{SHARED} measured while others used the machine, or beside other runs of the sweep: such seconds say less."
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
     data = f", {UNKNOWN}" if unknown else f", data {first['data']}" if name_data else ""
     known = "way" in group and bool(group["way"].notna().any())
     audits = "audited" in group and bool((group["audited"] != "no").any())
+    anchored = bool(group["seconds_vs_anchor"].notna().any())
     rows = tuple(
         (
             str(row["rank"]),
@@ -86,8 +92,9 @@ def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
             _spread(row["test"], row["test_sd"]),
             *((_percent(row["way"]),) if known else ()),
             _spread(row["val"], row["val_sd"]),
-            _seconds(row["seconds"]),
-            _seconds(row["seconds_warm"]),
+            _seconds(row["seconds"], row["shared"] == "yes"),
+            *((_times(row["seconds_vs_anchor"]),) if anchored else ()),
+            _seconds(row["seconds_warm"], row["shared"] == "yes"),
             _whole(row["peak_memory_mb"]),
             f"{_whole(row['lines_task'])} + {_whole(row['lines_method'])}",
             f"{row['scored']}/{row['runs']}",
@@ -101,19 +108,21 @@ def _task_sheet(group: pd.DataFrame, name_data: bool) -> Sheet:
         f"{first['task']}, {first['regime']}{data}: {first['metric']} ({arrow})",
         (
             *("#", "method", "test", *(("of the way",) if known else ())),
-            *("val", "seconds", "warm", "MB", "lines", "runs", "fitted on"),
+            *("val", "seconds", *(("× anchor",) if anchored else ())),
+            *("warm", "MB", "lines", "runs", "fitted on"),
             *(("audited",) if audits else ()),
             "status",
         ),
-        ((_optimal(first, audits), *rows) if known else rows),
+        ((_optimal(first, audits, anchored), *rows) if known else rows),
         (*((False,) if known else ()), *(group["status"] != "ok")),
         tuple(_task_notes(group)),
     )
 
 
-def _optimal(row: pd.Series, audits: bool) -> tuple[str, ...]:
+def _optimal(row: pd.Series, audits: bool, anchored: bool) -> tuple[str, ...]:
     """The row of the true answers, which no method can beat but by luck."""
-    return ("–", "Bayes-optimal", _spread(row["optimal"], math.nan), "100%", *("–",) * 6, "known", *("–",) * (1 + audits))
+    begins = ("–", "Bayes-optimal", _spread(row["optimal"], math.nan), "100%")
+    return (*begins, *("–",) * (6 + anchored), "known", *("–",) * (1 + audits))
 
 
 def _task_notes(group: pd.DataFrame) -> Iterator[str]:
@@ -121,6 +130,10 @@ def _task_notes(group: pd.DataFrame) -> Iterator[str]:
     on = f" Run on {' and '.join(machines)}." if machines else ""
     shared = _whole(group["lines_harness"].max())
     yield f"lines: for this task + of the method; the harness that all share has {shared}.{on}"
+    if group["seconds_vs_anchor"].notna().any():
+        yield f"× anchor: seconds in multiples of those of {group['anchor'].iloc[0]} on the same machine."
+    if (group["shared"] == "yes").any():
+        yield OF_SHARED
     if "way" in group and group["way"].notna().any():
         first = group.iloc[0]
         yield (
@@ -144,7 +157,7 @@ def _overall_sheet(regime: str, group: pd.DataFrame) -> Sheet:
             f"{row['mean_rank']:.2f}",
             _percent(row["win_rate"]),
             _elo(row["elo"], row["elo_low"], row["elo_high"]),
-            _seconds(row["seconds"]),
+            _seconds(row["seconds"], row["shared"]),
             str(row["tasks"]),
             _percent(row["coverage"]),
         )
@@ -157,9 +170,13 @@ def _overall_sheet(regime: str, group: pd.DataFrame) -> Sheet:
         ("#", "method", "mean rank", "wins", "Elo", "seconds", "tasks", "coverage"),
         rows,
         tuple(group["coverage"] < 1),
-        (f"Mean ranks over {tasks} tasks differ at the 5 % level when {apart:.2f} apart (Nemenyi).",)
-        if math.isfinite(apart)
-        else (),
+        (
+            *(
+                (f"Mean ranks over {tasks} tasks differ at the 5 % level when {apart:.2f} apart (Nemenyi).",)
+                * math.isfinite(apart)
+            ),
+            *((OF_SHARED,) * bool(group["shared"].any())),
+        ),
     )
 
 
@@ -172,8 +189,12 @@ def _spread(mean: float, sd: float) -> str:
     return f"{mean:.4f}" + ("" if math.isnan(sd) else f" ± {sd:.4f}")
 
 
-def _seconds(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}"
+def _seconds(value: float, shared: bool) -> str:
+    return "–" if math.isnan(value) else f"{value:.1f}" + (SHARED if shared else "")
+
+
+def _times(ratio: float) -> str:
+    return "–" if math.isnan(ratio) else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
 
 
 def _whole(value: float) -> str:

@@ -38,6 +38,7 @@ from relbench_harness.protocol.method import Examples, Method
 from relbench_harness.protocol.namespaces import Seal, SealError
 from relbench_harness.protocol.process_state import process_state
 from relbench_harness.protocol.process_tree import die_with_parent
+from relbench_harness.protocol.processor_time import OfChildren
 from relbench_harness.protocol.work import (
     Answered,
     Assignment,
@@ -48,7 +49,7 @@ from relbench_harness.protocol.work import (
     said_of,
     trace_of,
 )
-from relbench_harness.timing import timed
+from relbench_harness.timing import timed, with_processes
 
 GIVEN, ANSWERS, OWN = "given", "answers", "own"
 """Folders of a run: what the method may see, what it answered, and where it may write what it likes."""
@@ -227,7 +228,7 @@ def _report(job: Job, folder: Path, speaker: Speaker) -> None:
         try:
             method = cast(Method, pickle.loads(job.method))
             assignment = Assignment(method, job.name, Countdown(job.budget, job.begin), job.fit_on)
-            with process_state(job.budget.seed, job.budget.threads):
+            with process_state(job.budget.seed, job.budget.threads), with_processes(OfChildren().seconds):
                 do(assignment, _Files(folder), hand_in, notes)
                 report |= {"device_mb": device_peak_mb(), "gpu": gpu()}
         except BaseException as failure:

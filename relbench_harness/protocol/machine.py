@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 PACKAGES = (
-    *("relbench-harness", "relbench", "torch", "torch-geometric", "xgboost", "lightgbm", "featuretools"),
+    *("relbench-harness", "relbench", "torch", "torch-geometric", "xgboost", "lightgbm", "featuretools", "optuna"),
     *("duckdb", "pyarrow", "pandas", "numpy", "numba"),
 )
 
@@ -25,11 +25,18 @@ def machine() -> dict[str, Any]:
     """Processor, usable cores, memory, GPU and operating system."""
     return {
         "cpu": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(usable_cores()),
         "memory_mb": psutil.virtual_memory().total // 2**20,
         "gpu": gpu(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def usable_cores() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 @cache

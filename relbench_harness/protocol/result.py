@@ -37,6 +37,11 @@ class Result:
         metric: What the task is ranked by, and whether more is better.
         seconds: Wall seconds by phase and `total`; artefacts from a cache are charged what they cost to build.
         seconds_warm: The same as this run measured it, cached artefacts for free.
+        cpu_seconds: Processor seconds by phase, those of the processes that the method starts included.
+        energy_joules: What the GPU drew from the beginning to the end, idle draw and other programs' share included; None where
+            the driver does not tell.
+        shared: Whether others used the machine meanwhile (`is_shared`), and by what that is judged (`protocol.sharing`). Empty in
+            results of versions that did not know it.
         lines: Logical lines of code: `task` (written again for each task), `method`, `harness`.
         machine, versions, commit: What it ran on and with; hardware is part of a result.
         started: When, UTC, ISO 8601.
@@ -65,6 +70,8 @@ class Result:
     cpu_seconds: Mapping[str, float] = field(default_factory=dict)
     peak_memory_mb: float = 0.0
     peak_device_memory_mb: float = 0.0
+    energy_joules: float | None = None
+    shared: Mapping[str, Any] = field(default_factory=dict)
     lines: Mapping[str, Any] = field(default_factory=dict)
     budget: Mapping[str, Any] = field(default_factory=dict)
     dataset_fingerprint: str = ""
@@ -147,7 +154,9 @@ KINDS: Mapping[str, type | tuple[type, ...]] = {
 
 def _read(value: Any, declared: str, what: str) -> Any:
     """`value` as a field of the type `declared`; numbers that were undefined are null in a file."""
-    if declared == "float":
+    if declared == "float | None" and value is None:
+        return None
+    if declared.startswith("float"):
         if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
             with suppress(OverflowError):
                 return math.nan if value is None else float(value)

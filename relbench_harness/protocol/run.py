@@ -28,6 +28,7 @@ from relbench_harness.protocol.machine import commit, machine, versions
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method
 from relbench_harness.protocol.metrics import PRIMARY, Scores
 from relbench_harness.protocol.result import Outcome, Result
+from relbench_harness.protocol.sharing import Surroundings
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.protocol.work import FIT_ON as FIT_ON
 from relbench_harness.protocol.work import (
@@ -55,6 +56,7 @@ class Run:
             is held fixed and the model learns again on both.
         lines: Lines of code, as they will stand in the result.
         isolation: Where the method's side is carried out.
+        jobs: How many jobs of the sweep run at a time, this one among them.
     """
 
     stages: Stages
@@ -65,12 +67,13 @@ class Run:
     fit_on: FitOn = "train"
     lines: Mapping[str, Any] = field(default_factory=dict)
     isolation: Isolation = field(default_factory=InThisProcess)
+    jobs: int = 1
 
     def execute(self) -> Outcome:
         """Fit, predict, score. Raises `InputError` only for faults of the data, found before the method is called."""
         started = datetime.now(UTC).isoformat(timespec="seconds")
         task = self.stages.task
-        answers = Answers(self.stages, self.fit_on)
+        answers, around = Answers(self.stages, self.fit_on), Surroundings(self.budget.device)
         with work(f"{self.name} on {task.id}, seed {self.budget.seed}"), timed() as watch:
             begin, countdown = time.perf_counter(), Countdown(self.budget)
             with phase("load"):
@@ -78,11 +81,22 @@ class Run:
             assignment = Assignment(self.method, self.name, countdown, self.fit_on)
             report = self.isolation.carry_out(assignment, answers, answers.hand_in)
             elapsed = time.perf_counter() - begin
+        cost = around.until_now(self.jobs)
         if report.status != "ok":
             log.warning("%s on %s failed: %s\n%s", self.name, task.id, report.error, report.traceback or "")
         _add(watch, report)
+        result = self._result(answers, report, {**cost, **_costs(watch, elapsed), "started": started})
+        return Outcome(result, answers.table if report.status == "ok" else None)
+
+    def _result(self, answers: Answers, report: Report, measured: Mapping[str, Any]) -> Result:
+        """What is stored.
+
+        Args:
+            measured: Fields of a result that the clock and the machine say.
+        """
+        task = self.stages.task
         metric = PRIMARY[task.type]
-        result = Result(
+        return Result(
             task=task.id,
             task_type=task.type.value,
             method=self.name,
@@ -94,9 +108,6 @@ class Run:
             metric=metric.name,
             higher_is_better=metric.higher_is_better,
             scores=answers.scores,
-            seconds=_seconds(watch, elapsed, cold=True),
-            seconds_warm=_seconds(watch, elapsed, cold=False),
-            cpu_seconds={name: round(s, 4) for name, s in watch.cpu.items()},
             peak_memory_mb=round(report.peak_memory_mb, 1),
             peak_device_memory_mb=round(report.peak_device_memory_mb, 1),
             lines=dict(self.lines),
@@ -105,14 +116,13 @@ class Run:
             machine={**machine(), **({"gpu": report.gpu} if report.gpu else {})},
             versions=versions(),
             commit=commit(),
-            started=started,
             error=report.error,
             traceback=report.traceback,
             isolation=self.isolation.name,
             limits=dict(report.limits),
             notes=dict(report.notes),
+            **measured,
         )
-        return Outcome(result, answers.table if report.status == "ok" else None)
 
     def _prepare(self) -> None:
         """Reads everything a user can have got wrong, so that a fault of the data is no failure of the method."""
@@ -219,6 +229,15 @@ def _add(watch: Stopwatch, report: Report) -> None:
     for own, theirs in ((watch.wall, report.wall), (watch.cpu, report.cpu), (watch.restored, report.restored)):
         for name, seconds in theirs.items():
             own[name] = own.get(name, 0.0) + seconds
+
+
+def _costs(watch: Stopwatch, elapsed: float) -> dict[str, dict[str, float]]:
+    """The seconds of a run by phase, as its result has them."""
+    return {
+        "seconds": _seconds(watch, elapsed, cold=True),
+        "seconds_warm": _seconds(watch, elapsed, cold=False),
+        "cpu_seconds": {name: round(seconds, 4) for name, seconds in watch.cpu.items()},
+    }
 
 
 def _seconds(watch: Stopwatch, elapsed: float, cold: bool) -> dict[str, float]:

@@ -252,8 +252,9 @@ def _report(watch: Watch) -> Report:
     said = watch.report or {}
     spent = time.monotonic() - watch.begin - watch.busy
     wall = seconds_of(said, "wall", spent) or {"predict" if watch.answered else "fit": spent}
-    cpu = seconds_of(said, "cpu", float("inf"))
     tree = watch.ended[1] if watch.ended is not None else 0.0
+    # a process that was ended said nothing of its phases
+    cpu = seconds_of(said, "cpu", float("inf")) or ({} if said else dict.fromkeys(wall, tree))
     failed = verdict.status != "ok"
     notes = said.get("notes")
     device = said.get("device_mb")

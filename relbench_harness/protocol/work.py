@@ -19,7 +19,8 @@ from relbench_harness.errors import InputError
 from relbench_harness.protocol.machine import PeakMemory, device_peak_mb, gpu
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, Refittable, notes_of
 from relbench_harness.protocol.process_state import process_state
-from relbench_harness.timing import phase
+from relbench_harness.protocol.processor_time import OfChildren
+from relbench_harness.timing import phase, with_processes
 
 FitOn = Literal["train", "train+val"]
 FIT_ON: tuple[FitOn, ...] = get_args(FitOn)
@@ -134,7 +135,8 @@ class InThisProcess:
         notes: dict[str, Any] = {}
         status, error, trace = "ok", None, None
         budget = assignment.budget
-        with process_state(budget.seed, budget.threads), PeakMemory() as memory:
+        started = with_processes(OfChildren().seconds)
+        with process_state(budget.seed, budget.threads), PeakMemory() as memory, started:
             try:
                 do(assignment, source, hand_in, notes)
             except Exception as failure:

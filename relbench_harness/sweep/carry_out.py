@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -65,6 +65,10 @@ class Work:
     before: Mapping[str, frozenset[str]] = field(default_factory=dict)
     attempts: Mapping[str, int] = field(default_factory=dict)
     sweeps: bool = True
+
+    def together(self, jobs: int) -> Work:
+        """The same work, done by `jobs` processes at a time, which stands in its results."""
+        return replace(self, runs=[replace(run, request=run.request.together(jobs)) for run in self.runs])
 
 
 def work_on(runs: Sequence[Planned], found: Mapping[Path, Found], sweeps: bool = True) -> Work:

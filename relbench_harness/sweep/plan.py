@@ -34,6 +34,10 @@ class Request(Protocol):
 
     def execute(self, keep: Keep) -> Outcome: ...
 
+    def together(self, jobs: int) -> Request:
+        """The same run, made while `jobs` of them are made at a time."""
+        ...
+
 
 @dataclass(frozen=True)
 class Entry:

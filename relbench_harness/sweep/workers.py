@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 
 from relbench_harness.errors import ResultWarning
+from relbench_harness.protocol.machine import usable_cores
 from relbench_harness.protocol.result import Result
 from relbench_harness.sweep.carry_out import Listener, Work, carry_out
 from relbench_harness.sweep.plan import Planned
@@ -34,13 +35,6 @@ GRACE = 2.0
 """Seconds that a worker has to end in before it is killed."""
 SAME = 60.0
 """Seconds in which what two workers say alike is about the same thing."""
-
-
-def usable_cores() -> list[int]:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 def shares(cores: Sequence[int], jobs: int) -> list[list[int]]:
@@ -57,7 +51,7 @@ def carry_out_together(work: Work, listener: Listener, jobs: int) -> None:
     if jobs > len(cores):
         listener.said(f"{jobs} jobs share {len(cores)} cores, so the seconds of their runs say little")
     with _stopped() as running:
-        _Parent(work, listener, shares(cores, jobs), running).all()
+        _Parent(work.together(jobs), listener, shares(cores, jobs), running).all()
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 import relbench_harness
 from relbench_harness.cli import main
-from relbench_harness.compose import make_method
+from relbench_harness.compose import Composed, composed, make_method
 from relbench_harness.errors import InputError
 from relbench_harness.protocol import configuration, result_versions
 
@@ -147,3 +147,38 @@ def test_a_key_that_does_not_exist_is_refused_in_a_notebook() -> None:
 def test_a_default_that_is_not_there_is_named() -> None:
     with pytest.raises(InputError, match="In 'method/own_broken': Could not load 'method/own_nothing'"):
         make_method("own_broken")
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds", "trials"),
+    [
+        ([], None, 20),
+        (["budget=none"], None, 20),
+        (["budget=quick"], 30, 10),
+        (["budget=standard"], 120, 30),
+        (["budget=long"], 600, 100),
+        (["budget.seconds=7"], 7, 20),
+        (["budget.seconds=7", "budget=long"], 7, 100),
+        (["budget=quick", "budget.trials=3"], 30, 3),
+    ],
+)
+def test_a_budget_has_a_name_or_values_or_both(given: list[str], seconds: float | None, trials: int) -> None:
+    for multirun in ([], ["-m"]):
+        (one,) = composed([*multirun, f"task={TASK}", *given])
+        assert isinstance(one, Composed)
+        assert (one.config.budget.seconds, one.config.budget.trials) == (seconds, trials)
+
+
+def test_budgets_are_swept_and_take_the_place_of_a_studys() -> None:
+    swept = [one for one in composed(["-m", f"task={TASK}", "budget=quick,long"]) if isinstance(one, Composed)]
+    assert [one.config.budget.seconds for one in swept] == [30, 600]
+    study = ["-m", "study=rel-f1", f"task={TASK}", "regime=frozen", "seed=0", "method=constant"]
+    for given, seconds in (([], 60), (["budget=long"], 600), (["budget=long", "budget.seconds=5"], 5)):
+        (one,) = composed([*study, *given])
+        assert isinstance(one, Composed)
+        assert (one.config.budget.seconds, one.config.budget.threads) == (seconds, 1)
+
+
+def test_a_wrong_budget_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", f"task={TASK}", "budget=quik"]) == 2
+    assert "no budget 'quik'" in (said := capsys.readouterr().err) and "'quick'" in said

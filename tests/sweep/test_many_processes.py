@@ -107,6 +107,7 @@ def test_several_jobs_give_the_scores_of_one(
     assert len(done.stdout.splitlines()) == 12 and done.stdout.count(" val ") == 12
     assert scores(tmp_path) == undisturbed
     clean(tmp_path)
+    assert all(one.shared["jobs"] == 2 and one.shared["is_shared"] for one in read_results(tmp_path))
     cores = {one.machine["cores"] for one in read_results(tmp_path)}
     usable = len(os.sched_getaffinity(0))
     if usable >= 2:
