@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
+from shop_folder import write_shop
 
 from relbench_harness.board.store import read_results
 from relbench_harness.cli import main
