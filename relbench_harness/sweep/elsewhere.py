@@ -94,7 +94,8 @@ class Walk:
         """The walk through `work`, which ends with this process."""
         return cls(cloudpickle.dumps(work), reports, this_process())
 
-    def __call__(self, number: int) -> None:
+    def __call__(self, number: int) -> bool:
+        """Whether the worker came to the end of the work, and was not ended before."""
         self.surroundings.enter()
         if self.cores and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.cores[number])
@@ -106,9 +107,10 @@ class Walk:
                 carry_out(work, writer)
         except Ended:
             # the claim is given up by now
-            pass
+            return False
         finally:
             close_all()
+        return True
 
 
 @contextmanager

@@ -20,16 +20,18 @@ from typing import Any, Protocol
 
 from relbench_harness.board.store import LAUNCHED
 from relbench_harness.errors import InputError
-from relbench_harness.sweep.carry_out import Listener, Work, carry_out
+from relbench_harness.sweep.carry_out import MOST_DEATHS, Listener, Work, carry_out
 from relbench_harness.sweep.claims import is_gone, this_process
 from relbench_harness.sweep.elsewhere import Walk
-from relbench_harness.sweep.ledger import Ledger
+from relbench_harness.sweep.ledger import THERE, Ledger
 from relbench_harness.sweep.reports import Reader
+from relbench_harness.sweep.room import when_there_is_room
+from relbench_harness.sweep.scan import files_of
 from relbench_harness.sweep.workers import GRACE, carry_out_together, kill_all, tree_of
 
 PAUSE = 0.2
 """Seconds between two looks at what workers report."""
-MOST_STARTS = 3
+MOST_STARTS = MOST_DEATHS + 2
 """How often workers are started that end before any of them has anything to report."""
 
 
@@ -71,13 +73,18 @@ Start = Callable[[Walk, int, Callable[[str], None]], AbstractContextManager[Work
 def carry_out_elsewhere(work: Work, listener: Listener, jobs: int, start: Start) -> None:
     """As `carry_out`, by workers that `start` starts."""
     folder = work.runs[0].folder.resolve() / LAUNCHED / secrets.token_hex(6)
-    folder.mkdir(parents=True)
+    when_there_is_room(lambda: folder.mkdir(parents=True, exist_ok=True), listener.said)
     ledger = Ledger(work, listener)
     try:
         why = _followed(ledger, folder, jobs, start)
     except BaseException:
         _clear(folder)
         raise
+    for number, run in enumerate(work.runs):
+        # a report can be lost, a result cannot
+        before = work.before.get(run.entry.identity, frozenset())
+        if files_of(run.entry.identity, run.entry.task, run.entry.method, run.folder) - before:
+            ledger.take(THERE, number, "")
     if ledger.is_complete:
         _clear(folder)
     ledger.close(f"the workers that were to make it ended{f' ({why})' if why else ''}; what they left lies in {folder}")

@@ -91,7 +91,11 @@ class Reader:
                 continue
             self._read[path] = self._read.get(path, 0) + len(whole) + 1
             for line in whole.split(b"\n"):
-                kind, number, what = json.loads(line)
+                try:
+                    kind, number, what = json.loads(line)
+                except ValueError:
+                    # a full disk cut it, and the next one stands behind it
+                    continue
                 if kind == BEGUN:
                     self.owners.append(Owner(**what))
                 else:

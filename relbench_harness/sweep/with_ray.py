@@ -20,6 +20,8 @@ from relbench_harness.sweep.launchers import carry_out_elsewhere, package
 
 MOST_RETRIES = 20
 """How often Ray starts a worker again whose process was ended."""
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": ".*"}
+"""Variables that Ray reads when it is loaded: it reports nothing to its makers, and writes nothing between the lines of results."""
 STORE = 100 * 2**20
 """Bytes of memory for objects of a cluster on this machine: workers share files, not objects."""
 
@@ -38,6 +40,8 @@ class Ray:
     gpus: float = 0
 
     def check(self) -> None:
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         with _own_signals():
             package("ray", "ray", "ray")
 
@@ -63,7 +67,6 @@ class Ray:
         """Ray, with a cluster."""
         import logging
 
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
 
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -108,7 +111,7 @@ class _Tasks:
                 self.ray.get(task)
             except Exception as error:
                 # Ray raises what the worker raised as an error of its own
-                found.append(str(error).strip().splitlines()[-1])
+                found.append((str(error).strip() or type(error).__name__).splitlines()[-1])
         return found
 
     def end(self) -> None:

@@ -7,8 +7,8 @@ where that ends by a signal or an error, the jobs are cancelled, and where it is
 
 from __future__ import annotations
 
+import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,10 +18,9 @@ from relbench_harness.errors import InputError, nearest
 from relbench_harness.sweep.carry_out import Listener, Work
 from relbench_harness.sweep.elsewhere import Walk
 from relbench_harness.sweep.launchers import carry_out_elsewhere, package
+from relbench_harness.sweep.workers import kill_all, tree_of
 
 CLUSTERS = ("slurm", "local")
-PATIENCE = 2.0
-"""Seconds that jobs of this machine have to end in when they are cancelled."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Slurm:
             walk = replace(walk, parent=None)
         folder = walk.reports / "jobs"
         try:
-            submitted = _Jobs(self._executor(str(folder)).map_array(_Resumed(walk), range(jobs)))
+            submitted = _Jobs(self._executor(str(folder)).map_array(_Resumed(walk), range(jobs)), self.cluster == "local")
         except Exception as error:
             # submitit raises errors of its own and of sbatch
             raise InputError(f"the jobs cannot be submitted: {' '.join(str(error).split())}") from error
@@ -80,7 +79,7 @@ class Slurm:
         try:
             yield submitted
         finally:
-            submitted.end(PATIENCE if self.cluster == "local" else 0.0)
+            submitted.end()
 
     def _executor(self, folder: str) -> Any:
         import submitit
@@ -112,7 +111,9 @@ class _Resumed:
     walk: Walk
 
     def __call__(self, number: int) -> None:
-        self.walk(number)
+        if not self.walk(number):
+            # an interpreter takes its time to end
+            os._exit(1)
 
     def checkpoint(self, number: int) -> Any:
         """What is submitted in place of a job that is told to end."""
@@ -124,18 +125,21 @@ class _Resumed:
 @dataclass
 class _Jobs:
     jobs: Sequence[Any]
+    local: bool
 
     def failures(self) -> Sequence[str] | None:
         if not all(job.done() for job in self.jobs):
             return None
         errors = [job.exception() for job in self.jobs]
-        return [str(error).strip().splitlines()[-1] for error in errors if error is not None]
+        return [(str(error).strip() or type(error).__name__).splitlines()[-1] for error in errors if error is not None]
 
-    def end(self, patience: float) -> None:
-        """Cancels what has not ended."""
-        left = [job for job in self.jobs if not job.done(force_check=True)]
-        for job in left:
-            job.cancel(check=False)
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and not all(job.done() for job in left):
-            time.sleep(0.05)
+    def end(self) -> None:
+        """Ends what has not ended."""
+        for job in self.jobs:
+            if job.done(force_check=True):
+                continue
+            if self.local:
+                # the job's number is that of its process, and a cancelled one would show a traceback
+                kill_all(tree_of(int(job.job_id)))
+            else:
+                job.cancel(check=False)
