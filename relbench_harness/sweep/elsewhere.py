@@ -103,7 +103,7 @@ class Walk:
         writer = Writer(self.reports, {id(run): place for place, run in enumerate(work.runs)})
         writer.begun()
         try:
-            with _ended_when_told(writer, self.parent), _warnings_to(writer):
+            with _ended_with_sweep(writer, self.parent), _warnings_to(writer):
                 carry_out(work, writer)
         except Ended:
             # the claim is given up by now
@@ -123,7 +123,7 @@ def _warnings_to(writer: Writer) -> Iterator[None]:
 
 
 @contextmanager
-def _ended_when_told(writer: Writer, parent: Owner | None) -> Iterator[None]:
+def _ended_with_sweep(writer: Writer, parent: Owner | None) -> Iterator[None]:
     """`Ended` is raised in the block when the sweep ends it; a block that does not end then ends with its process.
 
     Ctrl-C at a terminal reaches workers as well and is left to the process that began them. A signal that the library

@@ -6,6 +6,7 @@ one only the tasks of the sweep end.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -69,13 +70,12 @@ class Ray:
 
         import ray
 
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if self.address is None:
+            options |= {"num_cpus": self.cpus * jobs, "object_store_memory": STORE, "include_dashboard": False}
+            options |= {"num_gpus": math.ceil(self.gpus * jobs)} if self.gpus else {}
         try:
-            if self.address is None:
-                count = {"num_cpus": self.cpus * jobs, "object_store_memory": STORE, "include_dashboard": False}
-                ray.init(address="local", **count, **({"num_gpus": self.gpus * jobs} if self.gpus else {}), **quiet)
-            else:
-                ray.init(address=self.address, **quiet)
+            ray.init(address=self.address or "local", **options)
         except (OSError, RuntimeError, ValueError) as error:
             where = "on this machine" if self.address is None else f"at {self.address}"
             raise InputError(f"no cluster of Ray {where}: {' '.join(str(error).split())[:300]}") from error
