@@ -66,6 +66,7 @@ class RunConfig:
     resume: bool = True
     retry: str = ""
     jobs: int = 1
+    launcher: dict[str, Any] = field(default_factory=dict)
     budget: BudgetConfig = field(default_factory=BudgetConfig)  # type: ignore[valid-type]
     isolation: str = "process" if sys.platform == "linux" else "none"
     limits: LimitsConfig = field(default_factory=LimitsConfig)  # type: ignore[valid-type]

@@ -1,6 +1,6 @@
-"""What `configs/` and installed plugins name: methods, budgets, trackers, studies. Read from names of files; Hydra is not loaded.
+"""What `configs/` and installed plugins name: methods, budgets, launchers, trackers, studies. Read from names of files; Hydra is not loaded.
 
-Invariant: a wrong name of a method, a budget, a tracker, a study, a dataset or a task is refused here, with the nearest valid one,
+Invariant: a wrong name of a method, a budget, a launcher, a tracker, a study, a dataset or a task is refused here, with the nearest valid one,
 before any package for data or learning is loaded.
 """
 
@@ -53,13 +53,13 @@ def check_options(given: Sequence[str]) -> None:
 
 
 def check_choices(overrides: Sequence[str]) -> None:
-    """Raises `InputError` for the first of `overrides` that names no method, budget, guard, tracker or study.
+    """Raises `InputError` for the first of `overrides` that names no method, budget, guard, launcher, tracker or study.
 
     A wrong task is one, too, where it is the only one: in a sweep it costs its own runs alone.
     """
     presets = {
         group: sorted(path.stem for path in home("configs").glob(f"{group}/*.yaml"))
-        for group in ("budget", "guard", "tracker", "study")
+        for group in ("budget", "guard", "launcher", "tracker", "study")
     }
     for override in overrides:
         group, _, value = override.partition("=")

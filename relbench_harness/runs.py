@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from relbench_harness.compose import Composed, composed
+from relbench_harness.compose import Composed, build, composed
 from relbench_harness.errors import InputError, explained
 from relbench_harness.overrides import MULTIRUN, key_of
 from relbench_harness.progress import Work, work
@@ -18,6 +18,7 @@ from relbench_harness.progress import Work, work
 if TYPE_CHECKING:
     from relbench_harness.protocol.result import Result
     from relbench_harness.sweep.identity import Identities
+    from relbench_harness.sweep.launchers import Launcher
     from relbench_harness.sweep.plan import Item, Planned
     from relbench_harness.sweep.scan import Found
     from relbench_harness.tracking import Tracker
@@ -104,7 +105,8 @@ class _Plan:
     """What a command is to make.
 
     Attributes:
-        jobs: How many processes work at a time.
+        jobs: How many workers work at a time.
+        launched: The config of the launcher.
         sweeps: Whether it is a sweep, by `-m`, or one run.
         name: Of the sweep, where it has one.
     """
@@ -112,8 +114,14 @@ class _Plan:
     items: list[Item]
     trackers: dict[str, Tracker]
     jobs: int
+    launched: Any
     sweeps: bool
     name: str
+
+    def launcher(self) -> Launcher:
+        """Where the workers run. Raises `InputError` where its config does not describe one."""
+        made: Launcher = build(self.launched, "launcher")[0]
+        return made
 
     @property
     def runs(self) -> list[Planned]:
@@ -149,9 +157,10 @@ def run(overrides: Sequence[str], screen: Screen) -> None:
             screen.refused(sentence)
         if not plan.runs:
             return
-        from relbench_harness.sweep.carry_out import carry_out, work_on
-        from relbench_harness.sweep.workers import carry_out_together
+        from relbench_harness.sweep.carry_out import work_on
 
+        launcher = plan.launcher()
+        launcher.check()
         found = plan.found()
         left = work_on(plan.runs, found, plan.sweeps)
         standing = [one for one in (run.standing(found[run.folder]) for run in plan.runs) if one is not None]
@@ -162,10 +171,7 @@ def run(overrides: Sequence[str], screen: Screen) -> None:
             return
         if plan.sweeps or plan.name:
             _leave(plan, screen.say)
-        if plan.jobs > 1 and len(left.runs) > 1:
-            carry_out_together(left, screen, min(plan.jobs, len(left.runs)))
-        else:
-            carry_out(left, screen)
+        launcher.carry_out(left, screen, min(plan.jobs, len(left.runs)))
 
 
 def dry_run(overrides: Sequence[str], screen: Screen) -> None:
@@ -213,13 +219,15 @@ def _leave(plan: _Plan, say: Say) -> None:
 def _planned(overrides: Sequence[str]) -> _Plan:
     sweeps = bool(MULTIRUN & set(overrides))
     name = _sweep_name(overrides)
-    reader, jobs = _Reader(), set[int]()
+    reader, jobs, launched = _Reader(), set[int](), list[Any]()
     items: list[Item] = []
     for one in composed([given for given in overrides if not given.startswith(SWEEP)]):
         try:
             if isinstance(one, InputError):
                 raise one
             jobs.add(one.config.jobs)
+            if one.config.launcher not in launched:
+                launched.append(one.config.launcher)
             items.append(reader.planned(one))
         except Exception as error:
             if not sweeps:
@@ -230,9 +238,12 @@ def _planned(overrides: Sequence[str]) -> _Plan:
             items.append(Fault(explained(error)))
     if len(jobs) > 1 or min(jobs, default=1) < 1:
         raise InputError(f"jobs is {', '.join(map(str, sorted(jobs)))}; it is one whole number, at least 1")
+    if len(launched) > 1:
+        raise InputError("a sweep has one launcher with one set of settings; start one command for each")
     from relbench_harness.sweep.plan import without_repetitions
 
-    return _Plan(without_repetitions(items), reader.trackers, max(jobs, default=1), sweeps, name)
+    items = without_repetitions(items)
+    return _Plan(items, reader.trackers, max(jobs, default=1), next(iter(launched), None), sweeps, name)
 
 
 SWEEP = "sweep="

@@ -2,7 +2,7 @@
 
 Layout: `<folder>/<dataset>__<task>/<method>/<regime>-seed<seed>-<identity>-<UTC time>-<random>.json`, one JSON line each, so
 that runs at the same time cannot meet, results can be copied together from many machines, and whether a run is there can be
-seen from names. Folders that sweeps keep for themselves, `.started` and `sweeps`, hold no results.
+seen from names. Folders that sweeps keep for themselves, `.started`, `.launched` and `sweeps`, hold no results.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from relbench_harness.protocol.result import Outcome, Result
 
 OWN = re.compile(r"(frozen|rolling)-seed-?\d+-(?:(?P<identity>[0-9a-f]{32})-)?\d{8}T\d{6}Z-[0-9a-f]+\.json")
 """Names of files that `write` makes: such a file must hold a result. Any other JSON file may be someone else's."""
-STARTED, SWEEPS = ".started", "sweeps"
+STARTED, SWEEPS, LAUNCHED = ".started", "sweeps", ".launched"
 """Folders of a results folder that sweeps keep for themselves."""
 COLUMNS = ("split", "entity", "time", "prediction")
 

@@ -49,6 +49,11 @@ def this_process() -> Owner:
     return Owner(_host(), os.getpid(), _born(os.getpid()) or "")
 
 
+def is_gone(owner: Owner) -> bool:
+    """Whether a process is known to be gone: it was of this host, where it can be seen."""
+    return owner.host == _host() and owner.born != _born(owner.pid)
+
+
 @cache
 def _host() -> str:
     """The name of a set of processes that see each other's numbers: the machine since it started, and its namespace."""

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from relbench_harness.board.store import OWN, STARTED, SWEEPS, home_of
+from relbench_harness.board.store import LAUNCHED, OWN, STARTED, SWEEPS, home_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _own_files(folder: Path) -> Iterator[tuple[str, str]]:
     """(path, identity) of every file whose name says that it is a result."""
     for home, inner, names in os.walk(folder):
         if home == str(folder):
-            inner[:] = [name for name in inner if name not in (STARTED, SWEEPS)]
+            inner[:] = [name for name in inner if name not in (STARTED, SWEEPS, LAUNCHED)]
         for name in names:
             match = OWN.fullmatch(name) if name.endswith(".json") else None
             if match is not None:

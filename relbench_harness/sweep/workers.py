@@ -16,9 +16,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
@@ -29,12 +29,11 @@ from relbench_harness.errors import ResultWarning
 from relbench_harness.protocol.machine import usable_cores
 from relbench_harness.protocol.result import Result
 from relbench_harness.sweep.carry_out import Listener, Work, carry_out
+from relbench_harness.sweep.ledger import ENDED, FAULT, SAID, THERE, Ledger
 from relbench_harness.sweep.plan import Planned
 
 GRACE = 2.0
 """Seconds that a worker has to end in before it is killed."""
-SAME = 60.0
-"""Seconds in which what two workers say alike is about the same thing."""
 
 
 def shares(cores: Sequence[int], jobs: int) -> list[list[int]]:
@@ -47,11 +46,17 @@ def shares(cores: Sequence[int], jobs: int) -> list[list[int]]:
 
 def carry_out_together(work: Work, listener: Listener, jobs: int) -> None:
     """As `carry_out`, by `jobs` processes at a time."""
+    cores = shares_of_machine(jobs, listener.said)
+    with _stopped() as running:
+        _Parent(Ledger(work.together(jobs), listener), cores, running).all()
+
+
+def shares_of_machine(jobs: int, say: Callable[[str], None]) -> list[list[int]]:
+    """The cores of each of `jobs` workers of this machine; says where they are too few."""
     cores = usable_cores()
     if jobs > len(cores):
-        listener.said(f"{jobs} jobs share {len(cores)} cores, so the seconds of their runs say little")
-    with _stopped() as running:
-        _Parent(work.together(jobs), listener, shares(cores, jobs), running).all()
+        say(f"{jobs} jobs share {len(cores)} cores, so the seconds of their runs say little")
+    return shares(cores, jobs)
 
 
 @dataclass
@@ -75,19 +80,19 @@ def _stopped() -> Iterator[list[_Running]]:
     try:
         yield running
     finally:
-        trees = [process for one in running for process in _tree(one.process.pid)]
+        trees = [process for one in running for process in tree_of(one.process.pid)]
         for one in running:
             one.process.terminate()
         deadline = time.monotonic() + GRACE
         for one in running:
             one.process.join(max(0.0, deadline - time.monotonic()))
-        _kill([*trees, *(process for one in running for process in _tree(one.process.pid))])
+        kill_all([*trees, *(process for one in running for process in tree_of(one.process.pid))])
         for one in running:
             one.process.join()
             one.reader.close()
 
 
-def _tree(pid: int | None) -> list[psutil.Process]:
+def tree_of(pid: int | None) -> list[psutil.Process]:
     """A process and all that it began, if it is there."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
@@ -95,7 +100,7 @@ def _tree(pid: int | None) -> list[psutil.Process]:
     return []
 
 
-def _kill(processes: Sequence[psutil.Process]) -> None:
+def kill_all(processes: Sequence[psutil.Process]) -> None:
     for process in processes:
         # a process is known by its start as well, so that a later one of the same number is safe
         with suppress(psutil.Error):
@@ -104,28 +109,18 @@ def _kill(processes: Sequence[psutil.Process]) -> None:
 
 @dataclass
 class _Parent:
-    work: Work
-    listener: Listener
+    ledger: Ledger
     cores: list[list[int]]
     running: list[_Running]
-    reported: set[int] = field(default_factory=set)
-    there: set[int] = field(default_factory=set)
-    said: dict[str, float] = field(default_factory=dict)
 
     def all(self) -> None:
         for share in self.cores:
-            self.running.append(_begun(self.work, share))
+            self.running.append(_begun(self.ledger.work, share))
         while self.running:
             ready = wait([one.reader for one in self.running])
             for one in [one for one in self.running if one.reader in ready]:
                 self._hear(one)
-        for number, run in enumerate(self.work.runs):
-            if number in self.reported:
-                continue
-            if number in self.there:
-                self.listener.there(run)
-            else:
-                self.listener.fault(run, f"{run.entry.line}: the processes that were to make it ended")
+        self.ledger.close("the processes that were to make it ended")
 
     def _hear(self, one: _Running) -> None:
         try:
@@ -134,26 +129,7 @@ class _Parent:
             self._ended(one)
             return
         one.has_reported = True
-        if kind == "said":
-            self._say(str(what))
-            return
-        if kind == "there":
-            # the worker that made it may be about to say so
-            self.there.add(number)
-            return
-        self.reported.add(number)
-        run = self.work.runs[number]
-        if kind == "ended":
-            self.listener.ended(run, what)
-        else:
-            self.listener.fault(run, what)
-
-    def _say(self, sentence: str) -> None:
-        """What several workers find at the same time is said once."""
-        before, now = self.said.get(sentence), time.monotonic()
-        self.said[sentence] = now
-        if before is None or now - before > SAME:
-            self.listener.said(sentence)
+        self.ledger.take(kind, number, what)
 
     def _ended(self, one: _Running) -> None:
         self.running.remove(one)
@@ -161,9 +137,11 @@ class _Parent:
         one.reader.close()
         code = one.process.exitcode
         if code:
-            self.listener.said(f"a process of the sweep ended ({_cause(code)}); the run that it was making is interrupted")
-        if code and one.has_reported and len(self.reported | self.there) < len(self.work.runs):
-            self.running.append(_begun(self.work, one.cores))
+            self.ledger.listener.said(
+                f"a process of the sweep ended ({_cause(code)}); the run that it was making is interrupted"
+            )
+        if code and one.has_reported and not self.ledger.is_complete:
+            self.running.append(_begun(self.ledger.work, one.cores))
 
 
 def _cause(code: int) -> str:
@@ -187,7 +165,7 @@ def _begun(work: Work, cores: list[int]) -> _Running:
 # -- in the worker --------------------------------------------------------------------------------------------------------
 
 
-class _Ended(KeyboardInterrupt):
+class Ended(KeyboardInterrupt):
     """The parent ends this worker."""
 
 
@@ -207,13 +185,13 @@ def _work(work: Work, writer: Connection, cores: list[int], level: int) -> None:
     try:
         with suppress(BrokenPipeError):
             carry_out(work, teller)
-    except _Ended:
+    except Ended:
         # the claim is given up by now, and an interpreter takes its time to end
         os._exit(1)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise _Ended
+    raise Ended
 
 
 def _end_with_parent() -> None:
@@ -222,7 +200,7 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     own = psutil.Process()
-    _kill(own.children(recursive=True))
+    kill_all(own.children(recursive=True))
     os._exit(1)
 
 
@@ -234,19 +212,19 @@ class _Teller:
     numbers: dict[int, int]
 
     def ended(self, run: Planned, result: Result) -> None:
-        self._tell("ended", run, result)
+        self._tell(ENDED, run, result)
 
     def fault(self, run: Planned, sentence: str) -> None:
-        self._tell("fault", run, sentence)
+        self._tell(FAULT, run, sentence)
 
     def there(self, run: Planned) -> None:
-        self._tell("there", run, "")
+        self._tell(THERE, run, "")
 
     def waits(self, runs: int) -> None:
         """The workers of a sweep wait for each other: nothing that a user needs to know."""
 
     def said(self, sentence: str) -> None:
-        self.writer.send(("said", -1, sentence))
+        self.writer.send((SAID, -1, sentence))
 
     def _tell(self, kind: str, run: Planned, what: object) -> None:
         self.writer.send((kind, self.numbers[id(run)], what))
