@@ -53,27 +53,35 @@ def interval(metric: str, examples: SplitLabels, runs: Runs, draws: int = DRAWS,
     Raises:
         InputError: The task has no such metric, or a run holds no predictions for these examples.
     """
-    entities = entities_of(examples)
-    value, values = point(metric, examples, runs), resampled(metric, examples, runs, draws, seed)
-    drawn = over_seeds(values, seed, 0)
+    made = resampled(metric, examples, runs, draws, seed)
+    drawn = over_seeds(made.drawn, seed, 0)
     known = drawn[np.isfinite(drawn)]
-    low, high = bounds(known, entities.number)
-    return Interval(value, low, high, len(known), draws - len(known), len(examples), entities.number, len(runs))
+    low, high = bounds(known, made.entities)
+    counts = (len(known), draws - len(known), len(examples), made.entities, len(runs))
+    return Interval(float(made.actual.mean()), low, high, *counts)
 
 
-def point(metric: str, examples: SplitLabels, runs: Runs) -> float:
-    """The mean of `metric` over runs, on the examples as they are."""
-    entities = entities_of(examples)
-    once = np.ones((1, entities.number))
-    return float(np.mean([statistic(metric, examples, run, entities)(once)[0] for run in runs]))
+class Resamples(NamedTuple):
+    """A metric of some runs.
+
+    Attributes:
+        actual: (runs,) on the examples as they are.
+        drawn: (runs, draws) on resamples of entities, the same ones for every run.
+        entities: How many there are.
+    """
+
+    actual: Real
+    drawn: Real
+    entities: int
 
 
-def resampled(metric: str, examples: SplitLabels, runs: Runs, draws: int = DRAWS, seed: int = 0) -> Real:
-    """(runs, draws) values of `metric`; every run is scored on the same resamples of entities."""
+def resampled(metric: str, examples: SplitLabels, runs: Runs, draws: int = DRAWS, seed: int = 0) -> Resamples:
+    """`metric` of every run, on the examples and on `draws` resamples of their entities."""
     entities = entities_of(examples)
     each = [statistic(metric, examples, run, entities) for run in runs]
+    actual = np.concatenate([value(np.ones((1, entities.number))) for value in each])
     blocks = [np.stack([value(counts) for value in each]) for counts in entity_counts(entities, draws, seed)]
-    return np.concatenate(blocks, axis=1)
+    return Resamples(actual, np.concatenate(blocks, axis=1), entities.number)
 
 
 def entity_counts(entities: Entities, draws: int, seed: int) -> Iterator[Real]:
@@ -81,8 +89,9 @@ def entity_counts(entities: Entities, draws: int, seed: int) -> Iterator[Real]:
     random, n = np.random.default_rng(seed), entities.number
     most = max(1, CELLS // max(len(entities.code), 1))
     for start in range(0, draws, most):
-        chosen = [random.integers(0, n, size=n) for _ in range(min(most, draws - start))]
-        yield np.stack([np.bincount(rows, minlength=n) for rows in chosen]).astype(np.float64)
+        chosen = np.stack([random.integers(0, n, size=n) for _ in range(min(most, draws - start))])
+        cells = chosen + n * np.arange(len(chosen))[:, None]
+        yield np.bincount(cells.ravel(), minlength=chosen.size).reshape(chosen.shape).astype(np.float64)
 
 
 def over_seeds(values: Real, seed: int, stream: int) -> Real:

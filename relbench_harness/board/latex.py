@@ -1,13 +1,12 @@
 """The leaderboard as LaTeX tables with the package booktabs: the best in bold, the second underlined.
 
 Invariant: text comes out as it is, whatever signs it holds; nothing that a result says is a command. A document needs
-`\\usepackage{booktabs}` and nothing else.
+`\\usepackage{booktabs}` and a LaTeX of 2020 or later; signs beyond Latin letters need LuaLaTeX or XeLaTeX.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,7 +23,6 @@ SIGNS = {
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
-    '"': r"\textquotedbl{}",
     # at the start of a row these would be arguments of the row before it
     "[": "{[}",
     "]": "{]}",
@@ -157,9 +155,3 @@ def _float(value: object) -> float:
 def _cell(value: object, digits: int) -> str:
     number = _float(value)
     return "–" if math.isnan(number) else f"{number:,.{digits}f}"
-
-
-def unescaped(text: str) -> str:
-    """What a reader of a document sees of `escaped` text."""
-    signs = {command: sign for sign, command in SIGNS.items()}
-    return re.sub("|".join(map(re.escape, sorted(signs, key=len, reverse=True))), lambda found: signs[found.group()], text)

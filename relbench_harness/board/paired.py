@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from relbench_harness.board.intervals import DRAWS, LEVEL, Runs, bounds, over_seeds, point, resampled, true_tail
+from relbench_harness.board.intervals import DRAWS, LEVEL, Runs, bounds, over_seeds, resampled, true_tail
 from relbench_harness.board.predictions import SplitLabels
-from relbench_harness.board.weighted import Real, entities_of
+from relbench_harness.board.weighted import Real
 from relbench_harness.errors import InputError, nearest
 
 FEW = 10
@@ -54,13 +54,13 @@ def paired(metric: str, examples: SplitLabels, first: Runs, second: Runs, draws:
     Raises:
         InputError: The task has no such metric, or a run holds no predictions for these examples.
     """
-    ours, theirs = point(metric, examples, first), point(metric, examples, second)
-    drawn = over_seeds(resampled(metric, examples, first, draws, seed), seed, 0)
-    drawn = drawn - over_seeds(resampled(metric, examples, second, draws, seed), seed, 1)
-    known, entities = drawn[np.isfinite(drawn)], entities_of(examples).number
-    low, high = bounds(known, entities)
-    p = p_value(known, entities)
-    counts = (len(known), draws - len(known), len(examples), entities)
+    made = resampled(metric, examples, [*first, *second], draws, seed)
+    ours, theirs = (float(part.mean()) for part in np.split(made.actual, [len(first)]))
+    drawn = over_seeds(made.drawn[: len(first)], seed, 0) - over_seeds(made.drawn[len(first) :], seed, 1)
+    known = drawn[np.isfinite(drawn)]
+    low, high = bounds(known, made.entities)
+    p = p_value(known, made.entities)
+    counts = (len(known), draws - len(known), len(examples), made.entities)
     return Difference(ours, theirs, ours - theirs, low, high, p, p, *counts)
 
 

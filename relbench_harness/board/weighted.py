@@ -18,7 +18,7 @@ from relbench_harness.board.predictions import SplitLabels
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.protocol.method import Ragged
-from relbench_harness.protocol.metrics import hits
+from relbench_harness.protocol.metrics import checked, expected_shape, hits
 
 Real = NDArray[np.float64]
 Statistic = Callable[[Real], Real]
@@ -47,11 +47,15 @@ def statistic(metric: str, examples: SplitLabels, predictions: NDArray[np.generi
     Raises:
         InputError: The task has no such metric, or these are no predictions for it.
     """
-    scores = examples.score(predictions)
-    if metric not in scores:
-        raise InputError(f"task {examples.task.id} has no metric {metric!r}; {nearest(metric, scores)}")
-    maker = MAKERS[examples.task.type].get(metric, partial(by_rows, metric))
-    return maker(examples, predictions, entities)
+    shape = expected_shape(examples.task, len(examples), examples.classes)
+    given = checked(examples.task, predictions, shape)
+    maker = MAKERS[examples.task.type].get(metric)
+    if maker is None:
+        scores = examples.score(given)
+        if metric not in scores:
+            raise InputError(f"task {examples.task.id} has no metric {metric!r}; {nearest(metric, scores)}")
+        maker = partial(by_rows, metric)
+    return maker(examples, given, entities)
 
 
 def by_rows(metric: str, examples: SplitLabels, predictions: NDArray[np.generic], entities: Entities) -> Statistic:

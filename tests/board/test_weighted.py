@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_examples import examples_of, predictions_of
 
 from relbench_harness.board.weighted import MAKERS, by_rows, entities_of, statistic
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
-
-from random_examples import examples_of, predictions_of
 
 
 @pytest.mark.parametrize("type_", TaskType)
