@@ -45,10 +45,10 @@ def test_the_slow_way_gives_the_same_interval(type_: TaskType, monkeypatch: pyte
     examples = examples_of(type_, random.integers(0, 12, 40), random)
     runs = [predictions_of(type_, 40, random) for _ in range(2)]
     metrics = list(MAKERS[type_])
-    quick = {metric: interval(metric, examples, runs, draws=60) for metric in metrics}
+    quick = {metric: interval(metric, examples, runs, draws=20) for metric in metrics}
     monkeypatch.setitem(MAKERS, type_, {})  # type: ignore[arg-type]
     for metric in metrics:
-        slow = interval(metric, examples, runs, draws=60)
+        slow = interval(metric, examples, runs, draws=20)
         np.testing.assert_allclose(quick[metric], slow, rtol=1e-9, atol=1e-12)
         assert slow.low <= slow.value <= slow.high
 
