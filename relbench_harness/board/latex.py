@@ -7,8 +7,8 @@ Invariant: text comes out as it is, whatever signs it holds; nothing that a resu
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -141,7 +141,7 @@ def board_tables(board: pd.DataFrame, low: str = "low", high: str = "high") -> s
     return "\n".join(made)
 
 
-def _board_row(row: dict[str, object], low: str, high: str) -> ScoredRow:
+def _board_row(row: Mapping[Hashable, Any], low: str, high: str) -> ScoredRow:
     lines = f"{_cell(row['lines_task'], 0)} + {_cell(row['lines_method'], 0)}"
     others = (_cell(row["seconds"], 1), lines, f"{row['scored']}/{row['runs']}")
     ends = (_float(row.get(low)), _float(row.get(high)))
