@@ -53,12 +53,7 @@ def interval(metric: str, examples: SplitLabels, runs: Runs, draws: int = DRAWS,
     Raises:
         InputError: The task has no such metric, or a run holds no predictions for these examples.
     """
-    made = resampled(metric, examples, runs, draws, seed)
-    drawn = over_seeds(made.drawn, seed, 0)
-    known = drawn[np.isfinite(drawn)]
-    low, high = bounds(known, made.entities)
-    counts = (len(known), draws - len(known), len(examples), made.entities, len(runs))
-    return Interval(float(made.actual.mean()), low, high, *counts)
+    return interval_of(resampled(metric, examples, runs, draws, seed), seed)
 
 
 class Resamples(NamedTuple):
@@ -67,11 +62,12 @@ class Resamples(NamedTuple):
     Attributes:
         actual: (runs,) on the examples as they are.
         drawn: (runs, draws) on resamples of entities, the same ones for every run.
-        entities: How many there are.
+        examples, entities: How many there are.
     """
 
     actual: Real
     drawn: Real
+    examples: int
     entities: int
 
 
@@ -81,7 +77,16 @@ def resampled(metric: str, examples: SplitLabels, runs: Runs, draws: int = DRAWS
     each = [statistic(metric, examples, run, entities) for run in runs]
     actual = np.concatenate([value(np.ones((1, entities.number))) for value in each])
     blocks = [np.stack([value(counts) for value in each]) for counts in entity_counts(entities, draws, seed)]
-    return Resamples(actual, np.concatenate(blocks, axis=1), entities.number)
+    return Resamples(actual, np.concatenate(blocks, axis=1), len(examples), entities.number)
+
+
+def interval_of(made: Resamples, seed: int = 0) -> Interval:
+    """The interval that resamples give."""
+    drawn = over_seeds(made.drawn, seed, 0)
+    known = drawn[np.isfinite(drawn)]
+    low, high = bounds(known, made.entities)
+    counts = (len(known), len(drawn) - len(known), made.examples, made.entities, len(made.actual))
+    return Interval(float(made.actual.mean()), low, high, *counts)
 
 
 def entity_counts(entities: Entities, draws: int, seed: int) -> Iterator[Real]:

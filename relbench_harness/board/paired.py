@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from relbench_harness.board.intervals import DRAWS, LEVEL, Runs, bounds, over_seeds, resampled, true_tail
+from relbench_harness.board.intervals import DRAWS, LEVEL, Resamples, Runs, bounds, over_seeds, resampled, true_tail
 from relbench_harness.board.predictions import SplitLabels
 from relbench_harness.board.weighted import Real
 from relbench_harness.errors import InputError, nearest
@@ -54,13 +54,18 @@ def paired(metric: str, examples: SplitLabels, first: Runs, second: Runs, draws:
     Raises:
         InputError: The task has no such metric, or a run holds no predictions for these examples.
     """
-    made = resampled(metric, examples, [*first, *second], draws, seed)
-    ours, theirs = (float(part.mean()) for part in np.split(made.actual, [len(first)]))
-    drawn = over_seeds(made.drawn[: len(first)], seed, 0) - over_seeds(made.drawn[len(first) :], seed, 1)
+    ours, theirs = (resampled(metric, examples, runs, draws, seed) for runs in (first, second))
+    return compared(ours, theirs, seed)
+
+
+def compared(first: Resamples, second: Resamples, seed: int = 0) -> Difference:
+    """The difference that resamples of two methods give, which are of one metric, on the same examples and from one seed."""
+    ours, theirs = float(first.actual.mean()), float(second.actual.mean())
+    drawn = over_seeds(first.drawn, seed, 0) - over_seeds(second.drawn, seed, 1)
     known = drawn[np.isfinite(drawn)]
-    low, high = bounds(known, made.entities)
-    p = p_value(known, made.entities)
-    counts = (len(known), draws - len(known), len(examples), made.entities)
+    low, high = bounds(known, first.entities)
+    p = p_value(known, first.entities)
+    counts = (len(known), len(drawn) - len(known), first.examples, first.entities)
     return Difference(ours, theirs, ours - theirs, low, high, p, p, *counts)
 
 
@@ -98,11 +103,8 @@ def against(
     """
     if chosen not in methods:
         raise InputError(f"there is no method {chosen!r} to compare with; {nearest(chosen, methods)}")
-    found = {
-        name: paired(metric, examples, runs, methods[chosen], draws, seed)
-        for name, runs in methods.items()
-        if name != chosen
-    }
+    made = {name: resampled(metric, examples, runs, draws, seed) for name, runs in methods.items()}
+    found = {name: compared(one, made[chosen], seed) for name, one in made.items() if name != chosen}
     corrected = holm([difference.p for difference in found.values()])
     return {name: d._replace(corrected=p) for (name, d), p in zip(found.items(), corrected, strict=True)}
 
