@@ -27,7 +27,7 @@ from .candidates import Candidates, FittedCandidates, InteractionCandidates, Pai
 
 PAIRS_SHARE = 0.5
 """Share of the seconds left that pairs of training examples may take."""
-PORTION = 5_000
+PORTION = 2_000
 """Training examples are read in portions of at least so many."""
 
 
