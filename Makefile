@@ -2,7 +2,8 @@
 #
 #   make install [TORCH=cpu|cuda]   .venv with the tested versions; CUDA only where there is an NVIDIA GPU or by TORCH=cuda
 #   make quickstart                 a sweep over methods on real data that needs no download, and its leaderboard
-#   make test                       linter, types and every test
+#   make test                       linter, types and every test but the thorough ones
+#   make thorough                   tests that take minutes each, or many of a kind
 
 VENV    := .venv
 RESULTS := results/quickstart
@@ -34,7 +35,7 @@ SPARK := $(if $(JAVA_HOME)$(shell command -v java),spark)
 comma := ,
 DEV   := $(VENV)/.installed-dev$(SPARK:%=-%)
 
-.PHONY: help install quickstart test clean
+.PHONY: help install quickstart test thorough clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -77,6 +78,10 @@ test: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# Audits of every method, every launcher under every signal, coverage of intervals: half an hour and more.
+thorough: $(DEV)
+	$(BIN)/pytest -m thorough
 
 clean:
 	rm -rf $(VENV) build *.egg-info

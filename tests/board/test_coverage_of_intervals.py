@@ -93,7 +93,7 @@ def test_intervals_cover_roughly(name: str) -> None:
     assert 0.86 <= coverage(WORLDS[name], 80, 300) <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", WORLDS)
 def test_intervals_cover(name: str) -> None:
     assert 0.93 <= coverage(WORLDS[name], 1000, 1000) <= 0.97

@@ -81,9 +81,11 @@ def test_an_honest_method_passes_every_check(shop_dataset: Dataset, regime: Regi
     assert {finding.check: finding.verdict for finding in report.findings} == {check.name: "passed" for check in CHECKS}
 
 
+QUICK_METHODS = ("constant", "label_history", "lightgbm_simple")
+SOME = [("xgboost", "churn", "frozen"), ("gnn", "churn", "rolling")]
 HONEST = [
     pytest.param(
-        name, task, regime, marks=[] if name in ("constant", "label_history", "lightgbm_simple") else [pytest.mark.slow]
+        name, task, regime, marks=[] if name in QUICK_METHODS or (name, task, regime) in SOME else [pytest.mark.thorough]
     )
     for name in method_names()
     for task in ("churn", "basket")

@@ -108,6 +108,7 @@ class Gated:
         return np.full(len(examples), 0.5)
 """
 ELSEWHERE = [name for name in LAUNCHERS if name != "local"]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -153,7 +154,12 @@ def children(process: psutil.Process) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(
-    ("launcher", "number"), [*((name, signal.SIGKILL) for name in ELSEWHERE), ("slurm", signal.SIGUSR2)]
+    ("launcher", "number"),
+    [
+        ("joblib", signal.SIGKILL),
+        ("slurm", signal.SIGUSR2),
+        *(pytest.param(name, signal.SIGKILL, marks=pytest.mark.thorough) for name in ("ray", "slurm")),
+    ],
 )
 def test_the_runs_of_a_worker_that_is_killed_or_preempted_are_made(
     launcher: str, number: signal.Signals, tmp_path: Path, gated: list[str]
@@ -173,8 +179,15 @@ def test_the_runs_of_a_worker_that_is_killed_or_preempted_are_made(
     clean(results)
 
 
-@pytest.mark.parametrize("launcher", ELSEWHERE)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("launcher", "number"),
+    [
+        ("joblib", signal.SIGKILL),
+        ("slurm", signal.SIGTERM),
+        ("ray", signal.SIGINT),
+        *(pytest.param(name, number, marks=pytest.mark.thorough) for name in ELSEWHERE for number in SIGNALS),
+    ],
+)
 def test_workers_end_within_five_seconds_and_leave_no_process(
     launcher: str, number: signal.Signals, tmp_path: Path, gated: list[str]
 ) -> None:
