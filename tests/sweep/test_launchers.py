@@ -73,7 +73,9 @@ def ran(command: Sequence[str], results: Path) -> subprocess.CompletedProcess[st
     return subprocess.run([*COMMAND, *command, f"results_dir={results}"], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize(
+    "launcher", [pytest.param(name, marks=pytest.mark.thorough if name == "ray" else []) for name in LAUNCHERS]
+)
 def test_every_launcher_gives_the_same_scores(
     launcher: str, tmp_path: Path, shop: Path, undisturbed: Scores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,9 +184,7 @@ def test_the_runs_of_a_worker_that_is_killed_or_preempted_are_made(
 @pytest.mark.parametrize(
     ("launcher", "number"),
     [
-        ("joblib", signal.SIGKILL),
-        ("slurm", signal.SIGTERM),
-        ("ray", signal.SIGINT),
+        ("joblib", signal.SIGTERM),
         *(pytest.param(name, number, marks=pytest.mark.thorough) for name in ELSEWHERE for number in SIGNALS),
     ],
 )
@@ -210,6 +210,7 @@ def test_workers_end_within_five_seconds_and_leave_no_process(
         clean(results)
 
 
+@pytest.mark.thorough
 def test_sweeps_of_two_launchers_at_once_lose_nothing_and_double_nothing(
     tmp_path: Path, shop: Path, undisturbed: Scores
 ) -> None:
