@@ -158,7 +158,7 @@ QUICK = [("constant", "channel"), ("lightgbm_simple", "churn")]
 COMPARED = [*QUICK, ("label_history", "spend"), ("lightgbm_simple", "basket"), ("gnn", "gift"), ("gnn", "basket")]
 FIT_ON: tuple[FitOn, ...] = ("train", "train+val")
 CASES = [
-    pytest.param(*pair, fit_on, marks=[] if pair in QUICK and fit_on == "train" else [pytest.mark.slow])
+    pytest.param(*pair, fit_on, marks=[] if pair in QUICK and fit_on == "train" else [pytest.mark.thorough])
     for pair in COMPARED
     for fit_on in FIT_ON
 ]
