@@ -1,7 +1,7 @@
 """A declared space of hyperparameters, and which of its settings to try next: Optuna's tree-structured Parzen estimator.
 
 The estimator (Bergstra et al. 2011) draws settings that resemble the better of those tried before. Invariant: what is drawn
-rests on the seed and on the qualities that were told, and on no clock.
+rests on the seed and on the qualities that were reported, and on no clock.
 """
 
 from __future__ import annotations

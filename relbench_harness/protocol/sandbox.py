@@ -45,7 +45,7 @@ from relbench_harness.protocol.work import Assignment, HandIn, Report, WholeSour
 from relbench_harness.timing import phase
 
 ANSWER = 3.5
-"""Seconds within which a fork server says that a run has ended, once it is told to end it."""
+"""Seconds within which a fork server says that a run has ended, once it is ordered to end it."""
 OVERHEAD = "isolation"
 """The phase of what isolation itself takes: writing what is handed over, starting and ending the process."""
 

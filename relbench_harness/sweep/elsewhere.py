@@ -1,7 +1,7 @@
 """A worker of a sweep in a process that a library started, on this machine or another: it walks through the whole work.
 
 What it gets is one object that travels by pickle. The work in it is read once the worker finds the same code and data as the
-process that began it. Invariant: a worker ends within a second of the sweep that began it where it is told to, or where that
+process that began it. Invariant: a worker ends within a second of the sweep that began it where it is ordered to, or where that
 process is gone and can be seen from here; with it end the processes that it began.
 """
 

@@ -60,7 +60,7 @@ class Local:
 
 
 class Workers(Protocol):
-    """Workers that a library has started, as seen from the process that told it to."""
+    """Workers that a library has started, as seen from the process that ordered it to."""
 
     def failures(self) -> Sequence[str] | None:
         """None while any of them may be at work; else why those that did not end by themselves ended."""

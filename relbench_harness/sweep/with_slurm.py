@@ -1,6 +1,6 @@
 """Workers that are jobs of a Slurm cluster, submitted by submitit as one array.
 
-A job that is preempted, or whose time is nearly over, is told so by a signal. It gives up the mark of its run, puts itself into
+A job that is preempted, or whose time is nearly over, learns of it by a signal. It gives up the mark of its run, puts itself into
 the queue again and goes on later with what is left then. Invariant: a job does not depend on the process that submitted it;
 where that ends by a signal or an error, the jobs are cancelled, and where it is killed, they go on.
 """
@@ -30,7 +30,7 @@ class Slurm:
     Attributes:
         cluster: `slurm`, or `local` for processes of this machine under submitit.
         timeout_minutes: After which a job puts itself into the queue again.
-        signal_seconds: How long before that it is told.
+        signal_seconds: How long before that it learns of it.
         cpus, gpus, memory_gb: Of each job.
         parallel: How many jobs may run at a time; None: all.
         requeues: How often a job goes on after its time.
@@ -116,7 +116,7 @@ class _Resumed:
             os._exit(1)
 
     def checkpoint(self, number: int) -> Any:
-        """What is submitted in place of a job that is told to end."""
+        """What is submitted in place of a job that has to end."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, number)
