@@ -5,10 +5,9 @@ The method is audited without the guard that a run puts around it, for the guard
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relbench_harness.errors import InputError
 
@@ -54,6 +53,8 @@ def audited(request: RunRequest) -> AuditReport:
     Raises:
         InputError: The request cannot be fulfilled, or the method does not do the task.
     """
+    from relbench_harness.board.lines import targets_of
+    from relbench_harness.board.method_files import method_files
     from relbench_harness.data.dataset import open_task
     from relbench_harness.protocol.audit.audit import Audit
     from relbench_harness.protocol.audit.subject import Subject
@@ -61,6 +62,7 @@ def audited(request: RunRequest) -> AuditReport:
     from relbench_harness.protocol.method import REGIMES
     from relbench_harness.protocol.stages import Stages
     from relbench_harness.request import choice, written_for
+    from relbench_harness.sweep.identity import code_digest
 
     dataset, task = open_task(request.task)
     stages = Stages(dataset, task, choice(request.regime, REGIMES, "regime"))
@@ -70,7 +72,7 @@ def audited(request: RunRequest) -> AuditReport:
         if path.suffix == ".sql"
     }
     subject = Subject(stages, Learner(request.method, request.budget), queries)
-    return Audit(subject, request.name, request.config, code_digest(request.config)).execute()
+    return Audit(subject, request.name, request.config, code_digest(method_files(targets_of(request.config)))).execute()
 
 
 def printed(report: AuditReport) -> Table:
@@ -88,14 +90,3 @@ def printed(report: AuditReport) -> Table:
     for finding in report.findings:
         table.add_row(Text(finding.check), Text(finding.verdict, style=styles[finding.verdict]), Text(finding.evidence))
     return table
-
-
-def code_digest(config: Mapping[str, Any]) -> str:
-    """A digest of the files that the method is made of."""
-    from relbench_harness.board.lines import targets_of
-    from relbench_harness.board.method_files import method_files
-
-    state = hashlib.blake2b(digest_size=16)
-    for content in sorted(path.read_bytes() for path in method_files(targets_of(config))):
-        state.update(f"{len(content)} ".encode() + content)
-    return state.hexdigest()

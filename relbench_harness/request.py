@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from relbench_harness.errors import InputError, ResultWarning, nearest
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.method import REGIMES, Budget
-from relbench_harness.protocol.result_versions import TARGET
 from relbench_harness.sweep.identity import Described, Identities
 
 if TYPE_CHECKING:
@@ -142,10 +141,12 @@ class RunRequest:
             return InThisProcess()
         if sys.platform != "linux":
             raise InputError(f"isolation={name} needs Linux; use isolation=none")
+        from relbench_harness.board.lines import targets_of
         from relbench_harness.protocol.sandbox import Sandbox
 
         results = () if self.results_dir is None else (Path(self.results_dir),)
-        sandbox = Sandbox(name, self.limits, tuple(_modules(self.config)), results)
+        modules = tuple(target.rpartition(".")[0] for target in targets_of(self.config))
+        sandbox = Sandbox(name, self.limits, modules, results)
         sandbox.start(self.method)
         return sandbox
 
@@ -167,18 +168,6 @@ def written_for(part: Any, task: str) -> Iterator[Path]:
     elif is_dataclass(part) and not isinstance(part, type):
         for entry in fields(part):
             yield from written_for(getattr(part, entry.name), task)
-
-
-def _modules(config: Any) -> Iterator[str]:
-    """The modules of the classes that a complete configuration names."""
-    if isinstance(config, Mapping):
-        target = config.get(TARGET)
-        if isinstance(target, str):
-            yield target.rpartition(".")[0]
-        config = list(config.values())
-    if isinstance(config, list | tuple):
-        for part in config:
-            yield from _modules(part)
 
 
 def choice(given: str, choices: tuple[Choice, ...], what: str) -> Choice:

@@ -1,9 +1,11 @@
-"""Results and entries of plans, without runs."""
+"""Results and entries of plans without runs, and the processes of a sweep."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from relbench_harness.board import store
 from relbench_harness.protocol.result import Outcome, Result
@@ -39,3 +41,15 @@ def stored(folder: Path, *results: Result) -> None:
 def entry(identity: str = "0" * 32, **changed: Any) -> Entry:
     given: dict[str, Any] = {"task": "shop/churn", "method": "constant", "seed": 0, "regime": "frozen"}
     return Entry(identity, **{**given, **changed})
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    """The processes below `process`, zombies left out."""
+    found = []
+    for one in process.children(recursive=True):
+        try:
+            one.cmdline()
+            found.append(one)
+        except psutil.Error:
+            continue
+    return found

@@ -35,10 +35,14 @@ from relbench_harness.temporal.interactions import (
     shared_parents,
 )
 from relbench_harness.temporal.paths import KeyPath
-from relbench_harness.temporal.visibility import ALWAYS, gather, visible
+from relbench_harness.temporal.visibility import ALWAYS, Rows, gather, visible
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], Features]
 """(p,) index of the example, ascending; (p,) row number of the item, distinct within an example; features of the p pairs."""
+
+
+LABEL_WINDOWS = 24
+"""How many windows after the last of training are computed for each cut-off, at most, where past labels name items."""
 
 
 class Candidates(Protocol):
@@ -138,8 +142,9 @@ class FittedInteractionCandidates:
         """Candidates and their features, found for the examples of one cut-off after the other."""
         found = {path.name: interactions(examples.database, path, self.shared[path.name]) for path in self.paths}
         if self.method.past_labels and examples.task.sql is not None:
-            found["answers"] = past_answers(closed_labels(examples, windows=24))
-        parts = [self._at(int(cutoff), examples, found) for cutoff in np.unique(examples.cutoff)]
+            found["answers"] = past_answers(closed_labels(examples, LABEL_WINDOWS))
+        codes = self._codes(examples.database[examples.task.item_table or ""])
+        parts = [self._at(int(cutoff), examples, found, codes) for cutoff in np.unique(examples.cutoff)]
         order = np.argsort(np.concatenate([part.example for part in parts]), kind="stable")
         example = np.concatenate([part.example for part in parts])[order]
         item = np.concatenate([part.item for part in parts])[order]
@@ -151,7 +156,7 @@ class FittedInteractionCandidates:
                 columns += encoder.columns(rows.column(encoder.column), item, at, "item.")
         return example, item, Features(len(item), tuple(columns))
 
-    def _at(self, cutoff: int, examples: Examples, found: Mapping[str, Interactions]) -> _Part:
+    def _at(self, cutoff: int, examples: Examples, found: Mapping[str, Interactions], codes: Mapping[str, Rows]) -> _Part:
         """The pairs of the examples that share `cutoff`, and what the interactions say of each."""
         members = np.flatnonzero(examples.cutoff == cutoff)
         entity, number = np.unique(examples.entity[members], return_inverse=True)
@@ -163,9 +168,7 @@ class FittedInteractionCandidates:
             for name, some in found.items()
         }
         lately = {name: windows[name] for name in (*list(windows)[1:2], "all time")}
-        groups = [
-            (name, group) for name, view in views.items() for group in self._groups(name, view, examples.database, lately)
-        ]
+        groups = [(name, group) for name, view in views.items() for group in self._groups(name, view, examples, lately)]
         keys = np.arange(len(entity) * items)
         if items > method.all_items:
             candidates = [view.keys(method.own, method.popular, method.related) for view in views.values()]
@@ -177,7 +180,12 @@ class FittedInteractionCandidates:
         starts = np.searchsorted(row, np.arange(len(entity) + 1))
         example = np.repeat(members, np.diff(starts)[number])
         at = np.repeat(starts[number], np.diff(starts)[number]) + rank_in_run(example)
-        sources: list[tuple[str, PairColumns]] = [*views.items(), *groups, *self._alike(views, table, lately)]
+        alike = [
+            (f"{name}, equal {column}", AlikeItems(view.own, len(entity), code, lately))
+            for name, view in views.items()
+            for column, code in codes.items()
+        ]
+        sources: list[tuple[str, PairColumns]] = [*views.items(), *groups, *alike]
         columns = {
             f"{name}: {what}": values.astype(np.float32)[at]
             for name, made in sources
@@ -186,24 +194,15 @@ class FittedInteractionCandidates:
         return _Part(example, item[at], columns)
 
     def _groups(
-        self, name: str, view: PairFeatures, database: Database, windows: Mapping[str, int]
+        self, name: str, view: PairFeatures, examples: Examples, windows: Mapping[str, int]
     ) -> Iterator[SharedParentFeatures]:
         """What is popular among interactions that share a parent with the entities, for each way to one."""
         for way in self.shared.get(name, ()):
             group = latest_group(view.own, way.name, len(view.entity))
-            path = next(path for path in self.paths if path.name == name)
-            if way.tables[-1] == path.to_entity.top:
-                group = gather(database[way.tables[-1]].parents(way.columns[-1]), view.entity, -1)
+            if way.tables[-1] == examples.task.entity_table:
+                group = gather(examples.database[way.tables[-1]].parents(way.columns[-1]), view.entity, -1)
             yield SharedParentFeatures(way.name, view.seen, group, view.items, windows)
 
-    def _alike(
-        self, views: Mapping[str, PairFeatures], items: Table, windows: Mapping[str, int]
-    ) -> Iterator[tuple[str, AlikeItems]]:
-        """The entities' history with items alike, for each column that makes items alike."""
-        for name, view in views.items():
-            for column in self.likeness:
-                if column in items.rows.column_names:
-                    yield (
-                        f"{name}, equal {column}",
-                        AlikeItems(view.own, len(view.entity), codes_of(items, column), windows),
-                    )
+    def _codes(self, items: Table) -> dict[str, Rows]:
+        """Column that makes items alike → see `codes_of`."""
+        return {column: codes_of(items, column) for column in self.likeness if column in items.rows.column_names}

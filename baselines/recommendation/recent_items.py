@@ -29,11 +29,10 @@ from relbench_harness.temporal.visibility import visible
 from relbench_harness.timing import phase
 
 from ..quality import quality
+from .candidates import LABEL_WINDOWS
 
 ANSWERS = "answers"
 """The source of interactions that the items of the task's own past labels are."""
-LABEL_WINDOWS = 24
-"""How many windows after the last of training are computed for each cut-off, at most."""
 MOST_JUDGED = 2_000
 """Choices are made on so many validation examples."""
 POPULAR_WEIGHT = 1e-6

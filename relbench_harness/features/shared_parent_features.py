@@ -40,16 +40,19 @@ class SharedParentFeatures:
     windows: Mapping[str, int]
 
     @cached_property
-    def _place(self) -> tuple[Rows, int]:
-        """(n,) the place of each entity's group among the groups of entities, −1 for none, and how many there are."""
-        groups = np.unique(self.of_entity[self.of_entity >= 0])
-        place = np.searchsorted(groups, self.of_entity).clip(max=max(len(groups) - 1, 0))
-        return np.where(self.of_entity >= 0, place, -1), len(groups)
+    def _groups(self) -> Rows:
+        """(groups,) the different groups of the entities, ascending."""
+        return np.unique(self.of_entity[self.of_entity >= 0])
+
+    @cached_property
+    def _place(self) -> Rows:
+        """(n,) the place of each entity's group among `_groups`, −1 for none."""
+        return np.where(self.of_entity >= 0, np.searchsorted(self._groups, self.of_entity), -1)
 
     @cached_property
     def _counts(self) -> Mapping[str, sparse.csr_matrix]:
         """Window → (groups, items) how many interactions of each group are with each item."""
-        groups = np.unique(self.of_entity[self.of_entity >= 0])
+        groups = self._groups
         found = {}
         for name, start in self.windows.items():
             some = self.seen.since(start)
@@ -62,7 +65,7 @@ class SharedParentFeatures:
 
     def keys(self, popular: int) -> NDArray[np.int64]:
         """Keys of the `popular` most popular items of each entity's group, in each window."""
-        place, _ = self._place
+        place = self._place
         parts = [np.zeros(0, np.int64)]
         for counts in self._counts.values():
             cells = counts.tocoo()
@@ -78,7 +81,7 @@ class SharedParentFeatures:
 
     def columns(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """(pairs,) the item's share of its group's interactions in each window; NaN for entities without a group."""
-        place = self._place[0][number]
+        place = self._place[number]
         found = {}
         for name, counts in self._counts.items():
             total = np.asarray(counts.sum(axis=1)).ravel()[place.clip(0)]

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from shop_folder import write_shop
+from sweep_results import children
 
 from relbench_harness.board.store import read_results
 from relbench_harness.cli import main
@@ -142,17 +143,6 @@ def workers(results: Path, sweep: subprocess.Popen[str]) -> list[int]:
         assert sweep.poll() is None, sweep.communicate()
         time.sleep(0.05)
     pytest.fail("the workers do not begin")
-
-
-def children(process: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for one in process.children(recursive=True):
-        try:
-            one.cmdline()
-            found.append(one)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.parametrize(

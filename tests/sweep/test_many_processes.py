@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sweep_results import children
 
 from relbench_harness.board.store import read_results
 from relbench_harness.cli import main
@@ -162,17 +163,6 @@ def test_jobs_end_within_five_seconds_and_leave_no_process(
     if number != signal.SIGKILL:
         assert sweep.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number] and said.count("\n") == 1
         assert "0 finished runs are kept" in said
-
-
-def children(process: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for one in process.children(recursive=True):
-        try:
-            one.cmdline()
-            found.append(one)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.parametrize(
