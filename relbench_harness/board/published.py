@@ -79,7 +79,7 @@ def records(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, Mapping[s
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {sentence(error)}") from None
-    reader = csv.reader(io.StringIO(text, newline=""))
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         headings = next(reader, [])
         if missing := [name for name in columns if name not in headings]:

@@ -142,16 +142,11 @@ def test_limits_hold_in_a_sealed_process_too(stages: Stages, method: Method, lim
 
 
 def test_where_namespaces_are_not_allowed_it_is_one_sentence(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(namespaces.Seal, "__reduce__", lambda self: (NotAllowed, ()), raising=False)
+    monkeypatch.setattr(namespaces.Seal, "__reduce__", lambda self: (bad.NotAllowed, ()), raising=False)
     with pytest.raises(
         InputError, match=r"needs what this system does not allow: namespaces .* isolation=process does without"
     ):
         carried_out(stages, bad.Fine())
-
-
-class NotAllowed:
-    def enter(self, _: object) -> None:
-        raise namespaces.SealError("namespaces for users: Operation not permitted")
 
 
 QUICK = [("constant", "channel"), ("lightgbm_simple", "churn")]
