@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
 
 from relbench_harness.graph.row_batch import EdgeBatch
 
@@ -33,18 +34,18 @@ class MultiAggregation(nn.Module):
         Args:
             nodes: (nodes, channels) states of the children's table, not negative.
             ages: (nodes, AGES), the first of which is `log_age`.
-            edges: From receivers to children; those of one receiver are in time order.
+            edges: At least one, from receivers to children; those of one receiver are in time order.
         """
         counts = edges.ends.diff()
-        each = nodes.index_select(0, edges.target)
-        maximum = torch.segment_reduce(each, "max", lengths=counts, axis=0, initial=0.0)
-        last = each.index_select(0, (edges.ends[1:] - 1).clamp(min=0)) * (counts > 0)[:, None]
+        maximum = embedding_bag(edges.target, nodes, edges.ends, mode="max", include_last_offset=True)
+        newest = edges.target.index_select(0, (edges.ends[1:] - 1).clamp(min=0))
+        last = nodes.index_select(0, newest) * (counts > 0)[:, None]
         total: Tensor = self.last(last) + self.max(maximum)
         if ages is not None:
-            recent = (ages[:, :1] <= self.limits).to(each.dtype).index_select(0, edges.target)
+            recent = (ages[:, :1] <= self.limits).index_select(0, edges.target)
             for window, layer in enumerate(self.windowed_means):
-                inside = recent[:, window : window + 1]
-                summed = torch.segment_reduce(each * inside, "sum", lengths=counts, axis=0, initial=0.0)
-                count = torch.segment_reduce(inside, "sum", lengths=counts, axis=0, initial=0.0)
-                total = total + layer(summed / count.clamp(min=1))
+                inside = recent[:, window]
+                ends = nn.functional.pad(inside.cumsum(0), (1, 0)).index_select(0, edges.ends)
+                mean = embedding_bag(edges.target[inside], nodes, ends, mode="mean", include_last_offset=True)
+                total = total + layer(mean)
         return total
