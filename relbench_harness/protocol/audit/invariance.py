@@ -2,7 +2,8 @@
 
 A row number says when a row came to its source, and where an example stands says who else is there. Answers of a method that
 draws at random by position differ all the same. So what differs is held against what another seed makes of the same run: renumbering
-may change no more than twice as much. A method for which the seed changes nothing must answer the same but for rounding.
+may change no more than twice as much, in one of a few orders of the examples to learn from. A method for which the seed changes
+nothing must answer the same but for rounding.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ SEEDS = 2
 """How many other seeds a difference is held against."""
 DRAWS = 100
 """Bootstrap samples by which lists of items are compared."""
+SHUFFLES = (13, 14, 15)
+"""Seeds of the orders of examples to learn from; a renumbering counts only if it changes as much with each of them."""
 SLACK = 2.0
 """How many times as much as another seed a renumbering may change."""
 
@@ -42,23 +45,32 @@ class Invariance:
         parts = [scene.train, scene.valid, scene.answered]
         changes = [_renumbered(part.database, scene.train.fit_end, moved) for part in parts]
         train, valid, answered = (change.moved(part) for change, part in zip(changes, parts, strict=True))
-        renumbered = read_back(learner.run(Scene(_shuffled(train), _shuffled(valid), answered)), changes[2], answered)
+
+        def made(shuffle: int) -> Answers:
+            moved_scene = Scene(_shuffled(train, shuffle), _shuffled(valid, shuffle), answered)
+            return read_back(learner.run(moved_scene), changes[2], answered)
+
+        renumbered = made(SHUFFLES[0])
         figures: dict[str, Figure] = {
             "rows_renumbered": sum(moved.values()),
             "difference_permuted": difference(expected, permuted),
             "difference_renumbered": difference(expected, renumbered),
         }
-        differing = [(what, a) for what, a in (("permuted", permuted), ("renumbered", renumbered)) if not same(expected, a)]
-        if not differing:
+        if same(expected, permuted) and same(expected, renumbered):
             evidence = f"Answers are the same with {sum(moved.values()):,} rows renumbered and all examples permuted."
             return Finding(self.name, "passed", evidence, figures)
-        return self._judged(subject, differing, figures)
-
-    def _judged(self, subject: Subject, differing: list[tuple[str, Answers]], figures: dict[str, Figure]) -> Finding:
-        """Whether what differs is within what another seed makes of the run."""
-        expected, learner = subject.answers, subject.learner
-        seeds = [learner.with_seed(learner.budget.seed + 1 + i).run(subject.scene) for i in range(SEEDS)]
+        seeds = [learner.with_seed(learner.budget.seed + 1 + i).run(scene) for i in range(SEEDS)]
         noise = max(disagreement(expected, answers) for answers in seeds)
+        for shuffle in SHUFFLES[1:]:
+            if disagreement(expected, renumbered) > SLACK * noise:
+                renumbered = min(renumbered, made(shuffle), key=lambda answers: disagreement(expected, answers))
+        return self._judged(subject, [("permuted", permuted), ("renumbered", renumbered)], noise, figures)
+
+    def _judged(
+        self, subject: Subject, differing: list[tuple[str, Answers]], noise: float, figures: dict[str, Figure]
+    ) -> Finding:
+        """Whether what differs is within what another seed makes of the run."""
+        expected = subject.answers
         figures["disagreement_of_seeds"] = noise
         for what, answers in differing:
             figures[f"disagreement_{what}"] = disagreement(expected, answers)
@@ -120,8 +132,8 @@ def _as_good(subject: Subject, answers: Answers, figures: dict[str, Figure]) -> 
     return abs(whole) <= 2 * error
 
 
-def _shuffled(examples: Examples) -> Examples:
-    return examples.take(np.random.default_rng(13).permutation(len(examples)))
+def _shuffled(examples: Examples, seed: int) -> Examples:
+    return examples.take(np.random.default_rng(seed).permutation(len(examples)))
 
 
 def _renumbered(database: Database, until: int, moved: dict[str, int]) -> Rearranged:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_it_is_a_loop_over_receivers(counts: list[int], seed: int) -> None:
     ends = torch.tensor([0, *counts]).cumsum(0)
     edges = EdgeBatch(None, 1, 0, ends, target)  # type: ignore[arg-type]
     made = layer(nodes, torch.log1p(days) / LOG_SCALE, edges)
-    expected = torch.stack([one(layer, nodes, days[:, 0], target[a:b]) for a, b in zip(ends, ends[1:], strict=False)])
+    expected = torch.stack([one(layer, nodes, days[:, 0], target[a:b]) for a, b in pairwise(ends)])
     torch.testing.assert_close(made, expected)
     ours, loop = (torch.autograd.grad(x.square().sum(), nodes)[0] for x in (made, expected))
     torch.testing.assert_close(ours, loop)
