@@ -1,0 +1,31 @@
+"""The shell's commands for what comes in and goes out: `validate`.
+
+Bad input raises `InputError`, which the shell shows with exit code 2; faults that are found are exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_commands(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Register the commands; each sets `act`, a function of the parsed arguments that returns an exit code."""
+    validate = subparsers.add_parser(
+        "validate",
+        help="check result lines that are added to a board: format, names, identity, scores made again, audits",
+        description="Exit code 0 where all holds, 1 where there are faults, a sentence each, 2 for bad input. What cannot "
+        "be checked here, such as scores on a dataset that is not here, is a note.",
+    )
+    validate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="folders of results, or result files")
+    validate.set_defaults(act=_validate)
+
+
+def _validate(parsed: argparse.Namespace) -> int:
+    from relbench_harness.contributions.validate import validate
+
+    found = validate(parsed.paths)
+    for line in found.said():
+        print(line, flush=True)
+    return found.code
