@@ -1,4 +1,4 @@
-"""The shell's commands for what comes in and goes out: `validate`.
+"""The shell's commands for what comes in and goes out, and for what its code is counted as: `validate`, `lines`.
 
 Bad input raises `InputError`, which the shell shows with exit code 2; faults that are found are exit code 1.
 """
@@ -20,6 +20,11 @@ def add_commands(subparsers: argparse._SubParsersAction[Any]) -> None:
     )
     validate.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="folders of results, or result files")
     validate.set_defaults(act=_validate)
+    lines = subparsers.add_parser("lines", help="explain the lines of code of a method on a task, file by file")
+    lines.add_argument("method", metavar="METHOD")
+    lines.add_argument("task", metavar="DATASET/TASK")
+    lines.add_argument("--every-file", action="store_true", help="the shared package file by file, too")
+    lines.set_defaults(act=_lines)
 
 
 def _validate(parsed: argparse.Namespace) -> int:
@@ -29,3 +34,11 @@ def _validate(parsed: argparse.Namespace) -> int:
     for line in found.said():
         print(line, flush=True)
     return found.code
+
+
+def _lines(parsed: argparse.Namespace) -> int:
+    from relbench_harness.contributions.lines_report import lines_report
+
+    for line in lines_report(parsed.method, parsed.task).lines(parsed.every_file):
+        print(line)
+    return 0
