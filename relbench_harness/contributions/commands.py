@@ -25,6 +25,17 @@ def add_commands(subparsers: argparse._SubParsersAction[Any]) -> None:
     lines.add_argument("task", metavar="DATASET/TASK")
     lines.add_argument("--every-file", action="store_true", help="the shared package file by file, too")
     lines.set_defaults(act=_lines)
+    submission = subparsers.add_parser(
+        "submission",
+        help="write a method's predictions as RelBench's own leaderboard takes them; uploads nothing",
+        description="One run stands for a task: the newest of its least seed. What each family of tasks lacks is listed.",
+    )
+    submission.add_argument("results", type=Path, metavar="RESULTS", help="a folder of results")
+    submission.add_argument("method", metavar="METHOD", help="what the method is called on the board")
+    submission.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    submission.add_argument("--regime", choices=("frozen", "rolling"), help="which runs, where there are both")
+    submission.add_argument("--seed", type=int, metavar="N", help="which seed (default: the least)")
+    submission.set_defaults(act=_submission)
 
 
 def _validate(parsed: argparse.Namespace) -> int:
@@ -42,3 +53,12 @@ def _lines(parsed: argparse.Namespace) -> int:
     for line in lines_report(parsed.method, parsed.task).lines(parsed.every_file):
         print(line)
     return 0
+
+
+def _submission(parsed: argparse.Namespace) -> int:
+    from relbench_harness.contributions.submission import submit
+
+    made = submit(parsed.results, parsed.method, parsed.to, parsed.regime, parsed.seed)
+    for line in made.said():
+        print(line)
+    return 1 if made.refused else 0
