@@ -1,4 +1,5 @@
-"""The shell's commands for what comes in and goes out, and for what its code is counted as: `validate`, `lines`.
+"""The shell's commands for what comes in and goes out, and for what its code is counted as: `validate`,
+`lines`, `submission`, `card`.
 
 Bad input raises `InputError`, which the shell shows with exit code 2; faults that are found are exit code 1.
 """
@@ -36,6 +37,15 @@ def add_commands(subparsers: argparse._SubParsersAction[Any]) -> None:
     submission.add_argument("--regime", choices=("frozen", "rolling"), help="which runs, where there are both")
     submission.add_argument("--seed", type=int, metavar="N", help="which seed (default: the least)")
     submission.set_defaults(act=_submission)
+    card = subparsers.add_parser(
+        "card", help="write a folder of results as a dataset for the Hugging Face hub; uploads nothing"
+    )
+    card.add_argument("results", type=Path, metavar="RESULTS", help="a folder of results")
+    card.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    card.add_argument(
+        "--title", metavar="TEXT", help="what the dataset is called (default: the name of the folder of results)"
+    )
+    card.set_defaults(act=_card)
 
 
 def _validate(parsed: argparse.Namespace) -> int:
@@ -62,3 +72,11 @@ def _submission(parsed: argparse.Namespace) -> int:
     for line in made.said():
         print(line)
     return 1 if made.refused else 0
+
+
+def _card(parsed: argparse.Namespace) -> int:
+    from relbench_harness.contributions.card import write_dataset
+
+    lines = write_dataset(parsed.results, parsed.to, parsed.title or parsed.results.resolve().name)
+    print(f"wrote {lines} result lines, their predictions and the card to {parsed.to}; nothing was uploaded")
+    return 0
