@@ -110,7 +110,7 @@ def anchors(path: Path) -> set[str]:
 @cache
 def files() -> frozenset[str]:
     """Every file of the code, configs, tests and documentation, by each tail of its path."""
-    tops = ("relbench_harness", "baselines", "configs", "datasets", "docs", "tests", "benchmarks", "results")
+    tops = ("relbench_harness", "baselines", "configs", "datasets", "docs", "tests", "benchmarks", "results", "examples")
     paths = [path.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*") if "__pycache__" not in path.parts]
     paths += [path.relative_to(ROOT) for path in ROOT.iterdir()]
     return frozenset(
