@@ -195,9 +195,12 @@ def test_wrong_settings_of_a_tracker_are_found_before_the_run(
     assert sentence in capsys.readouterr().err and not list(results.rglob("*.json"))
 
 
-def test_weights_and_biases_offline(results: Path) -> None:
+GNN = ("method=gnn", "method.epochs=3", "method.steps_per_epoch=1", "method.patience=3", "isolation=process")
+
+
+@pytest.mark.parametrize("settings", [("method=constant",), pytest.param(GNN, marks=pytest.mark.thorough)])
+def test_weights_and_biases_offline(results: Path, settings: tuple[str, ...]) -> None:
     """The run belongs to its board; its curve comes epoch by epoch, then scores as a table and predictions as an artefact."""
-    settings = ["method=gnn", "method.epochs=3", "method.steps_per_epoch=1", "method.patience=3", "isolation=process"]
     assert run(results, TASK, *settings, "tracker=wandb", "tracker.mode=offline") == 0
     (folder,) = (results / "wandb").glob("offline-run-*")
     (log,) = folder.glob("*.wandb")
@@ -207,16 +210,16 @@ def test_weights_and_biases_offline(results: Path) -> None:
         if records and records[-1].HasField("exit"):
             break
         time.sleep(0.1)
+    (stored,) = read_results(results)
     (*_, described) = [record.run for record in records if record.HasField("run")]
     assert (described.run_group, described.job_type) == (results.name, "little-shop/churn")
-    assert described.display_name == "gnn on little-shop/churn, seed 0"
-    assert set(described.tags) == {"gnn", "frozen", "ok"}
+    assert described.display_name == f"{stored.method} on little-shop/churn, seed 0"
+    assert set(described.tags) == {stored.method, "frozen", "ok"}
     logged = [{item.key or item.nested_key[0]: item.value_json for item in r.history.item} for r in records]
     epochs = [int(row["epoch"]) for row in logged if "validation" in row]
     # a process of its own passes on at most five a second
-    assert epochs == sorted(set(epochs)) and {1} <= set(epochs) <= {1, 2, 3}
+    assert epochs == sorted(set(epochs)) and set(epochs) <= {1, 2, 3} and (1 in epochs) == (stored.method == "gnn")
     (scores,) = [row for row in logged if "test/roc_auc" in row]
-    (stored,) = read_results(results)
     assert float(scores["test/roc_auc"]) == stored.score
     artefacts = {record.artifact.type: record.artifact for record in records if record.HasField("artifact")}
     assert artefacts["predictions"].name == str(stored.predictions).removesuffix(".parquet") and "run_table" in artefacts
