@@ -23,6 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 from relbench_harness.authoring.commands import add_commands
+from relbench_harness.contributions.commands import add_commands as add_contributions
 from relbench_harness.errors import InputError, ResultWarning, explained
 from relbench_harness.presets import check_choices, check_options
 
@@ -161,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("what", choices=("datasets", "tasks", "methods"))
     listing.set_defaults(act=_list)
     add_commands(commands)
+    add_contributions(commands)
     return parser
 
 

@@ -157,6 +157,7 @@ def run(overrides: Sequence[str], screen: Screen) -> None:
             screen.refused(sentence)
         if not plan.runs:
             return
+        from relbench_harness.learning_curves import followed
         from relbench_harness.sweep.carry_out import work_on
 
         launcher = plan.launcher()
@@ -171,7 +172,10 @@ def run(overrides: Sequence[str], screen: Screen) -> None:
             return
         if plan.sweeps or plan.name:
             _leave(plan, screen.say)
-        launcher.carry_out(left, screen, min(plan.jobs, len(left.runs)))
+        # all runs of a sweep have the same tracker
+        tracker = next(iter(plan.trackers.values()))
+        with followed(tracker, all(run.request.isolation != "none" for run in plan.runs)):
+            launcher.carry_out(left, screen, min(plan.jobs, len(left.runs)))
 
 
 def dry_run(overrides: Sequence[str], screen: Screen) -> None:

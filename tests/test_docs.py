@@ -20,13 +20,14 @@ from typing import NamedTuple
 import pytest
 
 from relbench_harness import cli
+from relbench_harness.board.store import read_results
 from relbench_harness.compose import RunConfig, make_method
 from relbench_harness.presets import method_names
 from relbench_harness.protocol.budget import Budget
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "results" / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("datasets/*/*.md")]
+    [*ROOT.glob("*.md"), ROOT / "results" / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("datasets/*/*.md")]
 )
 SUFFIXES = ("py", "md", "yaml", "sql", "svg", "png", "toml", "txt", "html")
 WRITTEN_BY_READERS = {
@@ -109,7 +110,7 @@ def anchors(path: Path) -> set[str]:
 @cache
 def files() -> frozenset[str]:
     """Every file of the code, configs, tests and documentation, by each tail of its path."""
-    tops = ("relbench_harness", "baselines", "configs", "datasets", "docs", "tests", "benchmarks", "results")
+    tops = ("relbench_harness", "baselines", "configs", "datasets", "docs", "tests", "benchmarks", "results", "examples")
     paths = [path.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*") if "__pycache__" not in path.parts]
     paths += [path.relative_to(ROOT) for path in ROOT.iterdir()]
     return frozenset(
@@ -154,9 +155,8 @@ def test_a_script_knows_the_options_of_its_documented_commands(where: str, comma
 def test_options_named_alone_belong_to_a_program() -> None:
     """An option between backticks is one of a benchmark or of the harness."""
     known = {option for path in (ROOT / "benchmarks").glob("*.py") for option in options(path)}
-    known |= options(ROOT / "relbench_harness" / "cli.py") | options(
-        ROOT / "relbench_harness" / "authoring" / "commands.py"
-    )
+    shell = [ROOT / "relbench_harness" / part for part in ("cli.py", "authoring/commands.py", "contributions/commands.py")]
+    known = known.union(*map(options, shell))
     known |= {"--help", "--from", "--verbose"}
     for path in PAGES:
         named = set(re.findall(r"`(--[a-z][\w-]*)", page(path).prose))
@@ -219,3 +219,11 @@ def test_no_page_speaks_in_the_first_person(path: Path) -> None:
 def test_the_picture_of_the_network_is_what_its_code_draws() -> None:
     drawing = runpy.run_path(str(ROOT / "docs" / "draw_network.py"))
     assert (ROOT / "docs" / "network.svg").read_text(encoding="utf-8") == drawing["picture"]()
+
+
+def test_the_cost_of_a_new_task_is_what_its_code_counts() -> None:
+    """Where this fails: `python docs/task_cost.py results --into docs/results.md`."""
+    script = runpy.run_path(str(ROOT / "docs" / "task_cost.py"))
+    made = script["pages"](read_results(ROOT / "results"))
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert page.partition(script["BEGIN"])[2].partition(script["END"])[0].strip() == made

@@ -1,7 +1,8 @@
 """Lines of code behind a method, three numbers with the files they come from: task, method and harness.
 
 Logical lines leave out blanks, comments and docstrings. Tokens stand beside them because no formatter can change them:
-round brackets, commas, semicolons and the cutting of a string into adjacent pieces do not count.
+round brackets, commas, semicolons and the cutting of a string into adjacent pieces do not count. Bytes of gzip say how much
+there is to write that is not repetition; each file is compressed by itself, so that files add up.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from relbench_harness.board.method_files import method_files
+from relbench_harness.board.plain_code import gzip_bytes, is_documented, plain_lexed, plain_python
 from relbench_harness.data.cache import cache_home
 from relbench_harness.data.writing import write_whole
 from relbench_harness.errors import InputError
@@ -34,7 +36,7 @@ _LOOSE = frozenset("(),;")
 
 @dataclass(frozen=True)
 class Count:
-    """Logical lines and tokens of some files.
+    """Logical lines, tokens and bytes of gzip of some files.
 
     Attributes:
         files: Their names, relative to the repository or package where they lie in it.
@@ -43,21 +45,23 @@ class Count:
     files: tuple[str, ...] = ()
     lines: int = 0
     tokens: int = 0
+    gzip: int = 0
 
     def __add__(self, other: Count) -> Count:
-        return Count((*self.files, *other.files), self.lines + other.lines, self.tokens + other.tokens)
+        numbers = self.lines + other.lines, self.tokens + other.tokens, self.gzip + other.gzip
+        return Count((*self.files, *other.files), *numbers)
 
 
 def count_file(path: Path) -> Count:
     """The count of one Python, SQL or YAML file. Raises `InputError` for any other kind."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
-        lines, tokens = count_python(text)
+        (lines, tokens), plain = count_python(text), plain_python(text)
     elif path.suffix in LEXERS:
-        lines, tokens = count_lexed(text, LEXERS[path.suffix])
+        (lines, tokens), plain = count_lexed(text, LEXERS[path.suffix]), plain_lexed(text, LEXERS[path.suffix])
     else:
         raise InputError(f"lines of {path} cannot be counted; known kinds are .py, {', '.join(LEXERS)}")
-    return Count((_shown(path),), lines, tokens)
+    return Count((_shown(path),), lines, tokens, gzip_bytes(plain))
 
 
 def count_python(text: str) -> tuple[int, int]:
@@ -92,13 +96,7 @@ def _python_tokens(text: str) -> Iterator[tuple[int, str, int]]:
 
 def _docstring_lines(tree: ast.AST) -> set[int]:
     """The last lines of docstrings; each holds the string's end and, unless code follows by semicolon, nothing else."""
-    ends = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                ends.add(first.end_lineno or 0)
-    return ends
+    return {node.body[0].end_lineno or 0 for node in ast.walk(tree) if is_documented(node)}  # type: ignore[attr-defined]
 
 
 def count_lexed(text: str, language: str) -> tuple[int, int]:
@@ -124,24 +122,24 @@ def count_method(classes: str | Iterable[str]) -> Count:
 
     A class in the harness's shared package has no lines of its own: they count as harness.
     """
-    return _total(method_files([classes] if isinstance(classes, str) else classes))
+    return sum(by_file(method_files([classes] if isinstance(classes, str) else classes)), Count())
 
 
 def count_harness() -> Count:
     """The shared package, equal for all methods: neither baselines nor datasets nor configs."""
-    return _harness()
+    return sum(count_harness_files(), Count())
 
 
 @cache
-def _harness() -> Count:
+def count_harness_files() -> tuple[Count, ...]:
+    """The count of each file that `count_harness` adds up."""
     own = [home(part) for part in ("baselines", "configs", "datasets")]
     package = Path(__file__).resolve().parent.parent
-    files = sorted(p for p in package.rglob("*.py") if not any(p.is_relative_to(folder) for folder in own))
-    return _remembered(files)
+    return _remembered(sorted(p for p in package.rglob("*.py") if not any(p.is_relative_to(folder) for folder in own)))
 
 
-def _remembered(files: Sequence[Path]) -> Count:
-    """The count of `files`, kept in the cache under a digest of their content: counting reads every token."""
+def _remembered(files: Sequence[Path]) -> tuple[Count, ...]:
+    """The count of each of `files`, kept in the cache under a digest of their content: counting reads every token."""
     state = hashlib.blake2b(digest_size=16)
     for path in files:
         content = path.read_bytes()
@@ -149,40 +147,49 @@ def _remembered(files: Sequence[Path]) -> Count:
     kept = cache_home() / "lines" / f"{state.hexdigest()}.json"
     try:
         known = json.loads(kept.read_text(encoding="utf-8"))
-        return Count(tuple(known["files"]), int(known["lines"]), int(known["tokens"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        counted = _total(files)
+        return tuple(
+            Count((str(one["files"][0]),), int(one["lines"]), int(one["tokens"]), int(one["gzip"])) for one in known
+        )
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        counted = tuple(by_file(files))
     with suppress(OSError):
-        write_whole(kept, json.dumps(asdict(counted)))
+        write_whole(kept, json.dumps([asdict(one) for one in counted]))
     return counted
 
 
 def count(config: Mapping[str, Any], task_files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """What stands in a result as `lines`: `task`, `method` and `harness`, with `tokens` and `files` beside them.
+    """What stands in a result as `lines`: `task`, `method` and `harness`, with `tokens`, `gzip` and `files` beside them.
 
     Args:
         config: A method's config as composed; every `_target_` in it counts.
         task_files: Files written for this task alone; SQL and YAML files that the config names are added.
         overrides: Hyperparameters given for this task alone, `key=value`; each is a line.
     """
-    written = {Path(file) for file in task_files} | set(named_files(config))
-    given = tuple(overrides)
-    task = _total(written) + Count(given, len(given), sum(_override_tokens(o) for o in given))
+    task = sum(by_file(written_files(config, task_files)), Count()) + sum(map(count_override, overrides), Count())
     counts = {"task": task, "method": count_method(targets_of(config)), "harness": count_harness()}
     return {
         **{name: count.lines for name, count in counts.items()},
         "tokens": {name: count.tokens for name, count in counts.items()},
+        "gzip": {name: count.gzip for name, count in counts.items()},
         "files": {name: list(count.files) for name, count in counts.items() if name != "harness"},
     }
 
 
-def _override_tokens(override: str) -> int:
+def count_override(override: str) -> Count:
+    """A hyperparameter given for one task alone, `key=value`, counts as a line of YAML."""
     key, _, value = override.partition("=")
-    return count_lexed(f"{key}: {value}", "yaml")[1]
+    line = f"{key}: {value}"
+    return Count((override,), 1, count_lexed(line, "yaml")[1], gzip_bytes(line))
 
 
-def _total(files: Iterable[Path]) -> Count:
-    return sum((count_file(path) for path in sorted(files)), Count())
+def written_files(config: Mapping[str, Any], task_files: Iterable[Path]) -> set[Path]:
+    """The files written for a task alone: those given, and the SQL and YAML files that the config names."""
+    return {Path(file) for file in task_files} | set(named_files(config))
+
+
+def by_file(files: Iterable[Path]) -> list[Count]:
+    """The count of each file, in the order of their paths."""
+    return [count_file(path) for path in sorted(files)]
 
 
 def targets_of(config: Any) -> Iterator[str]:

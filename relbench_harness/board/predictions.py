@@ -23,7 +23,9 @@ from relbench_harness.errors import InputError, sentence
 from relbench_harness.protocol.method import Labels, Ragged, label_values
 from relbench_harness.protocol.metrics import Scores, expected_shape, score
 from relbench_harness.protocol.result import Result
+from relbench_harness.protocol.run import check_items
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.protocol.work import InvalidPredictionsError
 
 SCORED: tuple[Split, ...] = ("val", "test")
 TOLERANCE = 1e-12
@@ -140,8 +142,11 @@ def recomputed(table: pa.Table, stages: Stages, where: str) -> dict[str, Scores]
         if split in held:
             examples = split_labels(stages, split)
             try:
-                found[split] = examples.score(predictions_for(table, split, examples, where))
-            except InputError as error:
+                predictions = predictions_for(table, split, examples, where)
+                found[split] = examples.score(predictions)
+                if stages.task.item_table is not None:
+                    check_items(predictions, len(stages.dataset.database[stages.task.item_table]), stages.task.id)
+            except (InputError, InvalidPredictionsError) as error:
                 raise InputError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
     return found
 

@@ -141,6 +141,9 @@ def located_results(folder: Path, broken: Report = _raise) -> Iterator[tuple[Pat
             except InputError as error:
                 broken(error)
                 continue
+            if result.predictions and Path(result.predictions).name != result.predictions:
+                broken(InputError(f"{path} names predictions {result.predictions!r}, which is no name of a file beside it"))
+                continue
             if own and result.predictions and not path.with_name(result.predictions).is_file():
                 broken(InputError(f"{path} names predictions {result.predictions}, which are missing; its scores count"))
             yield path, result

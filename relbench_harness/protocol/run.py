@@ -194,7 +194,7 @@ class Answers:
             raise InvalidPredictionsError(str(error)) from None
         examples = holdout.examples
         if examples.task.type is TaskType.RECOMMENDATION:
-            _check_items(predictions, len(examples.database[str(examples.task.item_table)]), examples.task.id)
+            check_items(predictions, len(examples.database[str(examples.task.item_table)]), examples.task.id)
         self.scores[split] = scores
         self._tables.append(
             pa.table(
@@ -215,8 +215,12 @@ def _column(predictions: NDArray[np.generic]) -> pa.Array:
     return pa.array(list(predictions), type=pa.list_(inner))
 
 
-def _check_items(predictions: NDArray[np.generic], items: int, task: str) -> None:
-    """Recommendations name items once, so that no repeated hit counts twice; −1 says that there is no further item."""
+def check_items(predictions: NDArray[np.generic], items: int, task: str) -> None:
+    """Recommendations name items once, so that no repeated hit counts twice; −1 says that there is no further item.
+
+    Raises:
+        InvalidPredictionsError: One is named twice, or does not exist.
+    """
     ordered = np.sort(predictions.astype(np.int64), axis=1)
     if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         raise InvalidPredictionsError(f"task {task}: an item is named twice for one example")

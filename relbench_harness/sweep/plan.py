@@ -32,6 +32,11 @@ NAME = re.compile(r"[\w][\w.=+-]*")
 class Request(Protocol):
     """A run as the shell or a notebook requests it; it opens its data when it is executed."""
 
+    @property
+    def isolation(self) -> str:
+        """Where the method runs."""
+        ...
+
     def execute(self, keep: Keep) -> Outcome: ...
 
     def together(self, jobs: int) -> Request:

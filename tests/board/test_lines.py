@@ -81,6 +81,22 @@ def test_yaml_counts_lines_that_hold_more_than_comments() -> None:
     assert lines.count_lexed("# why\na: 1\n\nb:\n  - 2  # two\n", "yaml")[0] == 3
 
 
+def test_gzip_bytes_do_not_depend_on_layout_and_prose(tmp_path: Path) -> None:
+    """Comments, docstrings, blank lines and indentation are free; code is not, and repeated code is cheap."""
+
+    def bytes_of(text: str, suffix: str = ".py") -> int:
+        (tmp_path / f"a{suffix}").write_text(text)
+        return lines.count_file(tmp_path / f"a{suffix}").gzip
+
+    bare = "class M:\n    k = 3\n\n    def fit(self, x):\n        return self.k * x\n"
+    spoken = '"""Why."""\n# what\nclass M:\n  """M."""\n\n  k=(3)\n  def fit( self, x ):\n      return (\n self.k*x)  # x\n'
+    assert bytes_of(bare) == bytes_of(spoken) > 20
+    assert bytes_of("") == bytes_of('"""Doc."""\n') == bytes_of("-- why\n\n", ".sql") == 0
+    assert bytes_of("select a -- b\n\nfrom t  /* c */\n", ".sql") == bytes_of("select a\nfrom t\n", ".sql")
+    once, more = "x = f(1)\n", bytes_of("".join(f"x{i} = {i * 7919 % 1000} + y{i * 31}\n" for i in range(20)))
+    assert bytes_of(once) < bytes_of(once * 20) < more
+
+
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(InputError, match=r"a\.txt cannot be counted"):

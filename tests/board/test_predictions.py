@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.board import store
 from relbench_harness.board.predictions import faults, mismatches, read_predictions, recomputed
-from relbench_harness.data.dataset import Dataset, open_task
+from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.labels import Split
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
@@ -148,17 +148,3 @@ def test_a_file_that_is_none_is_named(stages: dict[str, Stages], tmp_path: Path)
     path.write_bytes(b"no parquet")
     assert f"{path}: predictions cannot be read" in faults(result, path, stages["churn"])[0]
     assert "cannot be read" in faults(result, path.with_name("absent.parquet"), stages["churn"])[0]
-
-
-@pytest.mark.slow
-def test_the_published_boards_come_again(real_data: Path) -> None:
-    """Every committed result of rel-f1 that stores its predictions."""
-    folder = Path(__file__).parents[2] / "results" / "rel-f1"
-    opened: dict[str, Stages] = {}
-    found = []
-    for path, result in store.located_results(folder):
-        if result.predictions and result.task.startswith("rel-f1/"):
-            if result.task not in opened:
-                opened[result.task] = Stages(*open_task(result.task), "rolling")
-            found += faults(result, path.with_name(result.predictions), opened[result.task])
-    assert len(opened) >= 1 and found == []

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -192,17 +195,51 @@ def test_wrong_settings_of_a_tracker_are_found_before_the_run(
     assert sentence in capsys.readouterr().err and not list(results.rglob("*.json"))
 
 
-def test_weights_and_biases_offline(results: Path) -> None:
-    assert run(results, TASK, "method=constant", "tracker=wandb", "tracker.mode=offline") == 0
+GNN = ("method=gnn", "method.epochs=3", "method.steps_per_epoch=1", "method.patience=3", "isolation=process")
+
+
+@pytest.mark.parametrize("settings", [("method=constant",), pytest.param(GNN, marks=pytest.mark.thorough)])
+def test_weights_and_biases_offline(results: Path, settings: tuple[str, ...]) -> None:
+    """The run belongs to its board; its curve comes epoch by epoch, then scores as a table and predictions as an artefact."""
+    assert run(results, TASK, *settings, "tracker=wandb", "tracker.mode=offline") == 0
     (folder,) = (results / "wandb").glob("offline-run-*")
     (log,) = folder.glob("*.wandb")
     # W&B's own service writes the log, a moment after the run is finished
     for _ in range(200):
-        content = log.read_bytes()
-        if b"test/roc_auc" in content and b"little-shop/churn" in content:
-            return
+        records = list(wandb_records(log.read_bytes()))
+        if records and records[-1].HasField("exit"):
+            break
         time.sleep(0.1)
-    pytest.fail("W&B's offline log lacks the run's task or scores")
+    (stored,) = read_results(results)
+    (*_, described) = [record.run for record in records if record.HasField("run")]
+    assert (described.run_group, described.job_type) == (results.name, "little-shop/churn")
+    assert described.display_name == f"{stored.method} on little-shop/churn, seed 0"
+    assert set(described.tags) == {stored.method, "frozen", "ok"}
+    logged = [{item.key or item.nested_key[0]: item.value_json for item in r.history.item} for r in records]
+    epochs = [int(row["epoch"]) for row in logged if "validation" in row]
+    # a process of its own passes on at most five a second
+    assert epochs == sorted(set(epochs)) and set(epochs) <= {1, 2, 3} and (1 in epochs) == (stored.method == "gnn")
+    (scores,) = [row for row in logged if "test/roc_auc" in row]
+    assert float(scores["test/roc_auc"]) == stored.score
+    artefacts = {record.artifact.type: record.artifact for record in records if record.HasField("artifact")}
+    assert artefacts["predictions"].name == str(stored.predictions).removesuffix(".parquet") and "run_table" in artefacts
+
+
+def wandb_records(log: bytes) -> Iterator[Any]:
+    """What W&B wrote: blocks of 32 KiB, in which a record has a checksum, a length and a kind (whole, first, middle, last)."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    at, part = 7, b""
+    while at + 7 <= len(log):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        _, length, kind = struct.unpack("<IHB", log[at : at + 7])
+        part += log[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):
+            yield Record.FromString(part)
+            part = b""
 
 
 def test_the_installed_command_says_what_it_can(shop_path: Path) -> None:
