@@ -14,7 +14,9 @@ def add_publish(commands: argparse._SubParsersAction[Any]) -> None:
     """Registers `publish`."""
     publish = commands.add_parser("publish", help="make a static site of stored results")
     publish.add_argument("results", type=Path, help="a folder of results")
-    publish.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where the site goes: a new folder, or an earlier site")
+    publish.add_argument(
+        "--to", type=Path, required=True, metavar="FOLDER", help="where the site goes: a new folder, or an earlier site"
+    )
     publish.add_argument(
         "--published", type=Path, metavar="FOLDER",
         help="rows of the literature (default: the folder published in the results or beside them)",

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,13 +17,14 @@ from relbench_harness.board.predictions import SplitLabels, predictions_for, rea
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.metrics import lift
-from relbench_harness.site.drawing import Figure, Ink, data, number, svg, unique
+from relbench_harness.site.drawing import Figure, Ink, Spec, layer, names, number, svg, unique
 from relbench_harness.site.rankings import Line, Material, Ranking
 
 Real = NDArray[np.float64]
 MOST_METHODS = len(Ink.GROUPS)
 MOST_SEEDS = 5
 BINS = 10
+WIDTH, HEIGHT = 300, 250
 PERCENTS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 
@@ -85,10 +85,10 @@ def curves(ranking: Ranking, labels: SplitLabels | str, material: Material) -> C
                 read[line.name] = found
     if not read:
         return Curves(missing=(*missing, "There is no calibration or lift curve: no stored predictions are at hand."))
-    names = unique(list(read))
-    pooled = {name: np.concatenate(given) for name, given in zip(names, read.values(), strict=True)}
+    labelled = unique(list(read))
+    pooled = {name: np.concatenate(given) for name, given in zip(labelled, read.values(), strict=True)}
     calibrated = {n: calibration(np.tile(truth, len(g) // len(truth)), g) for n, g in pooled.items()}
-    lifted = {n: [lift_curve(truth, one) for one in given] for n, given in zip(names, read.values(), strict=True)}
+    lifted = {n: [lift_curve(truth, one) for one in given] for n, given in zip(labelled, read.values(), strict=True)}
     return Curves((_calibration_plot(calibrated), _lift_plot(lifted)), tuple(missing))
 
 
@@ -104,41 +104,37 @@ def _given(line: Line, labels: SplitLabels, material: Material, missing: list[st
             missing.append(f"Predictions of {line.name}, seed {result.seed}, are left out: {str(error).rstrip('.')}.")
 
 
-def _groups(names: Sequence[str]) -> dict[str, Any]:
-    """Colour, shape and dashes by method, so that none is told by its colour alone."""
-    colours, shapes = Ink.GROUPS[: len(names)], ("circle", "square", "triangle-up", "diamond", "cross")[: len(names)]
-    dashes = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4])[: len(names)]
-    field = {"field": "name", "type": "nominal"}
-    return {
-        "color": alt.Color(**field, scale=alt.Scale(domain=names, range=list(colours))),
-        "strokeDash": alt.StrokeDash(**field, scale=alt.Scale(domain=names, range=list(dashes))),
-        "shape": alt.Shape(**field, scale=alt.Scale(domain=names, range=list(shapes))),
-    }
+def _lines(rows: Sequence[dict[str, Any]], methods: Sequence[str], x: Spec, y: Spec) -> list[Spec]:
+    """A line and points for each method, told apart by colour, dashes and shape, so that none is told by its colour alone."""
 
+    def by_method(values: Sequence[object]) -> Spec:
+        return names("name", scale={"domain": list(methods), "range": list(values[: len(methods)])})
 
-def _lines(rows: Sequence[dict[str, Any]], names: Sequence[str], x: dict[str, Any], y: dict[str, Any]) -> list[Any]:
-    groups = _groups(names)
-    lines = {key: groups[key] for key in ("color", "strokeDash")}
-    points = {key: groups[key] for key in ("color", "shape")}
-    base = alt.Chart(data(rows))
+    colour = by_method(Ink.GROUPS)
+    shape = by_method(("circle", "square", "triangle-up", "diamond", "cross"))
+    dashes = by_method(([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4]))
     return [
-        base.mark_line(size=1.8).encode(x=x, y=y, **lines),
-        base.mark_point(filled=True, size=34, opacity=1).encode(x=x, y=y, **points),
+        layer(rows, {"type": "line", "size": 1.8}, x=x, y=y, color=colour, strokeDash=dashes),
+        layer(rows, {"type": "point", "filled": True, "size": 34, "opacity": 1}, x=x, y=y, color=colour, shape=shape),
     ]
+
+
+def _reference(ends: Sequence[tuple[float, float]], x: Spec, y: Spec) -> Spec:
+    """A thin line that curves are compared with."""
+    return layer([{"x": a, "y": b} for a, b in ends], {"type": "line", "color": Ink.FAINT, "size": 1}, x=x, y=y)
 
 
 def _calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
     rows = [{"name": n, "x": one.predicted, "y": one.observed} for n, several in bins.items() for one in several]
     top = min(1.0, 1.05 * max(max(row["x"], row["y"]) for row in rows))
     x, y = number("x", "Predicted probability", (0, top)), number("y", "Share that came true", (0, top))
-    x["axis"] = y["axis"] = alt.Axis(format=".0%", tickCount=5)
-    diagonal = alt.Chart(data([{"x": 0, "y": 0}, {"x": top, "y": top}])).mark_line(color=Ink.FAINT, size=1).encode(x=x, y=y)
-    chart = alt.layer(diagonal, *_lines(rows, list(bins), x, y)).properties(width=320, height=260)
+    x["axis"] = y["axis"] = {"format": ".0%", "tickCount": 5}
+    layers = [_reference([(0, 0), (top, top)], x, y), *_lines(rows, list(bins), x, y)]
     caption = (
         f"Test predictions in {BINS} groups of equal number, all seeds together. On the thin line probabilities are what "
         f"comes about. The best {len(bins)} rows."
     )
-    return Figure("Calibration", caption, svg(chart))
+    return Figure("Calibration", caption, svg(WIDTH, HEIGHT, layers))
 
 
 def _lift_plot(lifted: dict[str, list[list[tuple[int, float]]]]) -> Figure:
@@ -147,9 +143,8 @@ def _lift_plot(lifted: dict[str, list[list[tuple[int, float]]]]) -> Figure:
         means = np.mean([[value for _, value in seed] for seed in seeds], axis=0)
         rows += [{"name": name, "x": float(p), "y": float(value)} for p, value in zip(PERCENTS, means, strict=True)]
     x = number("x", "Share of examples taken, highest predictions first, %", (1, 100), type="log")
-    x["axis"] = alt.Axis(values=[1, 2, 5, 10, 20, 50, 100], format="d")
+    x["axis"] = {"values": [1, 2, 5, 10, 20, 50, 100], "format": "d"}
     y = number("y", "Lift")
-    chance = alt.Chart(data([{"x": 1, "y": 1}, {"x": 100, "y": 1}])).mark_line(color=Ink.FAINT, size=1).encode(x=x, y=y)
-    chart = alt.layer(chance, *_lines(rows, list(lifted), x, y)).properties(width=320, height=260)
+    layers = [_reference([(1, 1), (100, 1)], x, y), *_lines(rows, list(lifted), x, y)]
     caption = "How many times more positives the highest predictions hold than chance would, the mean over seeds."
-    return Figure("Lift", caption, svg(chart))
+    return Figure("Lift", caption, svg(WIDTH, HEIGHT, layers))

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import altair as alt
 import vl_convert
 from markupsafe import Markup
 
 from relbench_harness.site.words import printable
 
+Spec = dict[str, Any]
+"""A piece of Vega-Lite."""
 SVG: Final = "http://www.w3.org/2000/svg"
 SHAPES = frozenset({"svg", "g", "path", "line", "rect", "text"})
 KEPT = frozenset(
@@ -42,6 +43,22 @@ class Ink:
     """From losing to winning."""
 
 
+CONFIG: Spec = {
+    "background": "transparent",
+    "font": "system-ui",
+    "padding": 4,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": Ink.FAINT, "titleColor": Ink.FAINT, "gridColor": Ink.GRID, "domainColor": Ink.GRID, "tickColor": Ink.GRID,
+        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8, "labelPadding": 5, "tickSize": 0,
+    },
+    "legend": {
+        "labelColor": Ink.TEXT, "labelFontSize": 12, "title": None, "orient": "bottom", "columns": 2, "labelLimit": 150,
+        "symbolSize": 60,
+    },
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Figure:
     """A chart with what is said of it.
@@ -58,20 +75,11 @@ class Figure:
     wide: bool = False
 
 
-def svg(chart: Any) -> Markup:
-    """`chart` as an SVG element without scripts, links and identifiers."""
-    styled = chart.configure(background="transparent", font="system-ui", padding=4)
-    styled = styled.configure_view(stroke=None).configure_axis(
-        labelColor=Ink.FAINT, titleColor=Ink.FAINT, gridColor=Ink.GRID, domainColor=Ink.GRID, tickColor=Ink.GRID,
-        labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8, labelPadding=5, tickSize=0,
-    )  # fmt: skip
-    styled = styled.configure_legend(
-        labelColor=Ink.TEXT, labelFontSize=12, title=None, orient="bottom", columns=2, labelLimit=150, symbolSize=60
-    )
-    root = ET.fromstring(vl_convert.vegalite_to_svg(styled.to_dict()))
+def svg(width: float, height: float, layers: Sequence[Spec]) -> Markup:
+    """Layers drawn over each other, as an SVG element without scripts, links and identifiers."""
+    chart = {"width": width, "height": height, "layer": list(layers), "config": CONFIG}
+    root = ET.fromstring(vl_convert.vegalite_to_svg(chart))
     _plain(root)
-    width, height = root.get("width"), root.get("height")
-    root.set("viewBox", root.get("viewBox") or f"0 0 {width} {height}")
     ET.register_namespace("", SVG)
     return Markup(ET.tostring(root, encoding="unicode"))
 
@@ -89,21 +97,27 @@ def _plain(element: ET.Element) -> None:
         del element.attrib[name]
 
 
-def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    """Rows for a chart, their text printable."""
-    return alt.Data(values=[{k: printable(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows])
+def layer(rows: Sequence[Mapping[str, Any]], mark: Spec, **encoding: Spec) -> Spec:
+    """Marks for `rows`, whose text is made printable."""
+    values = [{k: printable(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+    return {"data": {"values": values}, "mark": mark, "encoding": encoding}
 
 
-def number(name: str, title: str | None, domain: tuple[float, float] | None = None, **scale: Any) -> dict[str, Any]:
-    """The encoding of a numeric column with an axis."""
-    given: dict[str, Any] = {"zero": False, **({"domain": list(domain), "nice": False} if domain else {}), **scale}
-    return {"field": name, "type": "quantitative", "title": title, "scale": alt.Scale(**given)}
+def number(name: str, title: str | None = None, domain: tuple[float, float] | None = None, **scale: Any) -> Spec:
+    """The encoding of a numeric column."""
+    given = {"zero": False, **({"domain": list(domain), "nice": False} if domain else {}), **scale}
+    return {"field": name, "type": "quantitative", "title": title, "scale": given}
 
 
-def unique(names: Sequence[str], most: int = 30) -> list[str]:
+def names(name: str, **more: Any) -> Spec:
+    """The encoding of a column of names, which are never read as an expression."""
+    return {"field": name, "type": "nominal", "title": None, **more}
+
+
+def unique(labels: Sequence[str], most: int = 30) -> list[str]:
     """The names as labels: no longer than `most`, and no two alike."""
     found: list[str] = []
-    for name in names:
+    for name in labels:
         plain = " ".join(printable(name).split())
         short = plain if len(plain) <= most else plain[: most - 1] + "…"
         label, again = short, 2

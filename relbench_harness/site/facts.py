@@ -79,7 +79,9 @@ def facts_of(address: str) -> Facts:
         if why is None:
             raise
         return Facts(address, why)
-    return Facts(address, "", _named(raw, "source"), _named(raw, "licence") or _named(raw, "license"), described, (dataset, task))
+    return Facts(
+        address, "", _named(raw, "source"), _named(raw, "licence") or _named(raw, "license"), described, (dataset, task)
+    )
 
 
 def _named(manifest: Mapping[str, Any], key: str) -> str:

@@ -10,7 +10,19 @@ from typing import Any
 from relbench_harness.protocol.audit.report import AuditReport
 from relbench_harness.protocol.result import Result
 from relbench_harness.site.rankings import Line, Ranking
-from relbench_harness.site.tables import Cell, Column, Table, TableRow, lines, quantity, runs, score, seconds, status, task_href
+from relbench_harness.site.tables import (
+    Cell,
+    Column,
+    Table,
+    TableRow,
+    lines,
+    quantity,
+    runs,
+    score,
+    seconds,
+    status,
+    task_href,
+)
 from relbench_harness.site.words import NOTHING, fixed, metric_name
 
 MOST_CONFIGURATIONS = 10

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
 from relbench_harness.board.leaderboard import GROUP
-from relbench_harness.site.drawing import Figure, Ink, data, svg, unique
+from relbench_harness.site.drawing import Figure, Ink, Spec, layer, names, number, svg, unique
 
 MOST = 24
 """More methods than this have no room in a chart; the best are shown."""
@@ -25,45 +22,40 @@ def critical_difference_plot(ranking: pd.DataFrame) -> Figure | None:
     if not math.isfinite(apart):
         return None
     shown = ranking.head(MOST)
-    ranks, names = [float(rank) for rank in shown["mean_rank"]], unique(list(shown["method"]), 24)
+    ranks, labelled = [float(rank) for rank in shown["mean_rank"]], unique(list(shown["method"]), 24)
     bars = cliques(ranks, apart)
     first, last = math.floor(min(ranks)), math.ceil(max(ranks))
     last = max(last, first + 1)
     half, start = (len(ranks) + 1) // 2, 1 + len(bars)
     rows = max(half, len(ranks) - half) + start
     stems, labels = [], []
-    for i, (rank, name) in enumerate(zip(ranks, names, strict=True)):
+    for i, (rank, name) in enumerate(zip(ranks, labelled, strict=True)):
         left = i < half
         down = start + (i if left else len(ranks) - 1 - i)
         edge = first - 0.02 * (last - first) if left else last + 0.02 * (last - first)
         stems += [{"x": rank, "x2": rank, "y": 0, "y2": down}, {"x": rank, "x2": edge, "y": down, "y2": down}]
-        labels.append({"x": edge, "y": down, "name": f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}", "left": left})
+        labels.append(
+            {"x": edge, "y": down, "name": f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}", "left": left}
+        )
     reach = 0.55 * (last - first)
-    scales: dict[str, Any] = {
-        "x": alt.X(field="x", type="quantitative", title="Mean rank", scale=alt.Scale(
-            domain=[first - reach, last + reach], nice=False, zero=False), axis=alt.Axis(
-            orient="top", grid=False, values=_ticks(first, last), format="d", domain=False)),
-        "y": alt.Y(field="y", type="quantitative", scale=alt.Scale(domain=[rows, 0], nice=False), axis=None),
-    }  # fmt: skip
-    ends = {**scales, "x2": alt.X2(field="x2"), "y2": alt.Y2(field="y2")}
-    axis = [{"x": first, "x2": last, "y": 0, "y2": 0}]
+    axis = {"orient": "top", "grid": False, "values": _ticks(first, last), "format": "d", "domain": False}
+    x = {**number("x", "Mean rank", (first - reach, last + reach)), "axis": axis}
+    y = {**number("y", None, (rows, 0)), "axis": None}
+    ends: dict[str, Spec] = {"x": x, "y": y, "x2": {"field": "x2"}, "y2": {"field": "y2"}}
     thick = [{"x": ranks[a] - 0.03, "x2": ranks[b] + 0.03, "y": i + 0.8, "y2": i + 0.8} for i, (a, b) in enumerate(bars)]
     layers = [
-        alt.Chart(data(axis)).mark_rule(color=Ink.FAINT, size=1.2).encode(**ends),
-        alt.Chart(data(stems)).mark_rule(color=Ink.FAINT, size=1).encode(**ends),
-        alt.Chart(data(thick)).mark_rule(color=Ink.BLUE, size=5).encode(**ends),
+        layer([{"x": first, "x2": last, "y": 0, "y2": 0}], {"type": "rule", "color": Ink.FAINT, "size": 1.2}, **ends),
+        layer(stems, {"type": "rule", "color": Ink.FAINT, "size": 1}, **ends),
+        layer(thick, {"type": "rule", "color": Ink.BLUE, "size": 5}, **ends),
     ]
     for left, align, dx in ((True, "right", -6), (False, "left", 6)):
-        some = [row for row in labels if row["left"] is left]
-        mark = {"align": align, "dx": dx, "baseline": "middle", "fontSize": 12, "color": Ink.TEXT}
-        text = alt.Text(field="name", type="nominal")
-        layers.append(alt.Chart(data(some)).mark_text(**mark).encode(**scales, text=text))
-    chart = alt.layer(*layers).properties(width=560, height=ROW * rows)
+        mark = {"type": "text", "align": align, "dx": dx, "baseline": "middle", "fontSize": 12, "color": Ink.TEXT}
+        layers.append(layer([row for row in labels if row["left"] is left], mark, x=x, y=y, text=names("name")))
     caption = (
         f"Further left is better. Methods under one bar are not shown to differ: their mean ranks over "
         f"{int(ranking['tasks'].max())} tasks are less than {apart:.2f} apart (Nemenyi, 5 % level)."
     )
-    return Figure("Critical differences", caption + _rest(ranking), svg(chart), wide=True)
+    return Figure("Critical differences", caption + _rest(ranking), svg(560, ROW * rows, layers), wide=True)
 
 
 def _ticks(first: int, last: int) -> list[int]:
@@ -113,17 +105,17 @@ def win_plot(rates: pd.DataFrame, order: list[str]) -> Figure | None:
         {"row": labels[a], "column": labels[b], "text": f"{rates.at[a, b] * 100:.0f}", "ink": _ink(float(rates.at[a, b]))}
         for a in shown for b in shown if a != b and math.isfinite(rates.at[a, b])
     ]  # fmt: skip
-    order_of: Mapping[str, Any] = {"type": "nominal", "title": None, "sort": list(labels.values())}
     axis = {"domain": False, "labelColor": Ink.TEXT, "labelLimit": 140}
-    x = alt.X(field="column", **order_of, axis=alt.Axis(orient="top", labelAngle=-60, labelAlign="left", **axis))
-    y = alt.Y(field="row", **order_of, axis=alt.Axis(**axis))
-    fill = alt.Fill(field="ink", type="nominal", scale=None, legend=None)
-    squares = alt.Chart(data(cells)).mark_rect(width=CELL - 2, height=CELL - 8).encode(x=x, y=y, fill=fill)
-    text = alt.Text(field="text", type="nominal")
-    numbers = alt.Chart(data(cells)).mark_text(color=Ink.TEXT, fontSize=11).encode(x=x, y=y, text=text)
-    chart = alt.layer(squares, numbers).properties(width=CELL * len(shown), height=(CELL - 6) * len(shown))
+    ordered = list(labels.values())
+    x = names("column", sort=ordered, axis={"orient": "top", "labelAngle": -60, "labelAlign": "left", **axis})
+    y = names("row", sort=ordered, axis=axis)
+    square = {"type": "rect", "width": CELL - 2, "height": CELL - 8}
+    layers = [
+        layer(cells, square, x=x, y=y, fill=names("ink", scale=None, legend=None)),
+        layer(cells, {"type": "text", "color": Ink.TEXT, "fontSize": 11}, x=x, y=y, text=names("text")),
+    ]
     caption = "Per cent of tasks on which the method of the row ranks before that of the column; ties count half."
-    return Figure("Win rates", caption, svg(chart), wide=len(shown) > 6)
+    return Figure("Win rates", caption, svg(CELL * len(shown), (CELL - 6) * len(shown), layers), wide=len(shown) > 6)
 
 
 def _ink(share: float) -> str:

@@ -47,7 +47,9 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) else printable(value) if isinstance(value, str) else value,
+        finalize=lambda value: (
+            value if isinstance(value, Markup) else printable(value) if isinstance(value, str) else value
+        ),
     )
     made.filters |= {"metric": metric_name, "type": lambda name: TYPES.get(name, name), "page": page_name}
     made.globals |= {"counted": counted, "better": lambda r: f"{'higher' if r.higher_is_better else 'lower'} is better"}
@@ -98,7 +100,10 @@ def site_files(material: Material, title: str) -> Iterator[tuple[str, str]]:
 def index(material: Material) -> dict[str, Any]:
     """What the first page shows."""
     names = {line.name: line.method for rows in material.methods.values() for _, line in rows}
-    tables = [(ranking, titled(ranking, material), ranking_table(ranking), published_table(ranking)) for ranking in material.rankings]
+    tables = [
+        (ranking, titled(ranking, material), ranking_table(ranking), published_table(ranking))
+        for ranking in material.rankings
+    ]
     return {
         "across": list(across(material.board, names)),
         "tables": tables,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-import altair as alt
 import pandas as pd
 
-from relbench_harness.site.drawing import Figure, Ink, data, number, svg, unique
+from relbench_harness.site.drawing import Figure, Ink, layer, names, number, svg, unique
 from relbench_harness.site.rankings import Line, Ranking
 from relbench_harness.site.words import metric_name, sentence_case
 
@@ -76,29 +76,42 @@ def pareto(points: Sequence[Point], axes: Axes) -> Figure | None:
     best = front(known, axes.higher_is_better)
     space = _Space.around(known, axes)
     x = number("cost", axes.cost, space.x, type="log" if axes.log else "linear")
-    y = number("quality", axes.quality, space.y, reverse=not axes.higher_is_better)
-    x["axis"] = alt.Axis(tickCount=5, grid=True, format="~s" if axes.cost != "Seconds" else "~g")
+    y = number("quality", sentence_case(axes.quality), space.y, reverse=not axes.higher_is_better)
+    x["axis"] = {
+        "format": "~s" if axes.cost.startswith("Lines") else "~r",
+        **({"values": ticks(*space.x)} if axes.log else {"tickCount": 5}),
+    }
     rows = [{"cost": p.cost, "quality": p.quality, "front": p in best} for p in known]
-    corners = [{"cost": p.cost, "quality": p.quality} for p in best]
-    corners.append({"cost": space.x[1], "quality": best[-1].quality})
+    steps = space.steps(best)
+    hollow = {"type": "point", "size": 55, "color": Ink.FAINT, "strokeWidth": 1.6, "opacity": 1}
+    full = {"type": "point", "filled": True, "size": 75, "color": Ink.BLUE, "opacity": 1}
+    line = {"type": "line", "interpolate": "step-after", "color": Ink.BLUE, "size": 1.5, "opacity": 0.5}
     layers = [
-        alt.Chart(data(corners)).mark_line(interpolate="step-after", color=Ink.BLUE, size=1.5, opacity=0.5).encode(x=x, y=y),
-        alt.Chart(data([r for r in rows if not r["front"]])).mark_point(
-            filled=False, size=55, color=Ink.FAINT, strokeWidth=1.6, opacity=1).encode(x=x, y=y),
-        alt.Chart(data([r for r in rows if r["front"]])).mark_point(
-            filled=True, size=75, color=Ink.BLUE, opacity=1).encode(x=x, y=y),
-    ]  # fmt: skip
+        layer([{"cost": cost, "quality": quality} for cost, quality in steps], line, x=x, y=y),
+        layer([row for row in rows if not row["front"]], hollow, x=x, y=y),
+        layer([row for row in rows if row["front"]], full, x=x, y=y),
+    ]
     placed = space.labels(known, best)
     for align in ("left", "center", "right"):
-        some = [row for row in placed if row["align"] == align]
-        if some:
-            mark = {"align": align, "baseline": "middle", "fontSize": 11, "color": Ink.TEXT}
-            layers.append(alt.Chart(data(some)).mark_text(**mark).encode(x=x, y=y, text=alt.Text(field="name", type="nominal")))
-    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+        mark = {"type": "text", "align": align, "baseline": "middle", "fontSize": 11, "color": Ink.TEXT}
+        layers.append(layer([row for row in placed if row["align"] == align], mark, x=x, y=y, text=names("name")))
     title = f"{sentence_case(axes.quality)} against {axes.cost[0].lower()}{axes.cost[1:].partition(',')[0]}"
     hidden = len(known) - len(placed)
     caption = "Full dots: nothing is both cheaper and better. The line is the best that a cost buys; up is better."
-    return Figure(title, caption + (f" {hidden} names have no room." if hidden else ""), svg(chart))
+    return Figure(title, caption + (f" {hidden} names have no room." if hidden else ""), svg(WIDTH, HEIGHT, layers))
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Round numbers on a logarithmic axis, about three to seven of them."""
+    found: list[float] = []
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        found = [
+            float(f"{step * 10.0**power:.6g}") for power in powers for step in steps if low <= step * 10.0**power <= high
+        ]
+        if len(found) >= 3:
+            break
+    return found
 
 
 class _Space(NamedTuple):
@@ -129,13 +142,23 @@ class _Space(NamedTuple):
     def place(self, across: float, down: float) -> tuple[float, float]:
         """The inverse of `pixel`."""
         share, up = across / WIDTH, down / HEIGHT
-        cost = self.x[0] * (self.x[1] / self.x[0]) ** share if self.axes.log else self.x[0] + share * (self.x[1] - self.x[0])
+        cost = (
+            self.x[0] * (self.x[1] / self.x[0]) ** share if self.axes.log else self.x[0] + share * (self.x[1] - self.x[0])
+        )
         return cost, self.y[0] + (1 - up if self.axes.higher_is_better else up) * (self.y[1] - self.y[0])
+
+    def steps(self, best: Sequence[Point]) -> list[tuple[float, float]]:
+        """The front from its cheapest point to the edge of the chart, as (cost, quality)."""
+        return [*((p.cost, p.quality) for p in best), (self.x[1], best[-1].quality)]
 
     def labels(self, points: Sequence[Point], first: Sequence[Point]) -> list[dict[str, Any]]:
         """Where names stand so that none covers another or a point; a name without room is left out."""
         ordered = [*first, *(p for p in points if p not in first)]
         taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in (self.pixel(p.cost, p.quality) for p in points)]
+        corners = [self.pixel(*step) for step in self.steps(first)]
+        for (x, y), (right, up) in pairwise(corners):
+            # along, then up
+            taken += [(x, y - 1, right, y + 1), (right - 1, min(y, up), right + 1, max(y, up))]
         placed: list[dict[str, Any]] = []
         for point, name in zip(ordered, unique([p.name for p in ordered], 22), strict=True):
             (x, y), wide = self.pixel(point.cost, point.quality), LETTER * len(name)
@@ -153,12 +176,13 @@ class _Space(NamedTuple):
 
 _AROUND = tuple(
     (align, across, down)
-    for distance in (0.0, 8.0, 18.0)
+    for distance in (0.0, 9.0, 18.0, 27.0)
     for align, across, down in (
-        ("left", 9.0, -distance), ("right", -9.0, -distance), ("left", 9.0, distance), ("right", -9.0, distance),
-        ("center", 0.0, -13.0 - distance), ("center", 0.0, 13.0 + distance),
+        ("left", 9.0, distance), ("right", -9.0, -distance), ("left", 9.0, -distance), ("right", -9.0, distance),
+        ("center", 0.0, 13.0 + distance), ("center", 0.0, -13.0 - distance),
     )
 )  # fmt: skip
+"""How a label may stand about its point, nearest first."""
 Box = tuple[float, float, float, float]
 
 

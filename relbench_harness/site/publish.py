@@ -17,7 +17,7 @@ from relbench_harness.site.rankings import Material, rankings
 
 PUBLISHED = "published"
 """The folder of published rows, in a results folder or beside it."""
-NEEDED = {"altair": "altair", "vl_convert": "vl-convert-python", "jinja2": "jinja2"}
+NEEDED = {"vl_convert": "vl-convert-python", "jinja2": "jinja2"}
 """Module → package of the extra `site`."""
 
 
@@ -25,7 +25,9 @@ def check_extra() -> None:
     """Raises `InputError` where a package of the extra `site` is missing."""
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise InputError(f"a site needs the package {missing[0]!r}; install the extra: pip install 'relbench-harness[site]'")
+        raise InputError(
+            f"a site needs the package {missing[0]!r}; install the extra: pip install 'relbench-harness[site]'"
+        )
 
 
 def publish(folder: Path, to: Path, published: Path | None, broken: Callable[[InputError], None]) -> int:

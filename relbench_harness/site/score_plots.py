@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 
-import altair as alt
-
-from relbench_harness.site.drawing import Figure, Ink, data, number, svg, unique
+from relbench_harness.site.drawing import Figure, Ink, layer, names, number, svg, unique
 from relbench_harness.site.rankings import Ranking
 from relbench_harness.site.words import metric_name, sentence_case
 
 MOST_ROWS = 40
 MOST_PUBLISHED = 5
-WIDTH = 320
+WIDTH = 215
 
 
 def score_plot(ranking: Ranking) -> Figure | None:
@@ -33,28 +31,24 @@ def score_plot(ranking: Ranking) -> Figure | None:
     ]
     theirs = [{"name": name, "value": row.value} for name, row in zip(labels[len(lines) :], published, strict=True)]
     known = [row for row in ours if math.isfinite(row["low"]) and math.isfinite(row["high"])]
-    y = alt.Y(field="name", type="nominal", sort=labels, title=None, scale=alt.Scale(domain=labels), axis=alt.Axis(
-        labelColor=Ink.TEXT, labelLimit=200, domain=False))  # fmt: skip
+    y = names(
+        "name", sort=labels, scale={"domain": labels}, axis={"labelColor": Ink.TEXT, "labelLimit": 130, "domain": False}
+    )
     x = number("value", metric_name(ranking.metric))
-    layers = [alt.Chart(data(seeds)).mark_tick(color=Ink.FAINT, thickness=1.5, size=9, opacity=0.7).encode(x=x, y=y)]
+    layers = [layer(seeds, {"type": "tick", "color": Ink.FAINT, "thickness": 1.5, "size": 9, "opacity": 0.7}, x=x, y=y)]
     if known:
-        ends = {"field": "low", "type": "quantitative", "title": metric_name(ranking.metric)}
-        layers.append(
-            alt.Chart(data(known)).mark_rule(color=Ink.BLUE, size=2.5, opacity=0.55).encode(
-                x=alt.X(**ends, scale=alt.Scale(zero=False)), x2=alt.X2(field="high"), y=y)
-        )  # fmt: skip
-    layers.append(alt.Chart(data(ours)).mark_point(filled=True, size=70, color=Ink.BLUE, opacity=1).encode(x=x, y=y))
-    if theirs:
-        mark = {"shape": "diamond", "filled": False, "strokeWidth": 1.8, "size": 60, "color": Ink.PUBLISHED, "opacity": 1}
-        layers.append(alt.Chart(data(theirs)).mark_point(**mark).encode(x=x, y=y))
-    chart = alt.layer(*layers).properties(width=WIDTH, height=24 * len(labels))
+        bar = {"type": "rule", "color": Ink.BLUE, "size": 2.5, "opacity": 0.55}
+        layers.append(layer(known, bar, x=number("low", metric_name(ranking.metric)), x2={"field": "high"}, y=y))
+    layers.append(layer(ours, {"type": "point", "filled": True, "size": 70, "color": Ink.BLUE, "opacity": 1}, x=x, y=y))
+    diamond = {"type": "point", "shape": "diamond", "strokeWidth": 1.8, "size": 60, "color": Ink.PUBLISHED, "opacity": 1}
+    layers.append(layer(theirs, diamond, x=x, y=y))
     caption = ["Dots are means over seeds, thin ticks the seeds."]
     caption += ["Bars are 95 % intervals over entities and seeds."] if known else ["No intervals are known."]
     caption += ["Diamonds are published values, not rerun."] if theirs else []
     left_out = len(ranking.scored) - len(lines)
     caption += [f"{left_out} more rows stand in the table."] if left_out else []
     title = f"{sentence_case(metric_name(ranking.metric))} on test"
-    return Figure(title, " ".join([*caption, _better(ranking.higher_is_better)]), svg(chart))
+    return Figure(title, " ".join([*caption, _better(ranking.higher_is_better)]), svg(WIDTH, 24 * len(labels), layers))
 
 
 def _better(higher: bool) -> str:

@@ -105,7 +105,8 @@ def ranking_table(ranking: Ranking, whole: bool = False) -> Table:
     shown = [part for part in _PARTS if (whole or not part.only_whole) and part.known(ranking)]
     best = ranking.scored[0].name if ranking.scored else None
     rows = tuple(
-        TableRow(tuple(part.cell(line, line.name == best) for part in shown), failed=not line.complete) for line in ranking.lines
+        TableRow(tuple(part.cell(line, line.name == best) for part in shown), failed=not line.complete)
+        for line in ranking.lines
     )
     columns = tuple(
         part.column._replace(heading=metric_name(ranking.metric)) if part.column.heading == "score" else part.column
@@ -201,7 +202,9 @@ def _notes(ranking: Ranking) -> tuple[str, ...]:
         if line.cells.get("audited") == "failed":
             notes.append(f"{line.name} failed its audit, so its scores may rest on what it must not see.")
         if line.cells.get("fallback"):
-            notes.append(f"{line.name} is worse on validation than a trivial method and gave way to {line.cells['fallback']}.")
+            notes.append(
+                f"{line.name} is worse on validation than a trivial method and gave way to {line.cells['fallback']}."
+            )
         if line.cells.get("error"):
             error = " ".join(str(line.cells["error"]).split())
             notes.append(f"{line.name} failed: {error if len(error) <= 200 else error[:199] + '…'}")
@@ -213,10 +216,14 @@ def published_table(ranking: Ranking) -> Table | None:
     if not ranking.published:
         return None
     columns = (Column("Method"), Column(metric_name(ranking.metric), True), Column("Source"))
-    rows = tuple(TableRow((Cell(row.method), Cell(fixed(row.value), row.value), Cell(row.source))) for row in ranking.published)
+    rows = tuple(
+        TableRow((Cell(row.method), Cell(fixed(row.value), row.value), Cell(row.source))) for row in ranking.published
+    )
     caption = f"{ranking.task}, {ranking.regime}: published values, not rerun"
     others = ranking.other_metrics
-    notes = (f"{counted(others, 'more value')} in another metric {'is' if others == 1 else 'are'} left out.",) if others else ()
+    notes = (
+        (f"{counted(others, 'more value')} in another metric {'is' if others == 1 else 'are'} left out.",) if others else ()
+    )
     return Table(caption, columns, rows, notes)
 
 
@@ -269,7 +276,7 @@ def overall_table(ranking: pd.DataFrame, methods: Mapping[str, str]) -> Table:
     regime = str(ranking["regime"].iloc[0])
     columns = (
         Column("#", True), Column("Method"), Column("Mean rank", True), Column("Wins", True, "Share of other methods beaten"),
-        Column("Elo", True, "400 points are odds of 10 to 1"), Column("Seconds", True, "Summed over tasks"),
+        Column("Elo", True, "400 points are odds of 10 to 1"), Column("Elo interval", True, "95 %, over tasks"), Column("Seconds", True, "Summed over tasks"),
         Column("Tasks", True), Column("Coverage", True, "Share of runs that scored"),
     )  # fmt: skip
     rows = tuple(_overall_row(cells, methods) for cells in ranking.to_dict("records"))
@@ -280,14 +287,15 @@ def overall_table(ranking: pd.DataFrame, methods: Mapping[str, str]) -> Table:
 def _overall_row(cells: Mapping[object, object] | Mapping, methods: Mapping[str, str]) -> TableRow:  # type: ignore[type-arg]
     name = str(cells["method"])
     elo, low, high = (float(cells[key]) for key in ("elo", "elo_low", "elo_high"))
-    ends = "" if math.isnan(elo) else f"{_end(low)} to {_end(high)}"
+    ends = NOTHING if math.isnan(elo) else f"{_end(low)} to {_end(high)}"
     return TableRow(
         (
             quantity(float(cells["rank"])),
             Cell(name, href=method_href(methods[name])),
             quantity(float(cells["mean_rank"]), 2),
             Cell(percent(float(cells["win_rate"])), float(cells["win_rate"])),
-            Cell(fixed(elo, 0), elo, beside=ends),
+            Cell(fixed(elo, 0), elo),
+            Cell(ends, low),
             quantity(float(cells["seconds"]), 1, SHARED if cells["shared"] else ""),
             quantity(float(cells["tasks"])),
             Cell(percent(float(cells["coverage"])), float(cells["coverage"])),
