@@ -9,7 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import vl_convert
 from markupsafe import Markup
@@ -66,13 +66,13 @@ class Figure:
     Attributes:
         title: What it shows.
         caption: How to read it.
-        wide: Whether it needs more room than a phone has; it scrolls in its box there.
+        shape: `wide` takes a row of the page, and scrolls in its box where that is narrower; `tall` takes two rows.
     """
 
     title: str
     caption: str
     svg: Markup
-    wide: bool = False
+    shape: Literal["", "wide", "tall"] = ""
 
 
 def svg(width: float, height: float, layers: Sequence[Spec]) -> Markup:

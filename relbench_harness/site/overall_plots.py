@@ -55,7 +55,7 @@ def critical_difference_plot(ranking: pd.DataFrame) -> Figure | None:
         f"Further left is better. Methods under one bar are not shown to differ: their mean ranks over "
         f"{int(ranking['tasks'].max())} tasks are less than {apart:.2f} apart (Nemenyi, 5 % level)."
     )
-    return Figure("Critical differences", caption + _rest(ranking), svg(560, ROW * rows, layers), wide=True)
+    return Figure("Critical differences", caption + _rest(ranking), svg(560, ROW * rows, layers), shape="wide")
 
 
 def _ticks(first: int, last: int) -> list[int]:
@@ -115,7 +115,7 @@ def win_plot(rates: pd.DataFrame, order: list[str]) -> Figure | None:
         layer(cells, {"type": "text", "color": Ink.TEXT, "fontSize": 11}, x=x, y=y, text=names("text")),
     ]
     caption = "Per cent of tasks on which the method of the row ranks before that of the column; ties count half."
-    return Figure("Win rates", caption, svg(CELL * len(shown), (CELL - 6) * len(shown), layers), wide=len(shown) > 6)
+    return Figure("Win rates", caption, svg(CELL * len(shown), (CELL - 6) * len(shown), layers), shape="wide")
 
 
 def _ink(share: float) -> str:

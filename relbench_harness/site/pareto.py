@@ -11,7 +11,7 @@ import pandas as pd
 
 from relbench_harness.site.drawing import Figure, Ink, layer, names, number, svg, unique
 from relbench_harness.site.rankings import Line, Ranking
-from relbench_harness.site.words import metric_name, sentence_case
+from relbench_harness.site.words import counted, metric_name, sentence_case
 
 WIDTH, HEIGHT = 320, 240
 LETTER, LINE = 6.3, 13.0
@@ -98,7 +98,7 @@ def pareto(points: Sequence[Point], axes: Axes) -> Figure | None:
     title = f"{sentence_case(axes.quality)} against {axes.cost[0].lower()}{axes.cost[1:].partition(',')[0]}"
     hidden = len(known) - len(placed)
     caption = "Full dots: nothing is both cheaper and better. The line is the best that a cost buys; up is better."
-    return Figure(title, caption + (f" {hidden} names have no room." if hidden else ""), svg(WIDTH, HEIGHT, layers))
+    return Figure(title, caption + (f" {counted(hidden, 'name has', 'names have')} no room." if hidden else ""), svg(WIDTH, HEIGHT, layers))
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -176,7 +176,7 @@ class _Space(NamedTuple):
 
 _AROUND = tuple(
     (align, across, down)
-    for distance in (0.0, 9.0, 18.0, 27.0)
+    for distance in (0.0, 9.0, 16.0)
     for align, across, down in (
         ("left", 9.0, distance), ("right", -9.0, -distance), ("left", 9.0, -distance), ("right", -9.0, distance),
         ("center", 0.0, 13.0 + distance), ("center", 0.0, -13.0 - distance),

@@ -10,7 +10,7 @@ from relbench_harness.site.words import metric_name, sentence_case
 
 MOST_ROWS = 40
 MOST_PUBLISHED = 5
-WIDTH = 215
+WIDTH = 190
 
 
 def score_plot(ranking: Ranking) -> Figure | None:
@@ -32,7 +32,7 @@ def score_plot(ranking: Ranking) -> Figure | None:
     theirs = [{"name": name, "value": row.value} for name, row in zip(labels[len(lines) :], published, strict=True)]
     known = [row for row in ours if math.isfinite(row["low"]) and math.isfinite(row["high"])]
     y = names(
-        "name", sort=labels, scale={"domain": labels}, axis={"labelColor": Ink.TEXT, "labelLimit": 130, "domain": False}
+        "name", sort=labels, scale={"domain": labels}, axis={"labelColor": Ink.TEXT, "labelLimit": 165, "domain": False}
     )
     x = number("value", metric_name(ranking.metric))
     layers = [layer(seeds, {"type": "tick", "color": Ink.FAINT, "thickness": 1.5, "size": 9, "opacity": 0.7}, x=x, y=y)]
@@ -48,7 +48,7 @@ def score_plot(ranking: Ranking) -> Figure | None:
     left_out = len(ranking.scored) - len(lines)
     caption += [f"{left_out} more rows stand in the table."] if left_out else []
     title = f"{sentence_case(metric_name(ranking.metric))} on test"
-    return Figure(title, " ".join([*caption, _better(ranking.higher_is_better)]), svg(WIDTH, 24 * len(labels), layers))
+    return Figure(title, " ".join([*caption, _better(ranking.higher_is_better)]), svg(WIDTH, 24 * len(labels), layers), "tall")
 
 
 def _better(higher: bool) -> str:
