@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -60,6 +60,12 @@ UNKNOWN = "unknown data"
 Group = tuple[str, str, str, str]
 
 
+def group_of(key: Sequence[object]) -> Group:
+    """A key of `groupby(GROUP)` with its types."""
+    task, regime, data, metric = map(str, key)
+    return task, regime, data, metric
+
+
 @dataclass(frozen=True)
 class Entry:
     """A result with what identifies its row: `data` (its dataset's fingerprint, cut short, or `UNKNOWN`) and its `settings`."""
@@ -96,16 +102,10 @@ def leaderboard(results: Iterable[Result], reports: Iterable[AuditReport] = (), 
     Raises:
         InputError: There is no such anchor.
     """
-    audits = tuple(reports)
-    entries = _latest(_entries(list(results)))
-    labels = _labels(entries)
-    rows: dict[Any, list[Entry]] = {}
-    for entry in entries:
-        rows.setdefault(entry.row, []).append(entry)
-    scored = ((key[0], labels[key[1:]], [e.result for e in of if e.scored]) for key, of in rows.items())
+    audits, rows = tuple(reports), rows_of(results)
+    scored = ((row.group, row.method, [e.result for e in row.members if e.scored]) for row in rows)
     base = Anchor() if anchor is None else anchor_of(anchor, scored)
-    lines = [_row(members, labels[key[1:]], audits, base) for key, members in rows.items()]
-    frame = pd.DataFrame(lines, columns=list(COLUMNS))
+    frame = pd.DataFrame([_line(row, audits, base) for row in rows], columns=list(COLUMNS))
     for _, group in frame.groupby(GROUP, sort=False):
         frame.loc[group.index, "rank"] = _ranks(group)
     frame["rank"] = frame["rank"].astype("int64")
@@ -113,6 +113,24 @@ def leaderboard(results: Iterable[Result], reports: Iterable[AuditReport] = (), 
 
 
 # -- which results make a row ---------------------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """What one line of the board is made of: its name is `method`, its results are the latest of each seed."""
+
+    group: Group
+    method: str
+    members: list[Entry]
+
+
+def rows_of(results: Iterable[Result]) -> list[Row]:
+    """The rows of a leaderboard, in no order that means anything."""
+    entries = _latest(_entries(list(results)))
+    labels = _labels(entries)
+    rows: dict[Any, list[Entry]] = {}
+    for entry in entries:
+        rows.setdefault(entry.row, []).append(entry)
+    return [Row(key[0], labels[key[1:]], members) for key, members in rows.items()]
 
 
 def _entries(results: Sequence[Result]) -> list[Entry]:
@@ -178,7 +196,8 @@ def _label(method: str, settings: Mapping[str, str]) -> str:
 # -- one row --------------------------------------------------------------------------------------------------------------
 
 
-def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport], anchor: Anchor) -> dict[str, Any]:
+def _line(row: Row, audits: Sequence[AuditReport], anchor: Anchor) -> dict[str, Any]:
+    members = row.members
     good = [e.result for e in members if e.scored]
     costed = good or [e.result for e in members]
     last = members[-1]
@@ -188,7 +207,7 @@ def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport], an
         **dict(zip(GROUP, last.group, strict=True)),
         "higher_is_better": last.result.higher_is_better,
         "rank": 0,
-        "method": label,
+        "method": row.method,
         "test": _mean(test),
         "test_sd": _sd(test),
         "val": _mean(val),
