@@ -60,6 +60,12 @@ UNKNOWN = "unknown data"
 Group = tuple[str, str, str, str]
 
 
+def group_of(key: Sequence[object]) -> Group:
+    """A key of `groupby(GROUP)` with its types."""
+    task, regime, data, metric = map(str, key)
+    return task, regime, data, metric
+
+
 @dataclass(frozen=True)
 class Entry:
     """A result with what identifies its row: `data` (its dataset's fingerprint, cut short, or `UNKNOWN`) and its `settings`."""
