@@ -21,13 +21,14 @@ def add_publish(commands: argparse._SubParsersAction[Any]) -> None:
         "--published", type=Path, metavar="FOLDER",
         help="rows of the literature (default: the folder published in the results or beside them)",
     )  # fmt: skip
+    publish.add_argument("--against", metavar="METHOD", help="compare with this method (default: the best of each ranking)")
     publish.set_defaults(act=_publish)
 
 
 def _publish(parsed: argparse.Namespace) -> int:
     from relbench_harness.site.publish import publish
 
-    pages = publish(parsed.results, parsed.to, parsed.published, _say)
+    pages = publish(parsed.results, parsed.to, _say, parsed.published, parsed.against)
     print(f"wrote {pages} pages; open {parsed.to / 'index.html'}")
     return 0
 

@@ -125,7 +125,9 @@ def _reference(ends: Sequence[tuple[float, float]], x: Spec, y: Spec) -> Spec:
 
 
 def _calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
-    rows = [{"name": n, "x": one.predicted, "y": one.observed} for n, several in bins.items() for one in several]
+    rows: list[dict[str, Any]] = [
+        {"name": n, "x": one.predicted, "y": one.observed} for n, several in bins.items() for one in several
+    ]
     top = min(1.0, 1.05 * max(max(row["x"], row["y"]) for row in rows))
     x, y = number("x", "Predicted probability", (0, top)), number("y", "Share that came true", (0, top))
     x["axis"] = y["axis"] = {"format": ".0%", "tickCount": 5}

@@ -101,9 +101,10 @@ def win_plot(rates: pd.DataFrame, order: list[str]) -> Figure | None:
     if len(shown) < 2:
         return None
     labels = dict(zip(shown, unique(shown, 20), strict=True))
+    shares = rates.loc[shown, shown].to_numpy(dtype=np.float64)
     cells = [
-        {"row": labels[a], "column": labels[b], "text": f"{rates.at[a, b] * 100:.0f}", "ink": _ink(float(rates.at[a, b]))}
-        for a in shown for b in shown if a != b and math.isfinite(rates.at[a, b])
+        {"row": labels[a], "column": labels[b], "text": f"{shares[i, j] * 100:.0f}", "ink": _ink(float(shares[i, j]))}
+        for i, a in enumerate(shown) for j, b in enumerate(shown) if math.isfinite(shares[i, j])
     ]  # fmt: skip
     axis = {"domain": False, "labelColor": Ink.TEXT, "labelLimit": 140}
     ordered = list(labels.values())

@@ -28,6 +28,7 @@ from relbench_harness.site.reproduce import command
 from relbench_harness.site.score_plots import score_plot
 from relbench_harness.site.tables import (
     Table,
+    comparison_table,
     metrics_table,
     overall_table,
     published_table,
@@ -63,12 +64,17 @@ class Section:
     ranking: Ranking
     title: str
     table: Table
+    compared: Table | None
     published: Table | None
     scores: Figure | None
     costs: list[Figure]
     curves: Curves
     seeds: Table
     metrics: Table
+
+    @property
+    def compared_with(self) -> str:
+        return next((found for line in self.ranking.lines if isinstance(found := line.cells.get("against"), str)), "")
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def sections(its_rankings: list[Ranking], facts: Facts, material: Material) -> l
     """Every ranking of a task."""
     return [
         Section(
-            ranking, titled(ranking, material), ranking_table(ranking, whole=True), published_table(ranking), score_plot(ranking),
+            ranking, titled(ranking, material), ranking_table(ranking, whole=True), comparison_table(ranking), published_table(ranking), score_plot(ranking),
             cost_plots(ranking), curves(ranking, facts.labels(ranking.data), material), seeds_table(ranking), metrics_table(ranking),
         )
         for ranking in its_rankings

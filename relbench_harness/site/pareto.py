@@ -98,7 +98,11 @@ def pareto(points: Sequence[Point], axes: Axes) -> Figure | None:
     title = f"{sentence_case(axes.quality)} against {axes.cost[0].lower()}{axes.cost[1:].partition(',')[0]}"
     hidden = len(known) - len(placed)
     caption = "Full dots: nothing is both cheaper and better. The line is the best that a cost buys; up is better."
-    return Figure(title, caption + (f" {counted(hidden, 'name has', 'names have')} no room." if hidden else ""), svg(WIDTH, HEIGHT, layers))
+    return Figure(
+        title,
+        caption + (f" {counted(hidden, 'name has', 'names have')} no room." if hidden else ""),
+        svg(WIDTH, HEIGHT, layers),
+    )
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -207,7 +211,7 @@ def overall_cost_plots(ranking: pd.DataFrame, rows: pd.DataFrame) -> list[Figure
     ranks = ranking.set_index("method")["mean_rank"]
     found = []
     for title, (cost, log) in costs.items():
-        points = [Point(str(name), float(cost[name]), float(rank)) for name, rank in ranks.items()]
+        points = [Point(str(name), float(cost[str(name)]), float(rank)) for name, rank in ranks.items()]
         figure = pareto(points, Axes(title, "mean rank", False, log))
         if figure is not None:
             found.append(figure)

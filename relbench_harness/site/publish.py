@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from relbench_harness.board.audits import read_reports
+from relbench_harness.board.ceiling import with_ceilings
 from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.published import PublishedRow, read_published
 from relbench_harness.board.store import located_results
+from relbench_harness.board.uncertainty import with_uncertainty
+from relbench_harness.data.names import truth_may_be_known
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.result import Result
 from relbench_harness.site.folder import check, write_site
@@ -30,12 +33,15 @@ def check_extra() -> None:
         )
 
 
-def publish(folder: Path, to: Path, published: Path | None, broken: Callable[[InputError], None]) -> int:
+def publish(
+    folder: Path, to: Path, broken: Callable[[InputError], None], published: Path | None = None, against: str | None = None
+) -> int:
     """Writes the site of the results in `folder` to the folder `to`; returns how many pages it has.
 
     Args:
-        published: A folder of published rows; None for `published` in the results folder or beside it, if there is one.
         broken: Is called with each file that cannot be read.
+        published: A folder of published rows; None for `published` in the results folder or beside it, if there is one.
+        against: The method that the others are compared with; None for the best of each ranking.
 
     Raises:
         InputError: There is no result, `to` holds something else than a site, or the extra `site` is not installed.
@@ -52,7 +58,10 @@ def publish(folder: Path, to: Path, published: Path | None, broken: Callable[[In
     if not results:
         raise InputError(f"no results in {folder}")
     reports = read_reports(folder, broken)
-    board = leaderboard(results, reports)
+    home = folder if folder.is_dir() else folder.parent
+    board = with_uncertainty(leaderboard(results, reports), home, results, against)
+    if any(map(truth_may_be_known, {result.task for result in results})):
+        board = with_ceilings(board)
     material = Material(board, rankings(board, results, _published(folder, published)), results, files, reports)
     from relbench_harness.site.pages import site_files
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from relbench_harness.site.drawing import Figure, Ink, layer, names, number, svg, unique
 from relbench_harness.site.rankings import Ranking
@@ -19,7 +20,7 @@ def score_plot(ranking: Ranking) -> Figure | None:
     if not lines:
         return None
     labels = unique([*(line.name for line in lines), *(row.method for row in published)])
-    ours = [
+    ours: list[dict[str, Any]] = [
         {"name": name, "value": line.number("test"), "low": line.number("low"), "high": line.number("high")}
         for name, line in zip(labels, lines, strict=False)
     ]
@@ -48,7 +49,9 @@ def score_plot(ranking: Ranking) -> Figure | None:
     left_out = len(ranking.scored) - len(lines)
     caption += [f"{left_out} more rows stand in the table."] if left_out else []
     title = f"{sentence_case(metric_name(ranking.metric))} on test"
-    return Figure(title, " ".join([*caption, _better(ranking.higher_is_better)]), svg(WIDTH, 24 * len(labels), layers), "tall")
+    return Figure(
+        title, " ".join([*caption, _better(ranking.higher_is_better)]), svg(WIDTH, 24 * len(labels), layers), "tall"
+    )
 
 
 def _better(higher: bool) -> str:

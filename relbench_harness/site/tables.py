@@ -6,9 +6,9 @@ Invariant: a table says nothing that its cells do not; rows without a score come
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -105,7 +105,10 @@ def ranking_table(ranking: Ranking, whole: bool = False) -> Table:
     shown = [part for part in _PARTS if (whole or not part.only_whole) and part.known(ranking)]
     best = ranking.scored[0].name if ranking.scored else None
     rows = tuple(
-        TableRow(tuple(part.cell(line, line.name == best) for part in shown), failed=not line.complete)
+        TableRow(
+            tuple(part.cell(line, line.name == best or line.cells.get("tied") is True) for part in shown),
+            failed=not line.complete,
+        )
         for line in ranking.lines
     )
     columns = tuple(
@@ -150,7 +153,7 @@ def lines(line: Line, _: bool = False) -> Cell:
 
 
 def _plain(column: str) -> Callable[[Line, bool], Cell]:
-    return lambda line, _: Cell(str(line.cells.get(column) or NOTHING))
+    return lambda line, _: Cell(str(line.cells[column]) or NOTHING)
 
 
 def _number(column: str, digits: int) -> Callable[[Line, bool], Cell]:
@@ -178,10 +181,6 @@ _PARTS: Sequence[_Part] = (
     ),
     _Part(Column("Of the way", True, "From the best constant answer to the true ones"),
           lambda line, _: Cell(percent(line.number("way")), line.number("way")), _has("way")),
-    _Part(Column("Difference", True, "To the method that all are compared with"), _number("difference", 4), _has("difference"), True),
-    _Part(Column("Its interval", True), _interval("difference_low", "difference_high"), _has("difference"), True),
-    _Part(Column("p", True, "Holm-corrected"), _number("p", 3), _has("p"), True),
-    _Part(Column("Verdict"), _plain("verdict"), lambda ranking: any(line.cells.get("verdict") for line in ranking.lines), True),
     _Part(Column("Validation", True), _val, only_whole=True),
     _Part(Column("Seconds", True, "Of a whole run; what came from a cache is charged"), lambda line, _: seconds(line, "seconds")),
     _Part(Column("Warm", True, "Seconds, what came from a cache for free"), lambda line, _: seconds(line, "seconds_warm"), only_whole=True),
@@ -209,6 +208,32 @@ def _notes(ranking: Ranking) -> tuple[str, ...]:
             error = " ".join(str(line.cells["error"]).split())
             notes.append(f"{line.name} failed: {error if len(error) <= 200 else error[:199] + '…'}")
     return tuple(notes)
+
+
+def comparison_table(ranking: Ranking) -> Table | None:
+    """Each row's difference to the one that all are compared with; None where no difference is known."""
+    compared = [line for line in ranking.lines if isinstance(line.cells.get("verdict"), str)]
+    if not compared:
+        return None
+    other = str(compared[0].cells["against"])
+    columns = (
+        Column("Method"), Column("Difference", True), Column("95 % interval", True), Column("p", True, "Holm-corrected"),
+        Column("In words"),
+    )  # fmt: skip
+    between = _interval("difference_low", "difference_high")
+    rows = tuple(
+        TableRow(
+            (
+                _named(line, False),
+                quantity(line.number("difference"), 4),
+                between(line, False),
+                quantity(line.number("p"), 3),
+                Cell(str(line.cells["verdict"])),
+            )
+        )
+        for line in compared
+    )
+    return Table(f"{ranking.task}, {ranking.regime}: compared with {other}", columns, rows)
 
 
 def published_table(ranking: Ranking) -> Table | None:
@@ -284,7 +309,7 @@ def overall_table(ranking: pd.DataFrame, methods: Mapping[str, str]) -> Table:
     return Table(f"All tasks, {regime}", columns, rows, notes, {"regime": regime})
 
 
-def _overall_row(cells: Mapping[object, object] | Mapping, methods: Mapping[str, str]) -> TableRow:  # type: ignore[type-arg]
+def _overall_row(cells: Mapping[Hashable, Any], methods: Mapping[str, str]) -> TableRow:
     name = str(cells["method"])
     elo, low, high = (float(cells[key]) for key in ("elo", "elo_low", "elo_high"))
     ends = NOTHING if math.isnan(elo) else f"{_end(low)} to {_end(high)}"
