@@ -195,6 +195,8 @@ _PARTS: Sequence[_Part] = (
 
 def _notes(ranking: Ranking) -> tuple[str, ...]:
     notes = []
+    if sum(line.cells.get("tied") is True for line in ranking.lines) > 1:
+        notes.append("Bold: the best, and every row that is not shown to differ from it.")
     if any(line.cells["shared"] == "yes" for line in ranking.lines):
         notes.append(OF_SHARED)
     for line in ranking.lines:

@@ -35,7 +35,7 @@ def sentence_case(name: str) -> str:
 
 def fixed(value: float, digits: int = 4) -> str:
     """A score; what is not known is a dash."""
-    return f"{value:,.{digits}f}" if math.isfinite(value) else NOTHING
+    return f"{value:,.{digits}f}".replace("-", "−") if math.isfinite(value) else NOTHING
 
 
 def percent(share: float) -> str:
