@@ -157,6 +157,7 @@ def test_options_named_alone_belong_to_a_program() -> None:
     known |= options(ROOT / "relbench_harness" / "cli.py") | options(
         ROOT / "relbench_harness" / "authoring" / "commands.py"
     )
+    known |= options(ROOT / "relbench_harness" / "site" / "command.py")
     known |= {"--help", "--from", "--verbose"}
     for path in PAGES:
         named = set(re.findall(r"`(--[a-z][\w-]*)", page(path).prose))

@@ -77,11 +77,23 @@ class Figure:
 
 def svg(width: float, height: float, layers: Sequence[Spec]) -> Markup:
     """Layers drawn over each other, as an SVG element without scripts, links and identifiers."""
-    chart = {"width": width, "height": height, "layer": list(layers), "config": CONFIG}
+    chart = _printable({"width": width, "height": height, "layer": list(layers), "config": CONFIG})
     root = ET.fromstring(vl_convert.vegalite_to_svg(chart))
     _plain(root)
     ET.register_namespace("", SVG)
     return Markup(ET.tostring(root, encoding="unicode"))
+
+
+def _printable(spec: Any) -> Any:
+    """`spec` with every text in it on one line of signs that can be drawn.
+
+    The package for drawing ends the process at a control sign, and fails where it cuts a sign beyond U+FFFF in two.
+    """
+    if isinstance(spec, str):
+        return " ".join("".join(sign if sign <= "\uffff" else "\ufffd" for sign in printable(spec)).split())
+    if isinstance(spec, Mapping):
+        return {key: _printable(inner) for key, inner in spec.items()}
+    return [_printable(inner) for inner in spec] if isinstance(spec, list | tuple) else spec
 
 
 def _plain(element: ET.Element) -> None:
@@ -98,9 +110,8 @@ def _plain(element: ET.Element) -> None:
 
 
 def layer(rows: Sequence[Mapping[str, Any]], mark: Spec, **encoding: Spec) -> Spec:
-    """Marks for `rows`, whose text is made printable."""
-    values = [{k: printable(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
-    return {"data": {"values": values}, "mark": mark, "encoding": encoding}
+    """Marks for `rows`."""
+    return {"data": {"values": list(rows)}, "mark": mark, "encoding": encoding}
 
 
 def number(name: str, title: str | None = None, domain: tuple[float, float] | None = None, **scale: Any) -> Spec:

@@ -41,13 +41,13 @@ def command(results: Sequence[Result]) -> Command:
     given += [f"fit_on={first.fitted_on}"] if first.fitted_on != "train" else []
     given += [f"isolation={first.isolation}"] if first.isolation != "none" else []
     given += _of_budget(first.budget)
-    try:
-        changed, lost = _changed(_today(first.method), first.config)
+    today = _today(first.method)
+    if isinstance(today, str):
+        notes.append(f"The configuration is not compared with that of this version: {today}.")
+    else:
+        changed, lost = _changed(today, first.config)
         given += changed
-        if lost:
-            notes.append(f"This version has no setting {', '.join(lost)}.")
-    except InputError as error:
-        notes.append(f"The configuration is not compared with that of this version: {error}.")
+        notes += [f"This version has no setting {', '.join(lost)}."] if lost else []
     if len(seeds) > MOST_SEEDS:
         notes.append(f"{len(seeds) - MOST_SEEDS} more seeds are not named, the last of them {seeds[-1]}.")
     if first.commit:
@@ -64,11 +64,14 @@ def _of_budget(budget: Mapping[str, Any]) -> Iterator[str]:
 
 
 @cache
-def _today(method: str) -> Mapping[str, Any]:
-    """The configuration that this version gives a method by its name."""
+def _today(method: str) -> Mapping[str, Any] | str:
+    """The configuration that this version gives a method by its name, or why there is none."""
     from relbench_harness.compose import make_guarded
 
-    return make_guarded(method)[1]
+    try:
+        return make_guarded(method)[1]
+    except InputError as error:
+        return str(error)
 
 
 def _changed(today: Mapping[str, Any], then: Mapping[str, Any]) -> tuple[list[str], list[str]]:
