@@ -20,7 +20,7 @@ from relbench_harness.site.rankings import Material, rankings
 
 PUBLISHED = "published"
 """The folder of published rows, in a results folder or beside it."""
-NEEDED = {"vl_convert": "vl-convert-python", "jinja2": "jinja2"}
+NEEDED = {"vl_convert": "vl-convert-python", "jinja2": "jinja2", "markupsafe": "markupsafe"}
 """Module → package of the extra `site`."""
 
 
