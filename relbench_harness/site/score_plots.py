@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from relbench_harness.site.drawing import Figure, Ink, layer, names, number, svg, unique
-from relbench_harness.site.rankings import Ranking
+from relbench_harness.site.rankings import Line, Ranking
 from relbench_harness.site.words import metric_name, sentence_case
 
 MOST_ROWS = 40
 MOST_PUBLISHED = 5
+MOST_SEEDS = 10
 WIDTH = 190
 
 
@@ -27,7 +29,7 @@ def score_plot(ranking: Ranking) -> Figure | None:
     seeds = [
         {"name": name, "value": result.score}
         for name, line in zip(labels, lines, strict=False)
-        for result in line.results[:50]
+        for result in line.results[:MOST_SEEDS]
         if math.isfinite(result.score)
     ]
     theirs = [{"name": name, "value": row.value} for name, row in zip(labels[len(lines) :], published, strict=True)]
@@ -43,7 +45,7 @@ def score_plot(ranking: Ranking) -> Figure | None:
     layers.append(layer(ours, {"type": "point", "filled": True, "size": 70, "color": Ink.BLUE, "opacity": 1}, x=x, y=y))
     diamond = {"type": "point", "shape": "diamond", "strokeWidth": 1.8, "size": 60, "color": Ink.PUBLISHED, "opacity": 1}
     layers.append(layer(theirs, diamond, x=x, y=y))
-    caption = ["Dots are means over seeds, thin ticks the seeds."]
+    caption = [f"Dots are means over seeds, thin ticks the seeds{_first(lines)}."]
     caption += ["Bars are 95 % intervals over entities and seeds."] if known else ["No intervals are known."]
     caption += ["Diamonds are published values, not rerun."] if theirs else []
     left_out = len(ranking.scored) - len(lines)
@@ -52,6 +54,10 @@ def score_plot(ranking: Ranking) -> Figure | None:
     return Figure(
         title, " ".join([*caption, _better(ranking.higher_is_better)]), svg(WIDTH, 24 * len(labels), layers), "tall"
     )
+
+
+def _first(lines: Sequence[Line]) -> str:
+    return f", {MOST_SEEDS} of each row" if any(len(line.results) > MOST_SEEDS for line in lines) else ""
 
 
 def _better(higher: bool) -> str:
