@@ -155,7 +155,10 @@ def test_a_script_knows_the_options_of_its_documented_commands(where: str, comma
 def test_options_named_alone_belong_to_a_program() -> None:
     """An option between backticks is one of a benchmark or of the harness."""
     known = {option for path in (ROOT / "benchmarks").glob("*.py") for option in options(path)}
-    shell = [ROOT / "relbench_harness" / part for part in ("cli.py", "authoring/commands.py", "contributions/commands.py")]
+    shell = [
+        ROOT / "relbench_harness" / part
+        for part in ("cli.py", "authoring/commands.py", "contributions/commands.py", "site/command.py")
+    ]
     known = known.union(*map(options, shell))
     known |= {"--help", "--from", "--verbose"}
     for path in PAGES:

@@ -42,13 +42,25 @@ def read_reports(folder: Path, broken: Report) -> list[AuditReport]:
     return found
 
 
-def audited(results: Iterable[Result], reports: Iterable[AuditReport]) -> str:
+Audits = Mapping[str, bool]
+"""What an audit is of → whether it passed."""
+
+
+def audits_of(reports: Iterable[AuditReport]) -> Audits:
+    """The last report on each method, configuration, task and version of the data."""
+    return {_identity(r.task, r.regime, r.method, r.dataset_fingerprint, r.config): r.passed for r in reports}
+
+
+def audited(results: Iterable[Result], audits: Audits) -> str:
     """`yes` if every result has a report without fault, `failed` if one has a report with faults, else `no`.
 
-    A report is about a result if task, regime, method, configuration and version of the data are equal.
+    A report is about a result if task, regime, method, configuration and version of the data are equal. The configurations of
+    `results` are equal.
     """
-    known = {_identity(r.task, r.regime, r.method, r.dataset_fingerprint, r.config): r.passed for r in reports}
-    found = {known.get(_identity(r.task, r.regime, r.method, r.dataset_fingerprint, r.config)) for r in results}
+    if not audits:
+        return "no"
+    distinct = {(r.task, r.regime, r.method, r.dataset_fingerprint): r.config for r in results}
+    found = {audits.get(_identity(*key, config)) for key, config in distinct.items()}
     return "failed" if False in found else "yes" if found == {True} else "no"
 
 

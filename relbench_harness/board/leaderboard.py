@@ -9,16 +9,16 @@ one, and coverage stands beside every rank.
 from __future__ import annotations
 
 import json
+import marshal
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from relbench_harness.board.anchor import Anchor, anchor_of
-from relbench_harness.board.audits import audited
+from relbench_harness.board.audits import Audits, audited, audits_of
 from relbench_harness.protocol.audit.report import AuditReport
 from relbench_harness.protocol.result import Result
 
@@ -58,23 +58,21 @@ GROUP = ["task", "regime", "data", "metric"]
 UNKNOWN = "unknown data"
 """The version of the data of results without a fingerprint, such as those of other tools."""
 Group = tuple[str, str, str, str]
+Settings = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A result with what identifies its row: `data` (its dataset's fingerprint, cut short, or `UNKNOWN`) and its `settings`."""
+def group_of(key: Sequence[object]) -> Group:
+    """A key of `groupby(GROUP)` with its types."""
+    task, regime, data, metric = map(str, key)
+    return task, regime, data, metric
+
+
+class Entry(NamedTuple):
+    """A result with what identifies its row: its ranking and its settings, as pairs of a path of keys and a value."""
 
     result: Result
-    data: str
-    settings: Mapping[str, str]
-
-    @property
-    def group(self) -> Group:
-        return self.result.task, self.result.regime, self.data, self.result.metric
-
-    @property
-    def row(self) -> tuple[Group, str, tuple[tuple[str, str], ...]]:
-        return self.group, self.result.method, tuple(sorted(self.settings.items()))
+    group: Group
+    settings: Settings
 
     @property
     def scored(self) -> bool:
@@ -96,16 +94,10 @@ def leaderboard(results: Iterable[Result], reports: Iterable[AuditReport] = (), 
     Raises:
         InputError: There is no such anchor.
     """
-    audits = tuple(reports)
-    entries = _latest(_entries(list(results)))
-    labels = _labels(entries)
-    rows: dict[Any, list[Entry]] = {}
-    for entry in entries:
-        rows.setdefault(entry.row, []).append(entry)
-    scored = ((key[0], labels[key[1:]], [e.result for e in of if e.scored]) for key, of in rows.items())
+    audits, rows = audits_of(reports), rows_of(results)
+    scored = ((row.group, row.method, [e.result for e in row.members if e.scored]) for row in rows)
     base = Anchor() if anchor is None else anchor_of(anchor, scored)
-    lines = [_row(members, labels[key[1:]], audits, base) for key, members in rows.items()]
-    frame = pd.DataFrame(lines, columns=list(COLUMNS))
+    frame = pd.DataFrame([_line(row, audits, base) for row in rows], columns=list(COLUMNS))
     for _, group in frame.groupby(GROUP, sort=False):
         frame.loc[group.index, "rank"] = _ranks(group)
     frame["rank"] = frame["rank"].astype("int64")
@@ -115,12 +107,39 @@ def leaderboard(results: Iterable[Result], reports: Iterable[AuditReport] = (), 
 # -- which results make a row ---------------------------------------------------------------------------------------------
 
 
+class Row(NamedTuple):
+    """What one line of the board is made of: its name is `method`, its results are the latest of each seed."""
+
+    group: Group
+    method: str
+    members: list[Entry]
+
+
+def rows_of(results: Iterable[Result]) -> list[Row]:
+    """The rows of a leaderboard, in no order that means anything."""
+    entries = _latest(_entries(list(results)))
+    rows: dict[tuple[Group, str, Settings], list[Entry]] = {}
+    for entry in entries:
+        rows.setdefault((entry.group, entry.result.method, entry.settings), []).append(entry)
+    labels = _labels(rows)
+    return [Row(group, labels[method, settings], members) for (group, method, settings), members in rows.items()]
+
+
 def _entries(results: Sequence[Result]) -> list[Entry]:
     newest: dict[str, tuple[str, str]] = {}
     for result in results:
         if result.dataset_fingerprint:
             newest[result.task] = max(newest.get(result.task, ("", "")), (result.started, result.dataset_fingerprint))
-    return [Entry(r, _data(r, newest.get(r.task, ("", ""))[1]), dict(_settings(r))) for r in results]
+    known: dict[bytes | str, Settings] = {}
+    entries = []
+    for result in results:
+        data = _data(result, newest.get(result.task, ("", ""))[1])
+        parts = (result.config, {k: v for k, v in result.budget.items() if k != "seed"}, result.fitted_on)
+        written = _written(parts)
+        if written not in known:
+            known[written] = _settings(*parts)
+        entries.append(Entry(result, (result.task, result.regime, data, result.metric), known[written]))
+    return entries
 
 
 def _data(result: Result, newest: str) -> str:
@@ -130,10 +149,17 @@ def _data(result: Result, newest: str) -> str:
     return (result.dataset_fingerprint or (newest if lost else ""))[:8] or UNKNOWN
 
 
-def _settings(result: Result) -> Iterator[tuple[str, str]]:
+def _written(parts: tuple[Any, ...]) -> bytes | str:
+    """Text that is equal for equal settings in equal order, made as quickly as can be."""
+    try:
+        return marshal.dumps(parts, 2)
+    except ValueError:
+        return repr(parts)
+
+
+def _settings(config: Mapping[str, Any], budget: Mapping[str, Any], fitted_on: str) -> Settings:
     """Everything but the seed that makes two runs of a method different runs."""
-    budget = {key: value for key, value in result.budget.items() if key != "seed"}
-    yield from _flat({**result.config, "budget": budget, "fit_on": result.fitted_on})
+    return tuple(sorted(_flat({**config, "budget": budget, "fit_on": fitted_on})))
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -145,25 +171,33 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _latest(entries: Sequence[Entry]) -> list[Entry]:
-    chosen: dict[Any, Entry] = {}
+    # a hash of settings is made once, not for each result
+    numbers: dict[int, int] = {}
+    first: dict[Settings, int] = {}
+    for entry in entries:
+        if id(entry.settings) not in numbers:
+            numbers[id(entry.settings)] = first.setdefault(entry.settings, len(first))
+    chosen: dict[tuple[Group, str, int, int], Entry] = {}
     for entry in sorted(entries, key=lambda e: (e.result.started, e.result.seed)):
-        chosen[entry.row, entry.result.seed] = entry
+        chosen[entry.group, entry.result.method, numbers[id(entry.settings)], entry.result.seed] = entry
     return list(chosen.values())
 
 
-def _labels(entries: Sequence[Entry]) -> dict[Any, str]:
+def _labels(rows: Iterable[tuple[Group, str, Settings]]) -> dict[tuple[str, Settings], str]:
     """(method, settings) → name on the board: the method's, with those settings in which it has several on one task.
 
     Settings that only differ from task to task, such as a file of SQL for each, make no second method.
     """
-    variants: dict[Any, set[Any]] = {}
-    for entry in entries:
-        variants.setdefault((entry.group, entry.result.method), set()).add(entry.row[2])
+    variants: dict[tuple[Group, str], list[Settings]] = {}
+    for group, method, settings in rows:
+        variants.setdefault((group, method), []).append(settings)
     differing: dict[str, set[str]] = {}
-    for (_, method), settings in variants.items():
-        together = [dict(s) for s in settings]
-        keys = {key for one in together for key in one}
-        differing.setdefault(method, set()).update(k for k in keys if len({one.get(k) for one in together}) > 1)
+    for (_, method), several in variants.items():
+        found = differing.setdefault(method, set())
+        if len(several) > 1:
+            together = [dict(settings) for settings in several]
+            keys = {key for one in together for key in one}
+            found.update(key for key in keys if len({one.get(key) for one in together}) > 1)
     return {
         (method, settings): _label(method, {k: v for k, v in settings if k in differing[method]})
         for (_, method), several in variants.items()
@@ -178,7 +212,8 @@ def _label(method: str, settings: Mapping[str, str]) -> str:
 # -- one row --------------------------------------------------------------------------------------------------------------
 
 
-def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport], anchor: Anchor) -> dict[str, Any]:
+def _line(row: Row, audits: Audits, anchor: Anchor) -> dict[str, Any]:
+    members = row.members
     good = [e.result for e in members if e.scored]
     costed = good or [e.result for e in members]
     last = members[-1]
@@ -188,7 +223,7 @@ def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport], an
         **dict(zip(GROUP, last.group, strict=True)),
         "higher_is_better": last.result.higher_is_better,
         "rank": 0,
-        "method": label,
+        "method": row.method,
         "test": _mean(test),
         "test_sd": _sd(test),
         "val": _mean(val),
@@ -199,7 +234,7 @@ def _row(members: Sequence[Entry], label: str, audits: Sequence[AuditReport], an
         "status": _status([e.result for e in members if not e.scored], len(members)),
         "seconds": _mean(r.seconds.get("total", math.nan) for r in costed),
         "seconds_warm": _mean(r.seconds_warm.get("total", math.nan) for r in costed),
-        "seconds_vs_anchor": anchor.ratio(last.group, costed),
+        "seconds_vs_anchor": anchor.ratio(last.group, costed) if anchor.name else math.nan,
         "anchor": anchor.name,
         "shared": _shared(costed),
         "peak_memory_mb": _mean(r.peak_memory_mb for r in costed),
@@ -243,11 +278,14 @@ def _machines(results: Sequence[Result]) -> str:
 
 def _mean(values: Iterable[float]) -> float:
     numbers = list(values)
-    return float(np.mean(numbers)) if numbers else math.nan
+    return sum(numbers) / len(numbers) if numbers else math.nan
 
 
 def _sd(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    if len(values) < 2:
+        return math.nan
+    mean = _mean(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _number(value: Any) -> float:
@@ -259,4 +297,5 @@ def _ranks(group: pd.DataFrame) -> list[int]:
     signed = group["test"].where(~group["higher_is_better"].astype(bool), -group["test"])
     scores = signed.where(group["scored"] > 0, math.inf).astype("float64")
     keys = list(zip(-group["coverage"].astype("float64"), scores, strict=True))
-    return [1 + sum(other < key for other in keys) for key in keys]
+    ordered = sorted(keys)
+    return [1 + bisect_left(ordered, key) for key in keys]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -78,7 +79,7 @@ def stored(name: str, fingerprint: str, build: Callable[[Path], Built]) -> Path:
     Raises:
         InputError: The database cannot be written to the cache; nothing of it is left there.
     """
-    folder = cache_home() / "databases" / f"{name}-{fingerprint[:20]}-{FORMAT}"
+    folder = _folder(name, fingerprint)
     seconds = _seconds_of_whole(folder)
     if seconds is not None:
         restored("load", seconds)
@@ -98,6 +99,16 @@ def stored(name: str, fingerprint: str, build: Callable[[Path], Built]) -> Path:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def is_stored(name: str, fingerprint: str) -> bool:
+    """Whether the database with this source `fingerprint` is there already."""
+    return _seconds_of_whole(_folder(name, fingerprint)) is not None
+
+
+def _folder(name: str, fingerprint: str) -> Path:
+    plain = re.sub(r"[^\w.-]+", "_", name)
+    return cache_home() / "databases" / f"{plain}-{fingerprint[:20]}-{FORMAT}"
 
 
 def _unkept(folder: Path, error: OSError) -> InputError:

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
 from relbench_harness.data.backtest import PARAMETER, backtest_of, known_to, moved_back, without_backtest
-from relbench_harness.data.cache import Built, open_stored, stored
+from relbench_harness.data.cache import Built, is_stored, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
 from relbench_harness.data.labels import Cuts, LabelTable, Split, split_labels
@@ -38,7 +38,6 @@ from relbench_harness.data.names import (
     Value,
     dataset_folder,
     hosted,
-    knows_truth,
     parse_address,
     split_address,
     task_manifest,
@@ -176,7 +175,14 @@ class Dataset:
         if self.backtest:
             return replace(self, address=without_backtest(self.address), backtest=0).stored
         source = self._source()
-        return stored(re.sub(r"[^\w.-]+", "_", self.name), source.fingerprint(), source.build)
+        return stored(self.name, source.fingerprint(), source.build)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its database can be opened without a download."""
+        source = self._source()
+        plain = replace(self, address=without_backtest(self.address), backtest=0)
+        return not isinstance(source, _Hub) or is_stored(plain.name, source.fingerprint())
 
     def declared_stypes(self) -> dict[str, dict[str, str]]:
         """Table → column → semantic type, where the manifest's table entries have a key `stypes`."""
@@ -226,11 +232,6 @@ class Dataset:
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
         with phase("labels"):
             return split_labels(task, self.database, self.cuts, split, regenerate or self.backtest > 0)
-
-    @property
-    def knows_truth(self) -> bool:
-        """Whether the dataset's `build.py` names a `truth`; the script is read, not run."""
-        return knows_truth(self.folder)
 
     def truth(self, task: Task, split: Split) -> Truth | None:
         """The true distribution of the labels of `split`, where the dataset's `build.py` has a function `truth`.

@@ -65,7 +65,10 @@ def parse_address(address: str) -> tuple[str, dict[str, Value]]:
         key, equals, value = part.partition("=")
         if not equals or not key.isidentifier():
             raise InputError(f"dataset {address!r}: {part!r} is not a parameter of the form key=value")
-        parameters[key] = yaml.safe_load(value)
+        try:
+            parameters[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"dataset {address!r}: the parameter {key} has value {value!r}, which is no YAML") from None
     return name, parameters
 
 

@@ -164,7 +164,9 @@ def _read(value: Any, declared: str, what: str) -> Any:
         inner = declared.removeprefix("Mapping[str, ").removesuffix("]")
         inner = {"Scores": "Mapping[str, float]"}.get(inner, inner)
         if isinstance(value, dict):
-            return value if inner == "Any" else {key: _read(part, inner, f"{what}.{key}") for key, part in value.items()}
+            if inner == "Any" or (inner == "float" and all(type(part) is float for part in value.values())):
+                return value
+            return {key: _read(part, inner, f"{what}.{key}") for key, part in value.items()}
     elif isinstance(value, KINDS[declared]) and (declared == "bool" or not isinstance(value, bool)):
         return value
     raise InputError(f"{what} is {json.dumps(value, default=str)[:40]}, not a {declared}")

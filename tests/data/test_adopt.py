@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from relbench_harness.data.dataset import open_dataset
+from relbench_harness.data.names import knows_truth
 from relbench_harness.errors import InputError
 
 MANIFEST = """
@@ -64,7 +65,7 @@ def test_streamed_tables_are_mapped_and_what_is_true_is_kept_beside_them(streame
     assert not list(dataset.stored.parent.glob(f".{dataset.stored.name}*"))
     again = open_dataset(str(streamed))
     assert again.database.fingerprint == dataset.database.fingerprint
-    assert not again.knows_truth
+    assert not knows_truth(again.folder)
 
 
 @pytest.mark.parametrize(

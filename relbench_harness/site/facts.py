@@ -1,0 +1,95 @@
+"""What a task's manifests say of it, where they are at hand; nothing is fetched for a site.
+
+Invariant: what is not there is a sentence on the page, never a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from relbench_harness.board.predictions import SplitLabels, split_labels
+from relbench_harness.data.dataset import Dataset, open_task
+from relbench_harness.data.manifest_file import read_manifest
+from relbench_harness.data.names import dataset_folder, parse_address, split_address
+from relbench_harness.data.task import Task
+from relbench_harness.errors import sentence
+from relbench_harness.protocol.stages import Stages
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a task here.
+
+    Attributes:
+        missing: Why its manifests are not at hand; empty where they are.
+        source, licence: Of the data, empty where the manifest does not name them.
+    """
+
+    address: str
+    missing: str = ""
+    source: str = ""
+    licence: str = ""
+    description: str = ""
+    opened: tuple[Dataset, Task] | None = field(default=None, compare=False)
+
+    @property
+    def task(self) -> Task | None:
+        return None if self.opened is None else self.opened[1]
+
+    @cached_property
+    def _labels(self) -> SplitLabels | str:
+        if self.opened is None:
+            return self.missing
+        dataset, task = self.opened
+        try:
+            if not dataset.is_local:
+                return f"the tables of {dataset.name} are not on this machine, and nothing is fetched for a site"
+            return split_labels(Stages(dataset, task, "rolling"), "test")
+        except Exception as error:
+            why = sentence(error)
+            if why is None:
+                raise
+            return why
+
+    def labels(self, data: str) -> SplitLabels | str:
+        """The test labels of version `data` of the dataset, or why they are not at hand."""
+        found = self._labels
+        if isinstance(found, str) or self.opened is None:
+            return found
+        here = self.opened[0].database.fingerprint
+        if not here.startswith(data):
+            return f"the data on this machine are version {here[:8]}, the results are of {data}"
+        return found
+
+
+def facts_of(address: str) -> Facts:
+    """What is known here of the task at `address`."""
+    try:
+        name = parse_address(split_address(address)[0])[0]
+        if dataset_folder(name) is None:
+            return Facts(address, f"the dataset {name} is not on this machine, and nothing is fetched for a site")
+        dataset, task = open_task(address)
+        raw = read_manifest(dataset.folder / "manifest.yaml", "dataset manifest")
+        described = task.description or str(dataset.manifest.description or "")
+    except Exception as error:
+        why = sentence(error)
+        if why is None:
+            raise
+        return Facts(address, why)
+    return Facts(
+        address, "", _named(raw, "source"), _named(raw, "licence") or _named(raw, "license"), described, (dataset, task)
+    )
+
+
+def _named(manifest: Mapping[str, Any], key: str) -> str:
+    """What `manifest` says under `key`, at its top or of its origin."""
+    for part in (manifest, manifest.get("origin")):
+        value = part.get(key) if isinstance(part, Mapping) else None
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, list):
+            return ", ".join(map(str, value))
+    return ""
