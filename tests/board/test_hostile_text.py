@@ -62,7 +62,24 @@ def results(result: Callable[..., Result], text: str) -> list[Result]:
 def test_html(results: list[Result], text: str) -> None:
     read = Texts(render.html(leaderboard(results)))
     assert text in read.cells and f"c failed: {' '.join(text.split())}" in read.cells
-    own = {"html", "head", "meta", "title", "style", "body", "h1", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "p"}
+    own = {
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "h1",
+        "div",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "p",
+    }
     assert read.tags == own
 
 
