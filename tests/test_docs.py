@@ -40,6 +40,7 @@ WRITTEN_BY_READERS = {
     "configs/method/habit.yaml",
     "configs/method/habit_slow.yaml",
     "checks/shop.html",
+    "leaderboard.md",
 }
 """Files of the tutorials, which their reader makes."""
 OTHER_METHODS = {"habit"}
