@@ -29,7 +29,7 @@ COMMANDS = {
     "run, unknown method": ["run", TASK, "method=constnt"],
     "run, unknown task": ["run", "task=rel-nycflights/plane-chrn", "method=constant"],
     "run, unknown key": ["run", TASK, "method=constant", "sed=1"],
-    "rank, 100 results": ["rank", "{results}"],
+    "rank --no-intervals, 100 results": ["rank", "{results}", "--no-intervals"],
     "run": ["-v", "run", TASK, "method=constant", "resume=false", "results_dir={scratch}"],
 }
 PROBE = """

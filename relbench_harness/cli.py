@@ -20,16 +20,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from relbench_harness.authoring.commands import add_commands
 from relbench_harness.contributions.commands import add_commands as add_contributions
-from relbench_harness.errors import InputError, ResultWarning, explained
+from relbench_harness.errors import ResultWarning, explained
 from relbench_harness.presets import check_choices, check_options
+from relbench_harness.ranking import add_rankings
 from relbench_harness.site.command import add_publish
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from relbench_harness.streams import say, show, standard_output, unread
 
 VERBOSE = {"-v", "--verbose"}
 DRY_RUN = "--dry-run"
@@ -61,13 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unread()
         return 0
     except Exception as error:
-        _say(explained(error))
+        say(explained(error))
         return 2
 
 
 def _interrupted(ended: KeyboardInterrupt, kept: str) -> int:
     """Says what is left of a command that was ended; returns its exit code."""
-    _say(f"{'terminated' if isinstance(ended, Terminated) else 'interrupted'}; {kept}")
+    say(f"{'terminated' if isinstance(ended, Terminated) else 'interrupted'}; {kept}")
     return ended.code if isinstance(ended, Terminated) else INTERRUPTED
 
 
@@ -94,13 +93,6 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
-
-
-def unread() -> None:
-    """From here on what is said on standard output goes nowhere, for its reader has gone."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def _watched() -> AbstractContextManager[None]:
@@ -146,15 +138,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Takes the keys of run. The report goes to audit/ in results_dir, and rank shows who is audited.",
     )
     audit.set_defaults(act=lambda _: 0)
-    rank = commands.add_parser("rank", help="print the leaderboard of stored results; writes Markdown and CSV")
-    rank.add_argument("results", type=Path, help="a folder of results")
-    rank.add_argument("--out", type=Path, help="folder for leaderboard.md and leaderboard.csv (default: the results)")
-    rank.add_argument("--regime", choices=("frozen", "rolling"), help="only results of this regime")
-    rank.add_argument(
-        "--anchor", metavar="METHOD", help="give seconds in multiples of this method's on the same machine, too"
-    )
-    rank.add_argument("--svg", type=Path, metavar="FILE", help="also draw the leaderboard as a picture")
-    rank.set_defaults(act=_rank)
+    add_rankings(commands)
     add_publish(commands)
     status = commands.add_parser("status", help="say how far the sweeps of a results folder have come")
     status.add_argument("results", type=Path, help="a folder of results")
@@ -168,24 +152,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _console() -> Console:
-    """Standard output as rich writes to it; one that nobody reads any more does not end the work."""
-    from rich.console import Console
-
-    class Standard(Console):
-        def on_broken_pipe(self) -> None:
-            unread()
-
-    return Standard()
-
-
 def _run(given: list[str]) -> int:
     overrides = [one for one in given if one != DRY_RUN]
     check_options(overrides)
     check_choices(overrides)
     from relbench_harness.runs import Screen, dry_run, run
 
-    screen = Screen(_show, _say)
+    screen = Screen(show, say)
     try:
         (dry_run if DRY_RUN in given else run)(overrides, screen)
     except KeyboardInterrupt as early:
@@ -195,19 +168,11 @@ def _run(given: list[str]) -> int:
     return screen.code
 
 
-def _show(line: str) -> None:
-    """A line on standard output as it is now: while bars are drawn, the line goes above them."""
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        unread()
-
-
 def _status(parsed: argparse.Namespace) -> int:
     from relbench_harness.sweep.status import status_of
 
     for line in status_of(parsed.results, parsed.sweep).lines():
-        _show(line)
+        show(line)
     return 0
 
 
@@ -215,39 +180,10 @@ def _audit(overrides: list[str]) -> int:
     from relbench_harness.auditing import audit_overrides, printed
 
     report, path = audit_overrides(overrides)
-    console = _console()
+    console = standard_output()
     console.print(printed(report))
     console.print(f"{'passed' if report.passed else 'failed'} in {report.seconds:.0f} s; wrote {path}", soft_wrap=True)
     return 0 if report.passed else 1
-
-
-def _rank(parsed: argparse.Namespace) -> int:
-    from relbench_harness.board import audits, render, store
-    from relbench_harness.board.leaderboard import leaderboard
-    from relbench_harness.data.names import truth_may_be_known
-    from relbench_harness.data.writing import write_whole
-
-    broken: list[InputError] = []
-    results = store.read_results(parsed.results, broken.append)
-    reports = audits.read_reports(parsed.results, broken.append)
-    for error in broken:
-        _say(str(error))
-    if not results:
-        raise InputError(f"no results in {parsed.results}" + (" can be read" if broken else ""))
-    if parsed.regime is not None:
-        results = [result for result in results if result.regime == parsed.regime]
-        if not results:
-            raise InputError(f"no results of regime {parsed.regime} in {parsed.results}")
-    table = leaderboard(results, reports, parsed.anchor)
-    if any(map(truth_may_be_known, {result.task for result in results})):
-        from relbench_harness.board.ceiling import with_ceilings
-
-        table = with_ceilings(table)
-    render.show(table, _console())
-    render.write(table, parsed.out or (parsed.results if parsed.results.is_dir() else parsed.results.parent))
-    if parsed.svg is not None:
-        write_whole(parsed.svg, render.svg(table))
-    return 0
 
 
 def _list(parsed: argparse.Namespace) -> int:
@@ -280,12 +216,8 @@ class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]
 _SAYS = _ToStandardError()
 
 
-def _say(sentence: str) -> None:
-    print(f"relbench-harness: {sentence}", file=sys.stderr, flush=True)
-
-
 def _say_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _say(f"warning: {message}")
+    say(f"warning: {message}")
 
 
 def _prepare(verbose: bool) -> None:

@@ -43,6 +43,7 @@ class ScoredRow(NamedTuple):
         value: The score that is compared; NaN where there is none.
         sd: Its standard deviation over seeds, NaN where there is none.
         low, high: Its interval, NaN where there is none.
+        tied: Whether it ties with the best, where that was found by comparing them; None: intervals tell.
         others: What stands in the columns after the score.
     """
 
@@ -52,6 +53,7 @@ class ScoredRow(NamedTuple):
     low: float = math.nan
     high: float = math.nan
     others: tuple[str, ...] = ()
+    tied: bool | None = None
 
 
 def escaped(text: str) -> str:
@@ -63,7 +65,8 @@ def escaped(text: str) -> str:
 def table(caption: str, headings: Sequence[str], rows: Sequence[ScoredRow], higher_is_better: bool, digits: int = 4) -> str:
     """One table: a method a line, in the order given.
 
-    Methods whose interval holds the best value, and the best one's interval theirs, tie with it and are bold as well.
+    Methods that tie with the best are bold as well: those marked so or, where nothing is marked, those whose interval holds the
+    best value and whose value lies in the best one's interval.
     Where methods tie for the best, no second is underlined.
 
     Args:
@@ -106,6 +109,8 @@ def _marks(rows: Sequence[ScoredRow], higher_is_better: bool, digits: int) -> li
 
 
 def _tied(one: ScoredRow, best: ScoredRow) -> bool:
+    if one.tied is not None:
+        return one.tied
     return one.low <= best.value <= one.high and best.low <= one.value <= best.high
 
 
@@ -145,7 +150,8 @@ def _board_row(row: Mapping[Hashable, Any], low: str, high: str) -> ScoredRow:
     lines = f"{_cell(row['lines_task'], 0)} + {_cell(row['lines_method'], 0)}"
     others = (_cell(row["seconds"], 1), lines, f"{row['scored']}/{row['runs']}")
     ends = (_float(row.get(low)), _float(row.get(high)))
-    return ScoredRow(str(row["method"]), _float(row["test"]), _float(row["test_sd"]), *ends, others)
+    tied = bool(row["tied"]) if "tied" in row and not math.isnan(ends[0]) else None
+    return ScoredRow(str(row["method"]), _float(row["test"]), _float(row["test_sd"]), *ends, others, tied)
 
 
 def _float(value: object) -> float:

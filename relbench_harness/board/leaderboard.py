@@ -134,7 +134,9 @@ def _entries(results: Sequence[Result]) -> list[Entry]:
     entries = []
     for result in results:
         data = _data(result, newest.get(result.task, ("", ""))[1])
-        parts = (result.config, {k: v for k, v in result.budget.items() if k != "seed"}, result.fitted_on)
+        budget = dict(result.budget)
+        budget.pop("seed", None)
+        parts = (result.config, budget, result.fitted_on)
         written = _written(parts)
         if written not in known:
             known[written] = _settings(*parts)

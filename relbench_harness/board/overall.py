@@ -20,7 +20,7 @@ from relbench_harness.board.leaderboard import GROUP, UNKNOWN
 from relbench_harness.protocol.metrics import PRIMARY
 
 COLUMNS = (
-    *("regime", "rank", "method", "mean_rank", "win_rate", "elo", "elo_low", "elo_high"),
+    *("regime", "rank", "method", "mean_rank", "win_rate", "elo", "elo_low", "elo_high", "normalised"),
     *("tasks", "coverage", "seconds", "shared", "critical_difference"),
 )
 ROUNDS = 200
@@ -31,37 +31,64 @@ UNBOUNDED = 1200.0
 def overall(board: pd.DataFrame) -> pd.DataFrame:
     """One row per regime and method of a leaderboard with several methods, best mean rank first.
 
-    Only results on known data in a task type's own metric are ranked across tasks: another tool's metric, or data that
-    nobody can name, would count as tasks that everybody else lost.
+    Only results on known data in a task type's own metric, or of a board that has one metric, are ranked across tasks: another
+    tool's metric, or data that nobody can name, would count as tasks that everybody else lost.
 
     `win_rate` is the share of the other methods beaten, ties as half, averaged over tasks; `coverage` the share of runs
     that scored, a task without any as 0; `seconds` the sum over tasks, and `shared` whether one of them was measured on a shared machine; `critical_difference` what two mean ranks must
-    differ by to differ at the 5 % level (NaN below two tasks, as is Elo).
+    differ by to differ at the 5 % level (NaN below two tasks, as is Elo). `normalised` is the mean over tasks of that column of
+    the board (see `normalised`), NaN for a method that has none on some task: nothing is put in place of a missing score.
     """
-    own = {metric.name for metric in PRIMARY.values()}
-    board = board[(board["data"] != UNKNOWN) & board["metric"].isin(own)]
-    parts = [_ranking(str(regime), part) for regime, part in board.groupby("regime", sort=True)]
+    parts = [_ranking(str(regime), part) for regime, part in _comparable(board).groupby("regime", sort=True)]
     parts = [part for part in parts if len(part) > 1]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _ranking(regime: str, board: pd.DataFrame) -> pd.DataFrame:
-    unit = board[GROUP].agg(" ".join, axis=1)
+def win_matrix(board: pd.DataFrame, regime: str) -> pd.DataFrame:
+    """Methods × methods: the share of tasks of `regime` on which the row's method beats the column's, ties as half.
+
+    Methods stand in the order of `overall`; the diagonal is NaN. The mean of a row is that method's `win_rate`, and what two
+    methods have of each other depends on no third.
+    """
+    ranking = overall(board)
+    order = ranking.loc[ranking["regime"] == regime, "method"].tolist()
+    if not order:
+        return pd.DataFrame()
+    board = _comparable(board)
+    ranks = _standings(board[board["regime"] == regime])[1].loc[order].to_numpy()
+    wins = (ranks[:, None] < ranks[None]).mean(axis=2) + (ranks[:, None] == ranks[None]).mean(axis=2) / 2
+    np.fill_diagonal(wins, math.nan)
+    return pd.DataFrame(wins, index=order, columns=order)
+
+
+def _comparable(board: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are ranked across tasks."""
+    own = {metric.name for metric in PRIMARY.values()}
+    return board[(board["data"] != UNKNOWN) & (board["metric"].isin(own) | (board["metric"].nunique() == 1))]
+
+
+def _standings(board: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Methods × tasks: each one's rank on the board, NaN where it has no row, and its rank among all, where failures are last."""
     lost = len(board) + 1.0
-    standing = board["rank"].where(board["scored"] > 0, lost).astype("float64")
-    standings = _wide(board, unit, standing).fillna(lost)
-    ranks = standings.rank(axis=0, method="average")
+    wide = _wide(board, board["rank"].where(board["scored"] > 0, lost).astype("float64"))
+    return wide, wide.fillna(lost).rank(axis=0, method="average")
+
+
+def _ranking(regime: str, board: pd.DataFrame) -> pd.DataFrame:
+    standings, ranks = _standings(board)
     methods, tasks = ranks.shape
+    normalised = board["normalised"] if "normalised" in board else pd.Series(math.nan, board.index)
     frame = pd.DataFrame(
         {
             "regime": regime,
             "mean_rank": ranks.mean(axis=1),
             "win_rate": ((methods - ranks) / (methods - 1)).mean(axis=1) if methods > 1 else math.nan,
             **_elo(ranks),
-            "tasks": _wide(board, unit, standing).notna().sum(axis=1),
-            "coverage": _wide(board, unit, board["coverage"]).fillna(0.0).mean(axis=1),
-            "seconds": _wide(board, unit, board["seconds"]).sum(axis=1),
-            "shared": _wide(board, unit, (board["shared"] == "yes").astype("float64")).max(axis=1) > 0,
+            "normalised": _wide(board, normalised).mean(axis=1, skipna=False),
+            "tasks": standings.notna().sum(axis=1),
+            "coverage": _wide(board, board["coverage"]).fillna(0.0).mean(axis=1),
+            "seconds": _wide(board, board["seconds"]).sum(axis=1),
+            "shared": _wide(board, (board["shared"] == "yes").astype("float64")).max(axis=1) > 0,
             "critical_difference": critical_difference(methods, tasks),
         }
     )
@@ -70,9 +97,9 @@ def _ranking(regime: str, board: pd.DataFrame) -> pd.DataFrame:
     return ordered[list(COLUMNS)]
 
 
-def _wide(board: pd.DataFrame, unit: pd.Series[str], values: pd.Series[float]) -> pd.DataFrame:
+def _wide(board: pd.DataFrame, values: pd.Series[float]) -> pd.DataFrame:
     """Methods × tasks, NaN where a method has no row."""
-    long = pd.DataFrame({"method": board["method"], "unit": unit, "value": values})
+    long = pd.DataFrame({"method": board["method"], "unit": board[GROUP].agg(" ".join, axis=1), "value": values})
     return long.pivot(index="method", columns="unit", values="value")
 
 

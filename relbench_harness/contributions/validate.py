@@ -160,19 +160,18 @@ def _against_data(
 class _Reports:
     """Audit reports beside the lines, by what they are about."""
 
-    known: dict[tuple[str, str, str], list[AuditReport]]
+    known: audits.Audits
 
     @classmethod
     def read(cls, paths: Iterable[Path], found: Validation) -> _Reports:
-        known: dict[tuple[str, str, str], list[AuditReport]] = {}
+        reports = list[AuditReport]()
         # a line lies in <board>/<dataset>__<task>/<method>/
         for board in dict.fromkeys(path if path.is_dir() else path.absolute().parent.parent.parent for path in paths):
-            for report in audits.read_reports(board, lambda error: found.faults.append(str(error))):
-                known.setdefault((report.task, report.method, report.regime), []).append(report)
-        return cls(known)
+            reports += audits.read_reports(board, lambda error: found.faults.append(str(error)))
+        return cls(audits.audits_of(reports))
 
     def judge(self, path: Path, result: Result, found: Validation) -> None:
-        verdict = audits.audited([result], self.known.get((result.task, result.method, result.regime), ()))
+        verdict = audits.audited([result], self.known)
         if verdict == "failed":
             found.fault(path, f"the audit of {result.method} on {result.task} failed")
         elif verdict == "no":

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from relbench_harness.board.render import OF_SHARED, SHARED
+from relbench_harness.board.sheets import OF_SHARED, SHARED
 from relbench_harness.protocol.result import Result
 from relbench_harness.site.page_names import page_name
 from relbench_harness.site.rankings import Line, Ranking

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from relbench_harness.board import render, store
+from relbench_harness.board import render, sheets, store
 from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.overall import overall
 from relbench_harness.cli import main
@@ -93,14 +93,14 @@ def test_one_run_on_a_shared_machine_marks_the_row(result: Make) -> None:
         "alone": False, "once": True, "old": False, "half": False,
     }  # fmt: skip
     text = render.markdown(board)
-    marked = [line for line in text.splitlines() if line.startswith("|") and render.SHARED in line]
+    marked = [line for line in text.splitlines() if line.startswith("|") and sheets.SHARED in line]
     assert len(marked) == 2 and all("once" in line for line in marked)
-    assert text.count(f"{render.SHARED} measured while others") == 2
+    assert text.count(f"{sheets.SHARED} measured while others") == 2
 
 
 def test_nothing_is_said_of_shared_machines_and_anchors_where_there_are_none(result: Make) -> None:
     text = render.markdown(leaderboard([result("a", **shared(False)), result("b")]))
-    assert render.SHARED not in text and "anchor" not in text
+    assert sheets.SHARED not in text and "anchor" not in text
 
 
 def test_the_board_shows_anchor_and_mark(result: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +111,7 @@ def test_the_board_shows_anchor_and_mark(result: Make, tmp_path: Path, capsys: p
     shown = out.getvalue()
     assert "× anchor: seconds in multiples of those of base on the same machine." in shown
     (row,) = [line.split() for line in shown.splitlines() if " gnn " in line]
-    assert row[4:7] == [f"25.0{render.SHARED}", "12", f"25.0{render.SHARED}"]
+    assert row[4:7] == [f"25.0{sheets.SHARED}", "12", f"25.0{sheets.SHARED}"]
     for one in results:
         store.write(Outcome(one, None), tmp_path)
     assert main(["rank", str(tmp_path), "--anchor", "base"]) == 0

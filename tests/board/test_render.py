@@ -91,7 +91,8 @@ def test_an_empty_board_shows_nothing() -> None:
 def test_files_are_made_anew(tmp_path: Path, results: list[Result]) -> None:
     for some in (results[:1], results):
         made = render.write(leaderboard(some), tmp_path / "new")
-        assert [path.read_text() for path in made] == [render.markdown(leaderboard(some)), render.csv(leaderboard(some))]
+        assert [path.suffix for path in made] == [".md", ".csv", ".tex", ".html"]
+        assert [path.read_text() for path in made] == [make(leaderboard(some)) for _, make in render.FORMATS.values()]
 
 
 def test_the_picture_shows_the_board_and_fetches_nothing(results: list[Result]) -> None:

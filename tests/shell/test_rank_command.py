@@ -50,3 +50,26 @@ def test_one_regime_can_be_ranked_alone(results: Path, tmp_path: Path, capsys: p
     assert main(["run", "task=little-shop/churn", "method=constant", f"results_dir={only}"]) == 0
     assert main(["rank", str(only), "--regime", "rolling"]) == 2
     assert f"no results of regime rolling in {only}" in capsys.readouterr().err
+
+
+def test_intervals_formats_and_another_metric(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["rank", str(results), "--against", "constant", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "95 % interval" in shown and "label_history against constant: " in shown
+    assert {path.suffix for path in tmp_path.glob("leaderboard.*")} == {".md", ".csv", ".tex", ".html"}
+    for name, begins in (("latex", r"\begin{table}"), ("html", "<!doctype html>"), ("csv", "task,regime"), ("md", "## ")):
+        assert main(["rank", str(results), "--format", name, "--metric", "log_loss", "--no-intervals"]) == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(begins) and "log" in shown and "roc" not in shown
+    assert main(["rank", str(results), "--metric", "log_los"]) == 2
+    assert "there is no metric 'log_los'; did you mean 'log_loss'" in capsys.readouterr().err
+    assert main(["rank", str(results), "--against", "constnt"]) == 2
+    assert "did you mean 'constant'" in capsys.readouterr().err
+
+
+def test_a_board_gets_a_page(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["board", str(results)]) == 0
+    text = (results / "README.md").read_text(encoding="utf-8")
+    assert "little-shop/churn, frozen: roc" in text and "label\\_history" in text
+    assert main(["board", str(results)]) == 0 and (results / "README.md").read_text(encoding="utf-8") == text

@@ -1,0 +1,110 @@
+"""The shell's commands about stored results: `rank` prints and writes the leaderboard, `board` writes the page of a published one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relbench_harness.data.names import truth_may_be_known
+from relbench_harness.errors import InputError
+from relbench_harness.streams import say, show, standard_output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from relbench_harness.protocol.result import Result
+
+
+def add_rankings(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Register the commands; each sets `act`, a function of the parsed arguments that returns an exit code."""
+    rank = subparsers.add_parser("rank", help="print the leaderboard of stored results; writes it in every format")
+    rank.add_argument("results", type=Path, help="a folder of results")
+    rank.add_argument("--out", type=Path, help="folder for leaderboard.md, .csv, .tex and .html (default: the results)")
+    rank.add_argument(
+        "--format", choices=("md", "csv", "latex", "html"), help="print this instead of the terminal's tables"
+    )
+    rank.add_argument("--regime", choices=("frozen", "rolling"), help="only results of this regime")
+    rank.add_argument("--metric", metavar="NAME", help="rank by this metric instead of the tasks' own")
+    rank.add_argument("--against", metavar="METHOD", help="compare every method with this one instead of the best")
+    rank.add_argument(
+        "--anchor", metavar="METHOD", help="give seconds in multiples of this method's on the same machine, too"
+    )
+    rank.add_argument(
+        "--no-intervals",
+        action="store_true",
+        help="no intervals and differences, which take seconds where predictions are stored",
+    )
+    rank.add_argument("--svg", type=Path, metavar="FILE", help="also draw the leaderboard as a picture")
+    rank.set_defaults(act=_rank)
+    board = subparsers.add_parser("board", help="write README.md, the tables and the picture of a published board")
+    board.add_argument("results", type=Path, help="a folder of results, such as results/rel-f1")
+    board.set_defaults(act=_board)
+
+
+def _rank(parsed: argparse.Namespace) -> int:
+    from relbench_harness.board import render
+    from relbench_harness.data.writing import write_whole
+
+    results = _results(parsed.results)
+    if parsed.regime is not None:
+        results = [result for result in results if result.regime == parsed.regime]
+        if not results:
+            raise InputError(f"no results of regime {parsed.regime} in {parsed.results}")
+    if parsed.metric is not None:
+        from relbench_harness.board.metric_choice import ranked_by
+
+        results = ranked_by(parsed.metric, results)
+    folder = parsed.results if parsed.results.is_dir() else parsed.results.parent
+    table = _table(results, folder, parsed)
+    if parsed.format is None:
+        render.show(table, standard_output())
+    else:
+        show(render.FORMATS[parsed.format][1](table).rstrip("\n"))
+    if parsed.format is None and parsed.against is not None:
+        for row in table[table["verdict"].notna()].to_dict("records"):
+            show(f"{row['task']}, {row['regime']}: {row['method']} against {row['against']}: {row['verdict']}.")
+    render.write(table, parsed.out or folder)
+    if parsed.svg is not None:
+        write_whole(parsed.svg, render.svg(table))
+    return 0
+
+
+def _results(folder: Path) -> list[Result]:
+    """The results in `folder`; those that cannot be read are said."""
+    from relbench_harness.board import store
+
+    broken: list[InputError] = []
+    results = store.read_results(folder, broken.append)
+    for error in broken:
+        say(str(error))
+    if not results:
+        raise InputError(f"no results in {folder}" + (" can be read" if broken else ""))
+    return results
+
+
+def _table(results: list[Result], folder: Path, parsed: argparse.Namespace) -> pd.DataFrame:
+    """The leaderboard with all that is known of it on this machine."""
+    from relbench_harness.board import audits
+    from relbench_harness.board.leaderboard import leaderboard
+    from relbench_harness.board.normalised import with_normalised
+
+    table = leaderboard(results, audits.read_reports(folder, lambda error: say(str(error))), parsed.anchor)
+    if any(map(truth_may_be_known, {result.task for result in results})):
+        from relbench_harness.board.ceiling import with_ceilings
+
+        table = with_ceilings(table)
+    if (not parsed.no_intervals and any(result.predictions for result in results)) or parsed.against is not None:
+        from relbench_harness.board.uncertainty import with_uncertainty
+
+        table = with_uncertainty(table, folder, results, parsed.against)
+    return with_normalised(table)
+
+
+def _board(parsed: argparse.Namespace) -> int:
+    from relbench_harness.board.page import write_board
+    from relbench_harness.presets import method_names
+
+    for path in write_board(parsed.results, _results(parsed.results), method_names()):
+        show(f"wrote {path}")
+    return 0
