@@ -5,15 +5,13 @@ Invariant: what is not there is a sentence on the page, never a failure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from relbench_harness.board.predictions import SplitLabels, split_labels
 from relbench_harness.data.dataset import Dataset, open_task
-from relbench_harness.data.manifest_file import read_manifest
 from relbench_harness.data.names import dataset_folder, parse_address, split_address
+from relbench_harness.data.provenance import provenance
 from relbench_harness.data.task import Task
 from relbench_harness.errors import sentence
 from relbench_harness.protocol.stages import Stages
@@ -72,24 +70,11 @@ def facts_of(address: str) -> Facts:
         if dataset_folder(name) is None:
             return Facts(address, f"the dataset {name} is not on this machine, and nothing is fetched for a site")
         dataset, task = open_task(address)
-        raw = read_manifest(dataset.folder / "manifest.yaml", "dataset manifest")
         described = task.description or str(dataset.manifest.description or "")
     except Exception as error:
         why = sentence(error)
         if why is None:
             raise
         return Facts(address, why)
-    return Facts(
-        address, "", _named(raw, "source"), _named(raw, "licence") or _named(raw, "license"), described, (dataset, task)
-    )
-
-
-def _named(manifest: Mapping[str, Any], key: str) -> str:
-    """What `manifest` says under `key`, at its top or of its origin."""
-    for part in (manifest, manifest.get("origin")):
-        value = part.get(key) if isinstance(part, Mapping) else None
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            return str(value)
-        if isinstance(value, list):
-            return ", ".join(map(str, value))
-    return ""
+    named = provenance(split_address(address)[0])
+    return Facts(address, "", named.source, named.licence, described, (dataset, task))
