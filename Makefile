@@ -11,6 +11,7 @@ SEEDS   := 0
 TASKS   := rel-nycflights/plane-churn,rel-nycflights/plane-airport,rel-journey/household-churn
 METHODS := constant,label_history,lightgbm_simple,xgboost,xgboost_dfs,gnn
 SECONDS := 45
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
@@ -77,11 +78,11 @@ test: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 # Audits of every method, every launcher under every signal, coverage of intervals: half an hour and more.
 thorough: $(DEV)
-	$(BIN)/pytest -m thorough
+	$(BIN)/pytest $(PARALLEL) -m thorough
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ from relbench_harness.data.dataset import Dataset
 # the first example of a property may compile a kernel
 settings.register_profile("kernels", deadline=None)
 settings.load_profile("kernels")
+
+# a shell that starts tests in the background may have them ignore these signals, and so would the commands that they start
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 
 REAL_DATA = "RELBENCH_HARNESS_DATASETS"
 

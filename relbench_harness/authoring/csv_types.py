@@ -7,15 +7,17 @@ N/A, -) are no values where all others read as a type; in a column of texts they
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import duckdb
 
 from relbench_harness.authoring.identifiers import text
 
-_AT_ONCE = 40
-"""Columns whose tests are run in one query, which bounds its memory."""
+_COLUMNS_AT_ONCE, _TESTS_AT_ONCE = 40, 60
+"""Columns and tests of one query, which bounds its memory; DuckDB's time to plan it grows with the square of its tests."""
+_TEXTS_AT_ONCE = 4
+"""Columns of texts that are tested at once as if words for missing values were null; planning takes long here, too."""
 SAMPLE = 5_000
 """Rows looked at first; a type that they refute is not tested on the others."""
 
@@ -107,6 +109,10 @@ KINDS = (
 )
 
 
+Tests = dict[int, tuple[Kind, ...]]
+"""Number of a column → the types that it may still have."""
+
+
 @dataclass(frozen=True)
 class ColumnType:
     """A column's type.
@@ -133,12 +139,10 @@ def column_types(
 ) -> list[ColumnType]:
     """The type of each of `columns`, which are texts of the relation `rows`, null where a field is empty."""
     kinds = [k for k in KINDS if semicolon or not k.semicolon]
-    found: list[ColumnType] = []
-    for start in range(0, len(columns), _AT_ONCE):
-        found += _types(connection, rows, columns[start : start + _AT_ONCE], kinds)
+    found = _types(connection, rows, columns, kinds)
     texts = [index for index, kind in enumerate(found) if kind == ColumnType()]
-    for start in range(0, len(texts), _AT_ONCE):
-        some = texts[start : start + _AT_ONCE]
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        some = texts[start : start + _TEXTS_AT_ONCE]
         names = [columns[index] for index in some]
         known = f"(SELECT {', '.join(f'{_known(c)} AS {c}' for c in names)} FROM {rows})"
         again = _types(connection, known, names, kinds)
@@ -159,21 +163,40 @@ def _known(column: str) -> str:
 def _types(
     connection: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str], kinds: Sequence[Kind]
 ) -> list[ColumnType]:
-    tests = [(index, kind) for index in range(len(columns)) for kind in kinds]
-    held = _held(connection, f"(SELECT {', '.join(columns)} FROM {rows} LIMIT {SAMPLE})", columns, tests)[1]
-    present, held = _held(connection, rows, columns, held)
-    return [_type(index in present, [kind for at, kind in held if at == index]) for index in range(len(columns))]
+    tests: Tests = {index: tuple(kinds) for index in range(len(columns))}
+    first = f"(SELECT {', '.join(columns)} FROM {rows} LIMIT {SAMPLE})"
+    present, held = _held(connection, first, columns, tests)
+    # a column with a value that is of no type is a text, whatever its other rows hold
+    open_tests = {index: left for index, left in held.items() if left or index not in present}
+    further, last = _held(connection, rows, columns, open_tests)
+    return [_type(index in present | further, last.get(index, ())) for index in range(len(columns))]
 
 
-def _held(
-    connection: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str], tests: Sequence[tuple[int, Kind]]
-) -> tuple[set[int], list[tuple[int, Kind]]]:
-    """The columns with a value, and those of `tests` (column, kind) that all values pass."""
-    counts = [f"count({column})" for column in columns]
-    passed = [f"bool_and({_filled(kind.test, columns[at])}) FILTER ({columns[at]} IS NOT NULL)" for at, kind in tests]
-    row = connection.execute(f"SELECT {', '.join(counts + passed)} FROM {rows}").fetchall()[0]
-    present = {index for index, count in enumerate(row[: len(columns)]) if count}
-    return present, [test for test, holds in zip(tests, row[len(columns) :], strict=True) if holds is not False]
+def _held(connection: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[str], tests: Tests) -> tuple[set[int], Tests]:
+    """The columns with a value, and those of `tests` that all values pass."""
+    present, held = set[int](), dict[int, tuple[Kind, ...]]()
+    for part in _parts(tests):
+        asked = [(index, kind) for index in part for kind in tests[index]]
+        counts = [f"count({columns[index]})" for index in part]
+        passed = [f"bool_and({_filled(k.test, columns[i])}) FILTER ({columns[i]} IS NOT NULL)" for i, k in asked]
+        row = connection.execute(f"SELECT {', '.join(counts + passed)} FROM {rows}").fetchall()[0]
+        present.update(index for index, count in zip(part, row, strict=False) if count)
+        right = [test for test, holds in zip(asked, row[len(part) :], strict=True) if holds is not False]
+        held.update({index: tuple(kind for at, kind in right if at == index) for index in part})
+    return present, held
+
+
+def _parts(tests: Tests) -> Iterator[list[int]]:
+    """The columns in parts for one query each."""
+    part, many = list[int](), 0
+    for index, kinds in tests.items():
+        if part and (many + len(kinds) > _TESTS_AT_ONCE or len(part) == _COLUMNS_AT_ONCE):
+            yield part
+            part, many = [], 0
+        part.append(index)
+        many += len(kinds)
+    if part:
+        yield part
 
 
 def _filled(sql: str, column: str) -> str:

@@ -156,7 +156,7 @@ def features(database: Database, named: Mapping[str, str]) -> list[bytes]:
 BATCHES = batches()
 
 
-@pytest.mark.parametrize("kind", ["duckdb", "sqlite"])
+@pytest.mark.parametrize("kind", ["duckdb", pytest.param("sqlite", marks=pytest.mark.thorough)])
 def test_names_change_nothing(kind: str, tmp_path: Path) -> None:
     _, plain = imported(tmp_path / "plain", {}, kind)
     want = content(plain, {}), labels(plain, {}), features(plain, {})

@@ -256,7 +256,7 @@ def test_wrong_options_get_one_sentence(options: list[str], says: str, tmp_path:
     assert not (tmp_path / "datasets" / "ml").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_movielens_from_files_to_a_result(tmp_path: Path) -> None:
     source = replicas.movielens(tmp_path / "in")
     horizon = "PREDICT COUNT(ratings.*, 0, 60, days) > 0 FOR EACH users.userId WHERE COUNT(ratings.*, -360, 0, days) > 0"

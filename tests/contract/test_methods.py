@@ -28,6 +28,8 @@ BUDGET = Budget(seed=5, threads=1, trials=1, device="cpu")
 TASKS = tuple(TASK_MANIFESTS)
 QUICK = ("churn", "basket", "amount")
 """One task of each kind is tested at every turn, the others by CI."""
+COMPOSED = ("auto", "hybrid", "lightgbm_dfs")
+"""Methods of parts that are tested by themselves: on other tasks by `make thorough` alone."""
 
 
 def _marked(*values: str) -> Any:
@@ -37,7 +39,8 @@ def _marked(*values: str) -> Any:
         quick = values == (name, QUICK[0], "rolling")
     else:
         quick = task in QUICK and regime == ["rolling"] if regime else task == QUICK[0]
-    return pytest.param(*values, marks=[] if quick else [pytest.mark.slow])
+    seldom = pytest.mark.thorough if name in COMPOSED else pytest.mark.slow
+    return pytest.param(*values, marks=[] if quick else [seldom])
 
 
 PAIRS = [_marked(method, task) for method in method_names() for task in QUICK]

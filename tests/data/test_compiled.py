@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import json, os, sys
 writable = os.access
@@ -55,6 +57,7 @@ def test_compiling_is_a_phase_of_the_first_run_alone(tmp_path: Path) -> None:
     assert "compile" not in second
 
 
+@pytest.mark.thorough
 def test_only_what_a_strategy_needs_is_compiled(tmp_path: Path) -> None:
     assert sampled("recent", tmp_path)[1] == []
     assert not list(tmp_path.rglob("drawing.pick_*"))

@@ -75,7 +75,7 @@ def ran(command: Sequence[str], results: Path) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize(
-    "launcher", [pytest.param(name, marks=pytest.mark.thorough if name == "ray" else []) for name in LAUNCHERS]
+    "launcher", [pytest.param(name, marks=[] if name == "local" else pytest.mark.thorough) for name in LAUNCHERS]
 )
 def test_every_launcher_gives_the_same_scores(
     launcher: str, tmp_path: Path, shop: Path, undisturbed: Scores, monkeypatch: pytest.MonkeyPatch

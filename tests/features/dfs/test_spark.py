@@ -69,7 +69,7 @@ def test_spark_equals_duckdb(shop: Database, running: Any) -> None:
 
 
 @needs_spark
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_spark_equals_duckdb_on_a_real_database(real_data: Path, running: Any) -> None:
     """Every default feature of every example of training, validation and test."""
     stages = Stages(*open_task("rel-f1/driver-dnf"), "rolling")
