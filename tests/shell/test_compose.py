@@ -154,12 +154,12 @@ def test_a_default_that_is_not_there_is_named() -> None:
     [
         ([], None, 20),
         (["budget=none"], None, 20),
-        (["budget=quick"], 30, 10),
+        (["budget=quick"], 60, 20),
         (["budget=standard"], 120, 30),
         (["budget=long"], 600, 100),
         (["budget.seconds=7"], 7, 20),
         (["budget.seconds=7", "budget=long"], 7, 100),
-        (["budget=quick", "budget.trials=3"], 30, 3),
+        (["budget=quick", "budget.trials=3"], 60, 3),
     ],
 )
 def test_a_budget_has_a_name_or_values_or_both(given: list[str], seconds: float | None, trials: int) -> None:
@@ -171,7 +171,7 @@ def test_a_budget_has_a_name_or_values_or_both(given: list[str], seconds: float 
 
 def test_budgets_are_swept_and_take_the_place_of_a_studys() -> None:
     swept = [one for one in composed(["-m", f"task={TASK}", "budget=quick,long"]) if isinstance(one, Composed)]
-    assert [one.config.budget.seconds for one in swept] == [30, 600]
+    assert [one.config.budget.seconds for one in swept] == [60, 600]
     study = ["-m", "study=rel-f1", f"task={TASK}", "regime=frozen", "seed=0", "method=constant"]
     for given, seconds in (([], 60), (["budget=long"], 600), (["budget=long", "budget.seconds=5"], 5)):
         (one,) = composed([*study, *given])
