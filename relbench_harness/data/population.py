@@ -5,6 +5,8 @@ Invariant: who it is rests on rows older than that time alone, so it is the same
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -28,8 +30,22 @@ def complete_until(database: Database) -> pd.Timestamp:
     return pd.Timestamp(database.span[1])
 
 
-def population(task: Task, database: Database, t: pd.Timestamp) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(n,) ascending row numbers of the entities that the task is about at `t`, and (n,) the time of each example.
+class Population(NamedTuple):
+    """Whom examples are about.
+
+    Attributes:
+        entity: (n,) ascending row numbers.
+        time: (n,) nanoseconds, the time of each example.
+        is_stand_in: Whether these are all entities since the task's SQL names none of them before its later rows are there.
+    """
+
+    entity: NDArray[np.int64]
+    time: NDArray[np.int64]
+    is_stand_in: bool = False
+
+
+def population(task: Task, database: Database, t: pd.Timestamp) -> Population:
+    """Whom the task is about at `t`.
 
     They are those that the task's SQL names on rows older than `t`. It may name only entities with later rows, as a task about the
     next order does; then, and where a task has no SQL, they are all that are there at `t`. An autocomplete task is about the rows
@@ -45,10 +61,11 @@ def population(task: Task, database: Database, t: pd.Timestamp) -> tuple[NDArray
         missing = pc.is_null(target, nan_is_null=True)
         rows = np.flatnonzero(np.asarray(missing))
         assert table.times is not None  # checked where the task was read
-        return rows, table.times[rows]
+        return Population(rows, table.times[rows])
     named = there[:0] if task.sql is None else named_by(task, label_sql(task), database, t)
     rows = named if len(named) else there
-    return rows, np.full(len(rows), t.as_unit("ns").value, np.int64)
+    times = np.full(len(rows), t.as_unit("ns").value, np.int64)
+    return Population(rows, times, is_stand_in=task.sql is not None and not len(named))
 
 
 def named_by(task: Task, sql: str, database: Database, t: pd.Timestamp) -> NDArray[np.int64]:

@@ -193,7 +193,7 @@ class Modules:
         import torch
 
         kind = class_named(node["class"])
-        if not issubclass(kind, torch.nn.Module):
+        if not issubclass(kind, torch.nn.Module) or ("made_from" in node and kind.__module__.startswith("torch.")):
             raise InputError(f"{node['class']} is no module of a network")
         if "made_from" in node:
             made = kind(*source.value(node["made_from"]))

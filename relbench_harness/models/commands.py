@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relbench_harness.streams import say, show
+from relbench_harness.streams import show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +42,6 @@ def _predict(parsed: argparse.Namespace) -> int:
     model = load_model(parsed.model)
     serving = model.serving(parsed.dataset)
     t = model.time(serving, parsed.at)
-    for doubt in model.doubts(serving, t):
-        say(doubt)
     who = _who(model, serving, t, parsed.entities)
     rows = write_answers(model.answers(serving, who), parsed.out)
     show(f"{rows:,} predictions of {model.manifest['method']['name']} for {model.task.id} at {t}; wrote {parsed.out}")

@@ -7,6 +7,7 @@ gives an example of its test split, so training and serving agree.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset, open_dataset
 from relbench_harness.data.population import complete_until, named_by, population, present
 from relbench_harness.data.task import Task
-from relbench_harness.errors import InputError
+from relbench_harness.errors import InputError, ResultWarning
 from relbench_harness.models.answers import answer_table
 from relbench_harness.models.bundle import MANIFEST, read_bundle
 from relbench_harness.models.codec import Reader
@@ -108,9 +109,14 @@ class Model:
         Raises:
             InputError: There is no such dataset, its schema is not that of the model, or the model cannot be read.
         """
-        where = address or self.manifest["dataset"]["address"]
+        where = address or str(self.manifest["dataset"]["address"])
         if where not in self._serving:
-            self._serving[where] = self._joined(open_dataset(where))
+            try:
+                dataset = open_dataset(where)
+            except InputError as error:
+                fitted = "" if address else f" (that {self.folder} was fitted on; --from names another)"
+                raise InputError(f"{error}{fitted}") from None
+            self._serving[where] = self._joined(dataset)
         return self._serving[where]
 
     def _joined(self, dataset: Dataset) -> Serving:
@@ -155,19 +161,29 @@ class Model:
             raise InputError("the time to predict at is missing")
         return found if found.tz is None else found.tz_convert("UTC").tz_localize(None)
 
-    def doubts(self, serving: Serving, t: pd.Timestamp) -> Iterator[str]:
-        """What is to be said of predictions at `t`, a sentence each."""
-        learned = pd.Timestamp(serving.seen.fit_end)
-        if t < learned:
-            yield f"{t} lies before {learned}, until when the model has learned: such predictions look better than they are"
-        latest = complete_until(serving.dataset.database)
-        if t > latest + self.task.horizon:
-            yield f"the latest row of dataset {serving.dataset.name} is of {latest}: nothing is known of the time until {t}"
+    def _doubt(self, serving: Serving, who: Who) -> None:
+        """Warns of times that predictions say little about."""
+        first, last = pd.Timestamp(int(who[1].min())), pd.Timestamp(int(who[1].max()))
+        learned, latest = pd.Timestamp(serving.seen.fit_end), complete_until(serving.dataset.database)
+        if first < learned and not self.task.own_row_visible:
+            self._warn(f"{first} lies before {learned}, until when the model has learned: it looks better there than it is")
+        if last > latest + self.task.horizon:
+            name = serving.dataset.name
+            self._warn(f"the latest row of dataset {name} is of {latest}: nothing is known of the time until {last}")
+
+    def _warn(self, sentence: str) -> None:
+        warnings.warn(sentence, ResultWarning, stacklevel=4)
 
     def who(self, serving: Serving, t: pd.Timestamp, sql: str | None = None) -> Who:
         """Those that the task is about at `t`, or that `sql` yields."""
         if sql is None:
-            return population(self.task, serving.dataset.database, t)
+            entity, time, is_stand_in = population(self.task, serving.dataset.database, t)
+            if is_stand_in:
+                self._warn(
+                    f"the SQL of task {self.task.id} names entities by rows that come after {t}; predictions are for all "
+                    f"{len(entity):,} rows of table {self.task.entity_table!r}, and entities (--entities) chooses among them"
+                )
+            return entity, time
         rows = named_by(self.task, sql, serving.shown, t)
         return self._at(serving, rows, t)
 
@@ -205,6 +221,7 @@ class Model:
         if not len(who[0]):
             lacks = f" with {self.task.target!r} missing" if self.task.own_row_visible else ""
             raise InputError(f"there is nothing to predict: table {self.task.entity_table!r} has no row{lacks} then")
+        self._doubt(serving, who)
         examples = unlabelled(self.task, serving.shown, who, serving.seen)
         for start in track(range(0, len(examples), CHUNK), "chunks predicted"):
             part = examples.take(np.arange(start, min(start + CHUNK, len(examples))))
