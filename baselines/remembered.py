@@ -31,6 +31,10 @@ class Remembered:
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         return self.answer if same_examples(examples, self.examples) else self.predictor.predict(examples)
 
+    def for_keeping(self) -> Predictor:
+        """What a kept model holds: an answer that was given is no part of it."""
+        return self.predictor
+
     def refit(self, examples: Examples) -> Predictor:
         """The same method fitted again on more labels."""
         return refitted(self.predictor, examples)

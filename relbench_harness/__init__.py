@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relbench_harness.errors import InputError
-    from relbench_harness.notebook import Finished, OpenTask, leaderboard, open_task, run
+    from relbench_harness.notebook import Finished, Model, OpenTask, leaderboard, load_model, open_task, run
     from relbench_harness.protocol.method import Budget
     from relbench_harness.protocol.result import Result
 
-__all__ = ["Budget", "Finished", "InputError", "OpenTask", "Result", "leaderboard", "open_task", "run"]
+__all__ = [
+    "Budget",
+    "Finished",
+    "InputError",
+    "Model",
+    "OpenTask",
+    "Result",
+    "leaderboard",
+    "load_model",
+    "open_task",
+    "run",
+]
 
 _HOMES = {
     "Budget": "relbench_harness.protocol.method",

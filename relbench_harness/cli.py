@@ -1,4 +1,4 @@
-"""The shell: `relbench-harness run | status | audit | rank | publish | list | dataset | task`.
+"""The shell: `relbench-harness run | predict | status | audit | rank | publish | list | dataset | task`.
 
 Invariant: every command passes `main`, the one place that turns what a user can mend (bad input, a full disk, a damaged
 file, a server that is down: `errors.sentence`) into one sentence on standard error and exit code 2. Ctrl-C is one line and
@@ -25,6 +25,7 @@ from typing import TextIO
 from relbench_harness.authoring.commands import add_commands
 from relbench_harness.contributions.commands import add_commands as add_contributions
 from relbench_harness.errors import ResultWarning, explained
+from relbench_harness.models.commands import add_predict
 from relbench_harness.presets import check_choices, check_options
 from relbench_harness.ranking import add_rankings
 from relbench_harness.site.command import add_publish
@@ -140,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.set_defaults(act=lambda _: 0)
     add_rankings(commands)
     add_publish(commands)
+    add_predict(commands)
     status = commands.add_parser("status", help="say how far the sweeps of a results folder have come")
     status.add_argument("results", type=Path, help="a folder of results")
     status.add_argument("sweep", nargs="?", help="the name of one sweep (default: all of the folder)")

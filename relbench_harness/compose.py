@@ -63,6 +63,7 @@ class RunConfig:
     regime: str = "frozen"
     fit_on: str = "train"
     results_dir: str = "results/mine"
+    save: str = ""
     resume: bool = True
     retry: str = ""
     jobs: int = 1
@@ -194,6 +195,7 @@ class Composed:
             isolation=config.isolation,
             limits=Limits(**OmegaConf.to_container(config.limits)),  # type: ignore[arg-type]
             overrides=tuple(of_method),
+            save=config.save or None,
         )
 
 

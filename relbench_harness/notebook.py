@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,9 @@ from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.labels import SPLITS, Split
 from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError, nearest
+from relbench_harness.models.keep import Keeping
+from relbench_harness.models.model import Model as Model
+from relbench_harness.models.model import load_model as load_model
 from relbench_harness.protocol.configuration import described_method
 from relbench_harness.protocol.method import Budget, Method
 from relbench_harness.protocol.metrics import Scores
@@ -81,9 +84,10 @@ class Finished:
 
     result: Result
     predictions: pd.DataFrame | None
+    _keeping: Keeping = field(default_factory=Keeping)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("result", "predictions"):
+        if name.startswith("_") or name in ("result", "predictions"):
             # pickle and copy look for it before there is a result
             raise AttributeError(name)
         return getattr(self.result, name)
@@ -92,6 +96,15 @@ class Finished:
         one = self.result
         came = f"{one.metric} test {one.score:.4f}" if one.ok else f"failed ({one.status}): {one.error}"
         return f"<{one.method} on {one.task}, seed {one.seed}, {one.regime}: {came}>"
+
+    def save(self, folder: str | Path) -> Path:
+        """Keeps the fitted method in `folder`, for `load_model`.
+
+        Raises:
+            InputError: The run failed, the method cannot be kept, or something else is in the folder.
+        """
+        self._keeping.write(Path(folder))
+        return Path(folder)
 
 
 def run(
@@ -122,8 +135,9 @@ def run(
         budget=_budget(budget, seed),
         results_dir=results_dir,
     )
-    result, predictions = request.execute()
-    return Finished(result, None if predictions is None else predictions.to_pandas())
+    keeping = Keeping()
+    result, predictions = request.execute(keeping=keeping)
+    return Finished(result, None if predictions is None else predictions.to_pandas(), keeping)
 
 
 class _Made(NamedTuple):

@@ -18,6 +18,7 @@ from relbench_harness.protocol.method import REGIMES, Budget
 from relbench_harness.sweep.identity import Described, Identities
 
 if TYPE_CHECKING:
+    from relbench_harness.models.keep import Keeping
     from relbench_harness.protocol.method import Method
     from relbench_harness.protocol.result import Outcome
     from relbench_harness.protocol.work import Isolation
@@ -46,6 +47,7 @@ class RunRequest:
         overrides: Hyperparameters that were set for this task alone, `key=value`: they count as lines written for it.
         identity: What makes it the run that it is, where that is known already.
         jobs: How many jobs of a sweep run at a time, this one among them.
+        save: The folder in which the fitted method is kept, if anywhere.
     """
 
     task: str
@@ -61,6 +63,7 @@ class RunRequest:
     overrides: tuple[str, ...] = ()
     identity: str = ""
     jobs: int = 1
+    save: str | Path | None = None
 
     def check(self) -> None:
         """Raises `InputError` for what is wrong with the request itself; nothing is read."""
@@ -72,6 +75,12 @@ class RunRequest:
         choice(self.fit_on, FIT_ON, "fit_on")
         choice(self.isolation, ISOLATIONS, "isolation")
         self.limits.check()
+        if self.save is not None:
+            from relbench_harness.models.bundle import check_free
+            from relbench_harness.models.keep import check_can_be_kept
+
+            check_free(Path(self.save))
+            check_can_be_kept(self.method)
 
     def identified(self, identities: Identities) -> RunRequest:
         """The request with its identity.
@@ -94,11 +103,12 @@ class RunRequest:
         """The same run, made while `jobs` of a sweep are made at a time."""
         return replace(self, jobs=jobs)
 
-    def execute(self, keep: Keep | None = None) -> Outcome:
-        """Runs the method and stores what came of it.
+    def execute(self, keep: Keep | None = None, keeping: Keeping | None = None) -> Outcome:
+        """Runs the method, stores what came of it, and keeps the fitted method where `save` says so.
 
         Args:
             keep: Stores it; `board.store.write` where nothing else is named.
+            keeping: Takes the fitted method, for a caller that may want to keep it later.
 
         Raises:
             InputError: The request cannot be fulfilled. What fails inside the method is a result.
@@ -111,6 +121,10 @@ class RunRequest:
         from relbench_harness.protocol.stages import Stages
 
         self.check()
+        if self.save is not None and keeping is None:
+            from relbench_harness.models.keep import Keeping
+
+            keeping = Keeping()
         folder = self._folder()
         isolation = self._isolation()
         dataset, task = open_task(self.task)
@@ -118,7 +132,7 @@ class RunRequest:
         method = {key: value for key, value in self.config.items() if key != GUARD}
         counted = lines.count(method, written_for(self.method, task.id), self.overrides)
         fit_on = choice(self.fit_on, FIT_ON, "fit_on")
-        run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted, isolation, self.jobs)
+        run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted, isolation, self.jobs, keeping)
         if folder is not None:
             store.ready(folder)
         outcome = run.execute()
@@ -127,6 +141,10 @@ class RunRequest:
         outcome = outcome._replace(result=replace(outcome.result, identity=identity))
         if folder is not None:
             outcome = (keep or store.write)(outcome, folder)
+        if keeping is not None and outcome.result.ok:
+            keeping.describe(stages, outcome.result)
+            if self.save is not None:
+                keeping.write(Path(self.save))
         doubt = implausible(stages, outcome.result)
         if doubt is not None:
             warnings.warn(doubt, ResultWarning, stacklevel=2)

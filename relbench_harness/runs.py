@@ -49,6 +49,8 @@ class Screen:
         self.ended_runs += 1
         self._count(0 if result.ok else 1)
         self.show(result_line(run.entry.line, result))
+        if run.save and result.ok:
+            self.say(f"the fitted model is kept in {run.save}")
         try:
             self.trackers[run.entry.identity].log(result)
         except Exception as error:
@@ -242,12 +244,26 @@ def _planned(overrides: Sequence[str]) -> _Plan:
             items.append(Fault(explained(error)))
     if len(jobs) > 1 or min(jobs, default=1) < 1:
         raise InputError(f"jobs is {', '.join(map(str, sorted(jobs)))}; it is one whole number, at least 1")
+    _check_saves(items)
     if len(launched) > 1:
         raise InputError("a sweep has one launcher with one set of settings; start one command for each")
     from relbench_harness.sweep.plan import without_repetitions
 
     items = without_repetitions(items)
     return _Plan(items, reader.trackers, max(jobs, default=1), next(iter(launched), None), sweeps, name)
+
+
+def _check_saves(items: Sequence[Item]) -> None:
+    """Raises `InputError` where two runs would keep their models in one folder."""
+    from relbench_harness.sweep.plan import Planned
+
+    saves = [run.save for run in items if isinstance(run, Planned) and run.save]
+    for folder in saves:
+        if saves.count(folder) > 1:
+            raise InputError(
+                f"save={folder} is the folder of {saves.count(folder)} runs; name one for each, such as "
+                "'save=models/churn-${seed}', or start one command for each"
+            )
 
 
 SWEEP = "sweep="
@@ -293,4 +309,6 @@ class _Reader:
         )
         self.trackers[entry.identity] = tracker
         assert request.results_dir is not None
-        return Planned(entry, request, Path(request.results_dir), one.config.resume, retry, one.given)
+        # a model is kept by the run that fits it, whatever results are there
+        resume = one.config.resume and request.save is None
+        return Planned(entry, request, Path(request.results_dir), resume, retry, one.given, str(request.save or ""))

@@ -60,6 +60,11 @@ class Evaluator:
     device: torch.device
     batch_size: int
 
+    def for_keeping(self) -> Evaluator:
+        """What a kept model holds: predictions need to know what training saw, and none of its labels."""
+        bare = replace(self.preprocessor, train=replace(self.preprocessor.train, labels=None))
+        return replace(self, preprocessor=bare)
+
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         """Predictions in the shape that the task asks for."""
         return self._decoded(self.batches(examples)) if len(examples) else self.network.head.empty()

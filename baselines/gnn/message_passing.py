@@ -63,6 +63,8 @@ class MessagePassing(nn.Module):
     def __init__(self, steps: Sequence[Sequence[Step]], config: MessagePassingConfig) -> None:
         super().__init__()
         kind, channels = config.kind, config.channels
+        # a kept model makes layers of PyG again rather than to look into them
+        self.made_from = (steps, config)
         self.kind = kind
         self.hops = nn.ModuleList(_hetero({_type(step): convolution(kind, channels) for step in hop}) for hop in steps)
         children = [(hop, step) for hop, taken in enumerate(steps, 1) for step in taken if not step.up]

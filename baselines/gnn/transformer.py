@@ -61,6 +61,8 @@ class Transformer(nn.Module):
     def __init__(self, steps: Sequence[Sequence[Step]], config: TransformerConfig) -> None:
         super().__init__()
         channels = config.channels
+        # a kept model makes the layers of attention again rather than to look into them
+        self.made_from = (steps, config)
         self.max_tokens = config.max_tokens
         every = [(hop, step) for hop, taken in enumerate(steps, 1) for step in taken]
         # 0 is the entity itself

@@ -80,10 +80,10 @@ def _items(lists: pa.ChunkedArray, keys: pa.Table, table: str) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
-def read_predictions(path: Path) -> pa.Table:
-    """A file of predictions, Parquet or CSV."""
+def read_predictions(path: Path, what: str = "predictions") -> pa.Table:
+    """A file of predictions, or of what is named in their place, Parquet or CSV."""
     if not path.is_file():
-        raise InputError(f"no file of predictions {path}")
+        raise InputError(f"no file of {what} {path}")
     try:
         return pacsv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
     except pa.ArrowInvalid as error:

@@ -148,9 +148,9 @@ def sql_labels(task: Task, database: Database, timestamps: pd.DatetimeIndex) -> 
     """
     if "timestamps" in database:
         raise InputError(f"task {task.id}: a table of the database is called 'timestamps', as the relation its SQL needs")
-    tables = {name: table.rows for name, table in database.items()} | _timestamps(timestamps)
+    tables = {name: table.rows for name, table in database.items()} | timestamps_relation(timestamps)
     # several threads add up in another order each time, and labels that differ in a last digit train other models
-    rows = run_sql(_label_sql(task), tables, _source(task), threads=1)
+    rows = run_sql(label_sql(task), tables, _source(task), threads=1)
     return _label_table(task, rows, _source(task))
 
 
@@ -166,10 +166,10 @@ def window_labels(task: Task, database: Database, windows: Iterable[Window]) -> 
 
     The SQL may give no value where it lacks rows (a mean of nothing); such labels are left out.
     """
-    sql = _label_sql(task)
+    sql = label_sql(task)
     with CutQueries(database) as queries:
         for window in windows:
-            stamp = _timestamps(pd.DatetimeIndex([pd.Timestamp(window.start)]))
+            stamp = timestamps_relation(pd.DatetimeIndex([pd.Timestamp(window.start)]))
             rows = queries.run(sql, window.end, stamp, _source(task))
             yield window, _label_table(task, _known(task, rows), _source(task))
 
@@ -210,7 +210,8 @@ def tables_read(task: Task, database: Database) -> frozenset[str]:
     return frozenset({name for name in timed if name.casefold() in named} or timed)
 
 
-def _label_sql(task: Task) -> str:
+def label_sql(task: Task) -> str:
+    """The task's SQL with its horizon put in. Raises `InputError` where it has none."""
     if task.sql is None:
         raise InputError(f"task {task.id} has no SQL to make labels from")
     return task.sql.replace("{timedelta}", str(task.horizon))
@@ -220,7 +221,8 @@ def _source(task: Task) -> str:
     return f"task {task.id}: its SQL"
 
 
-def _timestamps(timestamps: pd.DatetimeIndex) -> dict[str, pa.Table]:
+def timestamps_relation(timestamps: pd.DatetimeIndex) -> dict[str, pa.Table]:
+    """The relation by which a task's SQL is given its times."""
     stamps = pa.array(timestamps.as_unit("ns").asi8).cast(pa.timestamp("ns"))
     return {"timestamps": pa.table({"timestamp": stamps})}
 

@@ -27,6 +27,10 @@ class KnownFeatures:
     def transform(self, examples: Examples) -> Features:
         return self.features if same_examples(examples, self.examples) else self.block.transform(examples)
 
+    def for_keeping(self) -> FittedBlock:
+        """What a kept model holds: no features of examples that were."""
+        return self.block
+
 
 def same_examples(one: Examples, other: Examples) -> bool:
     """Whether any feature must be equal for both; their own labels do not count.
@@ -84,6 +88,10 @@ class Cached:
     block: Block
     cache: FeatureCache = field(compare=False, repr=False)
 
+    def for_keeping(self) -> Block:
+        """What a kept model holds."""
+        return self.block
+
     def within(self, memory_mb: int) -> Cached:
         return replace(self, block=within(self.block, memory_mb))
 
@@ -100,3 +108,7 @@ class FittedCached:
 
     def transform(self, examples: Examples) -> Features:
         return self.cache.transform(self.block, examples)
+
+    def for_keeping(self) -> FittedBlock:
+        """What a kept model holds."""
+        return self.block

@@ -44,6 +44,8 @@ from relbench_harness.protocol.work import (
     Assignment,
     FitOn,
     InvalidPredictionsError,
+    Keep,
+    Kept,
     do,
     kind_of,
     said_of,
@@ -53,6 +55,8 @@ from relbench_harness.timing import timed, with_processes
 
 GIVEN, ANSWERS, OWN = "given", "answers", "own"
 """Folders of a run: what the method may see, what it answered, and where it may write what it likes."""
+KEPT = "kept"
+"""The folder, beside the answers, of the files of a fitted method."""
 JOB = "job.pickle"
 OURS = "relbench_harness."
 PACKAGES = frozenset(
@@ -91,6 +95,7 @@ class Job:
         level: From which level lines of the log are passed on.
         observed: Whether anybody watches the progress.
         entrance: Where the process enters its control group, if it has one.
+        keep: Makes files of the fitted method, where it is to be kept.
         seal: How the process is cut off from the rest of the machine, if it is.
     """
 
@@ -105,6 +110,7 @@ class Job:
     observed: bool
     seal: Seal | None = None
     entrance: Path | None = None
+    keep: Keep | None = None
 
 
 def main(folder: Path, control: int, output: int, server: int) -> NoReturn:
@@ -227,9 +233,12 @@ def _report(job: Job, folder: Path, speaker: Speaker) -> None:
     with watched(_Progress(speaker) if job.observed else _Nobody()), timed() as watch:
         try:
             method = cast(Method, pickle.loads(job.method))
-            assignment = Assignment(method, job.name, Countdown(job.budget, job.begin), job.fit_on)
+            assignment = Assignment(method, job.name, Countdown(job.budget, job.begin), job.fit_on, job.keep)
             with process_state(job.budget.seed, job.budget.threads), with_processes(OfChildren().seconds):
-                do(assignment, _Files(folder), hand_in, notes)
+                kept = do(assignment, _Files(folder), hand_in, notes)
+                if kept is not None:
+                    _write_kept(folder / ANSWERS / KEPT, kept)
+                    report["kept"] = end_of(kept.refused)
                 report |= {"device_mb": device_peak_mb(), "gpu": gpu()}
         except BaseException as failure:
             report |= {
@@ -262,6 +271,12 @@ def _write_answer(folder: Path, split: Answered, predictions: NDArray[np.generic
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{split}.npy").open("wb") as file:
         np.save(file, predictions, allow_pickle=False)
+
+
+def _write_kept(folder: Path, kept: Kept) -> None:
+    folder.mkdir(parents=True)
+    for name, content in kept.files.items():
+        (folder / name).write_bytes(content)
 
 
 # -- what reaches the user ------------------------------------------------------------------------------------------------

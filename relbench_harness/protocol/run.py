@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -38,11 +38,21 @@ from relbench_harness.protocol.work import (
     InThisProcess,
     InvalidPredictionsError,
     Isolation,
+    Keep,
+    Kept,
     Report,
 )
 from relbench_harness.timing import Stopwatch, phase, timed
 
 log = logging.getLogger(__name__)
+
+
+class KeepRun(Keep, Protocol):
+    """Keeps the fitted method of a run that ended well."""
+
+    def take(self, kept: Kept, test: Examples, /) -> None:
+        """Takes its files, and the examples of the test split that it answered."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class Run:
         lines: Lines of code, as they will stand in the result.
         isolation: Where the method's side is carried out.
         jobs: How many jobs of the sweep run at a time, this one among them.
+        keep: Takes the fitted method, where it is to be kept.
     """
 
     stages: Stages
@@ -68,6 +79,7 @@ class Run:
     lines: Mapping[str, Any] = field(default_factory=dict)
     isolation: Isolation = field(default_factory=InThisProcess)
     jobs: int = 1
+    keep: KeepRun | None = None
 
     def execute(self) -> Outcome:
         """Fit, predict, score. Raises `InputError` only for faults of the data, found before the method is called."""
@@ -78,7 +90,7 @@ class Run:
             begin, countdown = time.perf_counter(), Countdown(self.budget)
             with phase("load"):
                 self._prepare()
-            assignment = Assignment(self.method, self.name, countdown, self.fit_on)
+            assignment = Assignment(self.method, self.name, countdown, self.fit_on, self.keep)
             report = self.isolation.carry_out(assignment, answers, answers.hand_in)
             elapsed = time.perf_counter() - begin
         cost = around.until_now(self.jobs)
@@ -86,6 +98,8 @@ class Run:
             log.warning("%s on %s failed: %s\n%s", self.name, task.id, report.error, report.traceback or "")
         _add(watch, report)
         result = self._result(answers, report, {**cost, **_costs(watch, elapsed), "started": started})
+        if self.keep is not None and report.kept is not None:
+            self.keep.take(report.kept, answers.test())
         return Outcome(result, answers.table if report.status == "ok" else None)
 
     def _result(self, answers: Answers, report: Report, measured: Mapping[str, Any]) -> Result:

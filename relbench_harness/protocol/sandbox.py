@@ -40,8 +40,8 @@ from relbench_harness.protocol.method import Examples, Method
 from relbench_harness.protocol.namespaces import LAYERS, ROOT, Seal, seal_of
 from relbench_harness.protocol.process_tree import kill
 from relbench_harness.protocol.servers import Kind, ServerGoneError, borrowed, environment_of, module_path, prepare, waited
-from relbench_harness.protocol.watch import Watch
-from relbench_harness.protocol.work import Assignment, HandIn, Report, WholeSource
+from relbench_harness.protocol.watch import Watch, read_kept
+from relbench_harness.protocol.work import Assignment, HandIn, Kept, Report, WholeSource
 from relbench_harness.timing import phase
 
 ANSWER = 3.5
@@ -92,6 +92,7 @@ class Sandbox:
                     observed=progress.is_watched(),
                     seal=self._seal(folder, limits) if self.name == "sealed" else None,
                     entrance=None if group is None else group.entrance,
+                    keep=assignment.keep,
                 )
                 (folder / GIVEN / JOB).write_bytes(pickle.dumps(job))
                 watch = Watch(server, folder, limits, hand_in, handed.late, self.name == "sealed", group)
@@ -270,7 +271,14 @@ def _report(watch: Watch) -> Report:
         peak_device_memory_mb=float(device) if number(device) else 0.0,  # type: ignore[arg-type]
         gpu=text_of(said, "gpu", 200),
         limits=watch.limits.in_force(MEANS if watch.group is None else {**MEANS, **BY_GROUP}),
+        kept=None if failed else _kept(watch, said),
     )
+
+
+def _kept(watch: Watch, said: Mapping[str, Any]) -> Kept | None:
+    """The fitted method, where the process says that it was to be kept."""
+    refused = text_of(said, "kept", 400)
+    return None if refused is None else Kept({} if refused else read_kept(watch.folder), refused)
 
 
 MEANS: Mapping[str, str] = {

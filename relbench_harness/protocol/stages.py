@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,42 @@ def cut(database: Database, task: Task, entity: NDArray[np.int64], end: int) -> 
             named = int(table.parents(column)[entity].max()) + 1
             keep[parent] = max(keep.get(parent, 0), named)
     return database.upto(end, keep)
+
+
+class Seen(NamedTuple):
+    """What examples of a model that was fitted before share with those that it was tested on.
+
+    Attributes:
+        training: The labels that training held.
+    """
+
+    regime: Regime
+    fit_end: int
+    classes: tuple[object, ...] = ()
+    width: int = 0
+    training: TrainingLabels | None = None
+
+
+def unlabelled(task: Task, shown: Database, who: tuple[NDArray[np.int64], NDArray[np.int64]], seen: Seen) -> Examples:
+    """Examples to predict, each of which sees every row before its own time, as in the rolling regime.
+
+    Args:
+        shown: The rows that there are, without the columns that no method may see.
+        who: (n,) row numbers of entities, and (n,) their times in nanoseconds.
+    """
+    entity, time = who
+    # an end before all rows, where nothing is to be predicted
+    end = int(time.max()) if len(time) else np.iinfo(np.int64).min
+    bare = replace(task, folder=None)
+    return Examples(
+        task=bare,
+        database=cut(shown, task, entity, end),
+        entity=entity,
+        time=time,
+        cutoff=time,
+        labels=None,
+        **seen._asdict(),
+    )
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import socket
 import stat
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError, ResultWarning
 from relbench_harness.progress import Work, work
-from relbench_harness.protocol.child import ANSWERS, OWN
+from relbench_harness.protocol.child import ANSWERS, KEPT, OWN
 from relbench_harness.protocol.control_group import ControlGroup
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.messages import Lines, TooLongError, number, text_of
@@ -302,26 +302,55 @@ def read_answer(folder: Path, split: Answered) -> NDArray[np.generic]:
         InvalidPredictionsError: There is no such file, or it is not one of predictions.
     """
     try:
-        # the process may have put a link anywhere below its folder
-        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            inner = os.open(ANSWERS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
-            try:
-                handle = os.open(f"{split}.npy", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=inner)
-            finally:
-                os.close(inner)
-        finally:
-            os.close(place)
+        with _below(folder, (ANSWERS,)) as place:
+            handle = os.open(f"{split}.npy", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
     except OSError as error:
         raise InvalidPredictionsError(f"the answer cannot be read: {error.strerror}") from None
     with open(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_ANSWER:
+        if not _is_plain(handle):
             raise InvalidPredictionsError("the answer cannot be read: it is no file, or too large")
         try:
             return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
         except (ValueError, EOFError, OSError, MemoryError) as error:
             raise InvalidPredictionsError(f"the answer cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def read_kept(folder: Path) -> dict[str, bytes]:
+    """The files of the fitted method below a run's folder, name → content; nothing of them is looked at.
+
+    Raises:
+        InputError: The process left something else than files there.
+    """
+    found = {}
+    try:
+        with _below(folder, (ANSWERS, KEPT)) as place:
+            for name in sorted(os.listdir(place)):
+                handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+                with open(handle, "rb") as file:
+                    if not _is_plain(handle):
+                        raise InputError(f"the fitted method cannot be kept: {name!r} is no file, or too large")
+                    found[name] = file.read()
+    except OSError as error:
+        raise InputError(f"the fitted method cannot be kept: its files cannot be read ({error.strerror})") from None
+    return found
+
+
+@contextmanager
+def _below(folder: Path, parts: Sequence[str]) -> Iterator[int]:
+    """A folder below a run's folder, opened. The process may have put a link anywhere there, and none is followed."""
+    with ExitStack() as opened:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        opened.callback(os.close, place)
+        for part in parts:
+            place = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            opened.callback(os.close, place)
+        yield place
+
+
+def _is_plain(handle: int) -> bool:
+    """Whether an opened file is a regular one that is not too large to be read."""
+    found = os.fstat(handle)
+    return stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST_ANSWER
 
 
 def _log(name: str, level: int, text: str) -> None:

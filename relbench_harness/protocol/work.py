@@ -68,6 +68,22 @@ class WholeSource(Source, Protocol):
         ...
 
 
+class Keep(Protocol):
+    """Makes files of a fitted method. It is sent to where the method runs, and loads there what it needs."""
+
+    def files(self, predictor: Predictor, /) -> Mapping[str, bytes]:
+        """Name → content. Raises `InputError` where the method cannot be kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The files of a fitted method, or a sentence that says why there are none."""
+
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    refused: str = ""
+
+
 @dataclass(frozen=True)
 class Assignment:
     """What a method has to do, beside its examples.
@@ -76,12 +92,14 @@ class Assignment:
         name: What the method is called on the board.
         countdown: The seconds of the budget, which began with the run.
         fit_on: Labels that the model for the test split learns from.
+        keep: Makes files of the model that answered the test split, where it is to be kept.
     """
 
     method: Method
     name: str
     countdown: Countdown
     fit_on: FitOn = "train"
+    keep: Keep | None = None
 
     @property
     def budget(self) -> Budget:
@@ -97,6 +115,7 @@ class Report:
         traceback: Where in the method it failed, and the last that it printed.
         wall, cpu, restored: Seconds by phase that the caller's own stopwatch has not seen.
         limits: What was in force, each limit with its value and the means that keep it.
+        kept: The fitted method, where it was to be kept.
     """
 
     status: str = "ok"
@@ -110,6 +129,7 @@ class Report:
     peak_device_memory_mb: float = 0.0
     gpu: str | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+    kept: Kept | None = None
 
 
 class Isolation(Protocol):
@@ -133,22 +153,26 @@ class InThisProcess:
 
     def carry_out(self, assignment: Assignment, source: WholeSource, hand_in: HandIn) -> Report:
         notes: dict[str, Any] = {}
-        status, error, trace = "ok", None, None
+        status, error, trace, kept = "ok", None, None, None
         budget = assignment.budget
         started = with_processes(OfChildren().seconds)
         with process_state(budget.seed, budget.threads), PeakMemory() as memory, started:
             try:
-                do(assignment, source, hand_in, notes)
+                kept = do(assignment, source, hand_in, notes)
             except Exception as failure:
                 status, error, trace = kind_of(failure), said_of(failure), trace_of(failure)
         return Report(
             status, error, trace, notes,
-            peak_memory_mb=memory.peak_mb, peak_device_memory_mb=device_peak_mb(), gpu=gpu(),
+            peak_memory_mb=memory.peak_mb, peak_device_memory_mb=device_peak_mb(), gpu=gpu(), kept=kept,
         )  # fmt: skip
 
 
-def do(assignment: Assignment, source: Source, hand_in: HandIn, notes: dict[str, Any]) -> None:
-    """Learn and answer; fills `notes`. A method that learns twice has half of the time for the first."""
+def do(assignment: Assignment, source: Source, hand_in: HandIn, notes: dict[str, Any]) -> Kept | None:
+    """Learn and answer; fills `notes`. A method that learns twice has half of the time for the first.
+
+    Returns:
+        The model that answered the test split, where it is to be kept.
+    """
     again = assignment.fit_on == "train+val"
     with phase("labels"):
         train, valid = source.training()
@@ -168,6 +192,15 @@ def do(assignment: Assignment, source: Source, hand_in: HandIn, notes: dict[str,
     with phase("labels"):
         test = source.test()
     hand_in("test", _predictions(predictor, test))
+    return None if assignment.keep is None else _kept(assignment.keep, predictor)
+
+
+def _kept(keep: Keep, predictor: Predictor) -> Kept:
+    with phase("keep"):
+        try:
+            return Kept(keep.files(predictor))
+        except InputError as error:
+            return Kept(refused=str(error))
 
 
 def _predictions(predictor: Predictor, examples: Examples) -> NDArray[np.generic]:

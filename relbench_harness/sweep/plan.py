@@ -76,6 +76,7 @@ class Planned:
         resume: Whether a result that is there stands for the run.
         retry: Kinds of failure that do not.
         given: The settings it was composed of, for the log.
+        save: Where its fitted method is kept; empty where it is not.
     """
 
     entry: Entry
@@ -84,6 +85,7 @@ class Planned:
     resume: bool = True
     retry: frozenset[str] = frozenset()
     given: tuple[str, ...] = ()
+    save: str = ""
 
     def standing(self, found: Found) -> Stored | None:
         """The result that stands for this run; None where the run is to be made."""

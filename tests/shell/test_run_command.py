@@ -78,7 +78,7 @@ def test_results_are_added_never_rewritten(results: Path) -> None:
         (["method=constant", "task=little-shp/churn"], "no dataset 'little-shp'; did you mean 'little-shop'"),
         (["method=constant", "task=churn"], "'churn' is no task address"),
         (["method=constant"], "no task given"),
-        (["method=constant", TASK, "sed=1"], "no key 'sed'; did you mean 'seed'?"),
+        (["method=constant", TASK, "sed=1"], "no key 'sed'; did you mean 'seed' or 'save'?"),
         (["method=constant", TASK, "seed=one"], "seed: Value 'one' of type 'str' could not be converted to Integer"),
         (["method=constant", TASK, "regime=roling"], "no regime 'roling'; did you mean 'rolling'"),
         (["method=constant", TASK, "fit_on=trainval"], "no fit_on 'trainval'; did you mean 'train+val'"),

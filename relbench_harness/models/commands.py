@@ -1,0 +1,57 @@
+"""The command `predict`: predictions of a kept model, written to a file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relbench_harness.streams import show
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from relbench_harness.models.model import Model, Serving, Who
+
+
+def add_predict(commands: Any) -> None:
+    """Adds the command to the shell."""
+    predict = commands.add_parser(
+        "predict",
+        help="predict with a kept model on the database as it is",
+        description="No label is needed: entities are those that the task's SQL names on rows older than the time, "
+        "or those given. Predictions carry the keys of the source.",
+    )
+    predict.add_argument("model", type=Path, help="the folder of a model that run … save=FOLDER has kept")
+    predict.add_argument("--at", default="now", help="a time, or now: the end of the data (the default)")
+    predict.add_argument(
+        "--entities", help="a CSV or Parquet file with the entities' keys, or SQL that yields the entities"
+    )
+    predict.add_argument(
+        "--from", dest="dataset", help="the dataset to read (default: the one that the model was fitted on)"
+    )
+    predict.add_argument("--out", type=Path, required=True, help="scores.parquet or scores.csv")
+    predict.set_defaults(act=_predict)
+
+
+def _predict(parsed: argparse.Namespace) -> int:
+    from relbench_harness.models.answers import check_ending, write_answers
+    from relbench_harness.models.model import load_model
+
+    check_ending(parsed.out)
+    model = load_model(parsed.model)
+    serving = model.serving(parsed.dataset)
+    t = model.time(serving, parsed.at)
+    who = _who(model, serving, t, parsed.entities)
+    rows = write_answers(model.answers(serving, who), parsed.out)
+    show(f"{rows:,} predictions of {model.manifest['method']['name']} for {model.task.id} at {t}; wrote {parsed.out}")
+    return 0
+
+
+def _who(model: Model, serving: Serving, t: pd.Timestamp, given: str | None) -> Who:
+    from relbench_harness.authoring.original_keys import read_predictions
+    from relbench_harness.models.answers import ENDINGS
+
+    if given is not None and given.endswith(ENDINGS):
+        return model.named(serving, read_predictions(Path(given), "entities"), t, given)
+    return model.who(serving, t, given)

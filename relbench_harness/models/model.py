@@ -1,0 +1,242 @@
+"""A kept model, and predictions from it on the database as it is now.
+
+Invariant: an example sees every row before its own time and no label; what it is given is what a run in the rolling regime
+gives an example of its test split, so training and serving agree.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from relbench_harness.authoring.original_keys import original_keys
+from relbench_harness.data.database import Database
+from relbench_harness.data.dataset import Dataset, open_dataset
+from relbench_harness.data.population import complete_until, named_by, population, present
+from relbench_harness.data.task import Task
+from relbench_harness.errors import InputError, ResultWarning
+from relbench_harness.models.answers import answer_table
+from relbench_harness.models.bundle import MANIFEST, read_bundle
+from relbench_harness.models.codec import Reader
+from relbench_harness.models.codecs import CODECS, Opened, present_labels
+from relbench_harness.models.keep import ENTITIES, ITEMS, SEEN
+from relbench_harness.models.row_numbers import moved_rows, rows_of
+from relbench_harness.models.schema import check_schema
+from relbench_harness.models.task_facts import read_facts
+from relbench_harness.progress import track
+from relbench_harness.protocol.method import Predictor
+from relbench_harness.protocol.stages import Seen, unlabelled
+
+CHUNK = 50_000
+"""Examples that are predicted at a time."""
+NOW = "now"
+Who = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""(n,) row numbers of entities, and (n,) the times of the examples about them, in nanoseconds."""
+
+
+class Serving(NamedTuple):
+    """A model joined with a database.
+
+    Attributes:
+        shown: Every row, without the columns that no method may see.
+        keys: The original keys of the rows of the entities' table, and of the items'.
+    """
+
+    dataset: Dataset
+    shown: Database
+    predictor: Predictor
+    seen: Seen
+    keys: tuple[pa.Table, pa.Table | None]
+
+
+@dataclass(repr=False)
+class Model:
+    """A fitted method that was kept.
+
+    Attributes:
+        manifest: What is known of it: method, task, data, schema, versions.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    task: Task
+    _files: Mapping[str, bytes]
+    _serving: dict[str, Serving] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        facts = self.manifest
+        return f"<{facts['method']['name']} for {self.task.id}, kept {facts['created']}>"
+
+    @property
+    def complete_until(self) -> pd.Timestamp:
+        """The time of the latest row that was there when it was fitted."""
+        return pd.Timestamp(self.manifest["dataset"]["complete_until"])
+
+    def predict(
+        self, about: str | pd.Timestamp | pd.DataFrame = NOW, entities: str | None = None, dataset: str | None = None
+    ) -> pd.DataFrame:
+        """Predictions with the keys of the source; of a recommendation one row per item.
+
+        Args:
+            about: A time, for all entities that the task is about then (`now` is the end of the data); or a table with the
+                key columns of entities, at the times in the task's time column where it has that, else now.
+            entities: SQL that yields the entities, where not all are wanted.
+            dataset: Where the database lies, if not where the model was fitted.
+        """
+        serving = self.serving(dataset)
+        if isinstance(about, pd.DataFrame):
+            who = self.named(
+                serving, pa.Table.from_pandas(about, preserve_index=False), self.time(serving, NOW), "the table"
+            )
+        else:
+            who = self.who(serving, self.time(serving, about), entities)
+        found: pd.DataFrame = pa.concat_tables(self.answers(serving, who)).to_pandas()
+        return found
+
+    def serving(self, address: str | None = None) -> Serving:
+        """The model joined with the database at `address`, by default that of its dataset.
+
+        Raises:
+            InputError: There is no such dataset, its schema is not that of the model, or the model cannot be read.
+        """
+        where = address or str(self.manifest["dataset"]["address"])
+        if where not in self._serving:
+            try:
+                dataset = open_dataset(where)
+            except InputError as error:
+                fitted = "" if address else f" (that {self.folder} was fitted on; --from names another)"
+                raise InputError(f"{error}{fitted}") from None
+            self._serving[where] = self._joined(dataset)
+        return self._serving[where]
+
+    def _joined(self, dataset: Dataset) -> Serving:
+        check_schema(self.manifest["schema"], dataset.database, f"dataset {dataset.name}")
+        shown = self.task.visible_columns(dataset.database)
+        table, item_table = self.task.entity_table, self.task.item_table
+        entities = original_keys(dataset, table)
+        items = None if item_table is None else original_keys(dataset, item_table)
+        rows = moved_rows(self._keys(ENTITIES), entities, f"the kept model's keys of {table!r}")
+        if (
+            items is not None
+            and moved_rows(self._keys(ITEMS), items, f"the kept model's keys of {item_table!r}") is not None
+        ):
+            raise InputError(
+                f"the rows of table {item_table!r} are not those that {self.folder} knows, in their order; fit the model again"
+            )
+        bare = Opened(self.task, shown, None, rows)
+        seen: Seen = Reader(CODECS, self._files, bare, SEEN).read()
+        if not isinstance(seen, Seen):
+            raise InputError(f"{self.folder} holds no examples' facts")
+        if seen.training is not None:
+            seen = seen._replace(training=present_labels(seen.training, rows))
+        predictor = Reader(CODECS, self._files, bare._replace(training=seen.training)).read()
+        if not isinstance(predictor, Predictor):
+            raise InputError(f"{self.folder} holds a {type(predictor).__name__}, which predicts nothing")
+        return Serving(dataset, shown, predictor, seen, (entities, items))
+
+    def _keys(self, name: str) -> pa.Table:
+        return pq.read_table(io.BytesIO(self._files[name]))
+
+    # -- whom it predicts for ---------------------------------------------------------------------------------------------
+
+    def time(self, serving: Serving, at: str | pd.Timestamp) -> pd.Timestamp:
+        """The time that `at` names: `now` is the instant after the latest row, or the clock's where rows are dated ahead."""
+        if at == NOW:
+            return present(serving.dataset.database, pd.Timestamp.now(tz="UTC").tz_localize(None))
+        try:
+            found = pd.Timestamp(at)
+        except (ValueError, TypeError):
+            raise InputError(f"{at!r} is neither a time, such as 2026-01-31, nor now") from None
+        if pd.isna(found):
+            raise InputError("the time to predict at is missing")
+        return found if found.tz is None else found.tz_convert("UTC").tz_localize(None)
+
+    def _doubt(self, serving: Serving, who: Who) -> None:
+        """Warns of times that predictions say little about."""
+        first, last = pd.Timestamp(int(who[1].min())), pd.Timestamp(int(who[1].max()))
+        learned, latest = pd.Timestamp(serving.seen.fit_end), complete_until(serving.dataset.database)
+        if first < learned and not self.task.own_row_visible:
+            self._warn(f"{first} lies before {learned}, until when the model has learned: it looks better there than it is")
+        if last > latest + self.task.horizon:
+            name = serving.dataset.name
+            self._warn(f"the latest row of dataset {name} is of {latest}: nothing is known of the time until {last}")
+
+    def _warn(self, sentence: str) -> None:
+        warnings.warn(sentence, ResultWarning, stacklevel=4)
+
+    def who(self, serving: Serving, t: pd.Timestamp, sql: str | None = None) -> Who:
+        """Those that the task is about at `t`, or that `sql` yields."""
+        if sql is None:
+            entity, time, is_stand_in = population(self.task, serving.dataset.database, t)
+            if is_stand_in:
+                self._warn(
+                    f"the SQL of task {self.task.id} names entities by rows that come after {t}; predictions are for all "
+                    f"{len(entity):,} rows of table {self.task.entity_table!r}, and entities (--entities) chooses among them"
+                )
+            return entity, time
+        rows = named_by(self.task, sql, serving.shown, t)
+        return self._at(serving, rows, t)
+
+    def named(self, serving: Serving, named: pa.Table, t: pd.Timestamp, what: str) -> Who:
+        """Those whose original keys `named` holds, at `t` or at the times in its column of that name."""
+        keys = serving.keys[0]
+        if keys.num_columns == named.num_columns == 1:
+            named = named.rename_columns(keys.column_names)
+        rows = rows_of(keys, named, what)
+        if len(absent := np.flatnonzero(rows < 0)):
+            first = ", ".join(repr(named.column(name)[int(absent[0])].as_py()) for name in keys.column_names)
+            raise InputError(f"{what} names {first}, which is not in table {self.task.entity_table!r}")
+        if self.task.time_col not in named.column_names or self.task.time_col in keys.column_names:
+            return self._at(serving, rows, t)
+        times = named.column(self.task.time_col)
+        try:
+            at = pd.DatetimeIndex(pd.to_datetime(times.to_pandas(), utc=True)).tz_localize(None).as_unit("ns")
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{what}: column {self.task.time_col!r} holds no times: {error}") from None
+        if at.hasnans:
+            raise InputError(f"{what}: column {self.task.time_col!r} lacks a time")
+        return rows, at.asi8
+
+    def _at(self, serving: Serving, rows: NDArray[np.int64], t: pd.Timestamp) -> Who:
+        """Examples about the entities `rows` at `t`; in an autocomplete task each at the time of its own row."""
+        times = serving.dataset.database[self.task.entity_table].times
+        if self.task.own_row_visible and times is not None:
+            return rows, times[rows]
+        return rows, np.full(len(rows), t.as_unit("ns").value, np.int64)
+
+    # -- what it predicts -------------------------------------------------------------------------------------------------
+
+    def answers(self, serving: Serving, who: Who) -> Iterator[pa.Table]:
+        """Predictions for `who`, chunk by chunk. Raises `InputError` where there is nobody."""
+        if not len(who[0]):
+            lacks = f" with {self.task.target!r} missing" if self.task.own_row_visible else ""
+            raise InputError(f"there is nothing to predict: table {self.task.entity_table!r} has no row{lacks} then")
+        self._doubt(serving, who)
+        examples = unlabelled(self.task, serving.shown, who, serving.seen)
+        for start in track(range(0, len(examples), CHUNK), "chunks predicted"):
+            part = examples.take(np.arange(start, min(start + CHUNK, len(examples))))
+            yield answer_table(part, np.asarray(serving.predictor.predict(part)), serving.keys)
+
+
+def load_model(folder: str | Path) -> Model:
+    """The model kept in `folder`.
+
+    Raises:
+        InputError: There is none that can be trusted: a file is missing or not the one that was kept, or its version is unknown.
+    """
+    path = Path(folder)
+    manifest, files = read_bundle(path)
+    for key in ("method", "task", "dataset", "schema", "created"):
+        if key not in manifest:
+            raise InputError(f"{path / MANIFEST} lacks {key!r}")
+    return Model(path, manifest, read_facts(manifest["task"], str(path / MANIFEST)), files)
