@@ -8,7 +8,7 @@ from relbench_harness.compose import make_method
 from relbench_harness.protocol.method import Method
 
 SMALL: dict[str, Any] = {
-    "n_estimators": 12, "ensemble_size": 1, "epochs": 2, "trials": 1, "channels": 16, "steps": 4, "batch": 128, "patience": 2,
+    "n_estimators": 12, "ensemble_size": 1, "epochs": 2, "trials": 1, "channels": 16, "steps_per_epoch": 4, "batch_size": 128, "patience": 2,
     "max_tokens": 12, "attention_layers": 1, "windows": 6, "n": 1,
 }  # fmt: skip
 """Values for hyperparameters of these names wherever a method's config holds a number there."""
