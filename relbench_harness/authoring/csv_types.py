@@ -176,12 +176,12 @@ def _held(connection: duckdb.DuckDBPyConnection, rows: str, columns: Sequence[st
     """The columns with a value, and those of `tests` that all values pass."""
     present, held = set[int](), dict[int, tuple[Kind, ...]]()
     for part in _parts(tests):
-        asked = [(index, kind) for index in part for kind in tests[index]]
+        wanted = [(index, kind) for index in part for kind in tests[index]]
         counts = [f"count({columns[index]})" for index in part]
-        passed = [f"bool_and({_filled(k.test, columns[i])}) FILTER ({columns[i]} IS NOT NULL)" for i, k in asked]
+        passed = [f"bool_and({_filled(k.test, columns[i])}) FILTER ({columns[i]} IS NOT NULL)" for i, k in wanted]
         row = connection.execute(f"SELECT {', '.join(counts + passed)} FROM {rows}").fetchall()[0]
         present.update(index for index, count in zip(part, row, strict=False) if count)
-        right = [test for test, holds in zip(asked, row[len(part) :], strict=True) if holds is not False]
+        right = [test for test, holds in zip(wanted, row[len(part) :], strict=True) if holds is not False]
         held.update({index: tuple(kind for at, kind in right if at == index) for index in part})
     return present, held
 

@@ -233,7 +233,7 @@ def test_sqlite_has_tables_that_are_its_own(tmp_path: Path) -> None:
         new_dataset("y", f"sqlite:///{path}?schema=x", tmp_path, Wanted())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_adventure_works_from_a_database_to_a_result(postgresql_uri: str, tmp_path: Path) -> None:
     import adventure_works
     from test_ways_in import harness

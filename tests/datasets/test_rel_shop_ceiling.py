@@ -24,7 +24,7 @@ def loaded() -> None:
     shop()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("task", TASKS)
 def test_scores_that_came_about_are_draws_from_those_stated(task: str) -> None:
     """Over twelve worlds, the distances from the stated ceiling in its standard deviations are as chance has them."""
@@ -169,7 +169,7 @@ def climbed(bought: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
     return np.array(found)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_no_list_is_much_better_than_the_likeliest_items() -> None:
     """Lists sought by simulation are no better, and by rearrangement no list at all can be better by more than 3 %."""
     bought, likely = futures(3000, seed=1)
