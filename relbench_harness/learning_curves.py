@@ -26,7 +26,7 @@ VALIDATED = re.compile(r"validation (-?\d+\.\d+)")
 
 @contextmanager
 def followed(tracker: Tracker, isolated: bool) -> Iterator[None]:
-    """While the block lasts, `tracker` is told of each epoch.
+    """While the block lasts, `tracker` gets each epoch.
 
     Args:
         isolated: Whether methods run in processes of their own.

@@ -14,7 +14,7 @@ import pandas as pd
 from relbench_harness.board import audits, render
 from relbench_harness.board.leaderboard import GROUP, leaderboard
 from relbench_harness.board.normalised import with_normalised
-from relbench_harness.board.published import PublishedRow, read_published
+from relbench_harness.board.published import PublishedRow, published_near
 from relbench_harness.board.sheets import overall_sheets, task_sheet
 from relbench_harness.board.uncertainty import with_uncertainty
 from relbench_harness.data.names import split_address
@@ -49,7 +49,7 @@ def write_board(folder: Path, results: Sequence[Result], methods: Iterable[str])
 
 def published_rows(folder: Path) -> list[PublishedRow]:
     """The published rows that lie beside the folder of a board; none where there are none."""
-    return read_published(beside) if (beside := folder.resolve().parent / "published").is_dir() else []
+    return published_near(folder.resolve().parent)
 
 
 def full_board(folder: Path, results: Sequence[Result]) -> pd.DataFrame:

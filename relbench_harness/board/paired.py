@@ -103,7 +103,13 @@ def against(
     """
     if chosen not in methods:
         raise InputError(f"there is no method {chosen!r} to compare with; {nearest(chosen, methods)}")
-    made = {name: resampled(metric, examples, runs, draws, seed) for name, runs in methods.items()}
+    return all_compared(
+        chosen, {name: resampled(metric, examples, runs, draws, seed) for name, runs in methods.items()}, seed
+    )
+
+
+def all_compared(chosen: str, made: Mapping[str, Resamples], seed: int = 0) -> dict[str, Difference]:
+    """Every other method's difference to the method `chosen`, from resamples of all, corrected for how many there are."""
     found = {name: compared(one, made[chosen], seed) for name, one in made.items() if name != chosen}
     corrected = holm([difference.p for difference in found.values()])
     return {name: d._replace(corrected=p) for (name, d), p in zip(found.items(), corrected, strict=True)}

@@ -41,6 +41,12 @@ class PublishedRow:
     source: str
 
 
+def published_near(*folders: Path) -> list[PublishedRow]:
+    """The rows in the folder `published` of the first of `folders` that has one; none where none has."""
+    found = next((one for folder in folders if (one := folder / "published").is_dir()), None)
+    return [] if found is None else read_published(found)
+
+
 def read_published(folder: Path) -> list[PublishedRow]:
     """The rows of every CSV file in `folder`, in the order of the files' names.
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.board.intervals import DRAWS, Interval, Resamples, interval_of, resampled
 from relbench_harness.board.leaderboard import GROUP, Group, Row, group_of, rows_of
-from relbench_harness.board.paired import Difference, compared, holm, in_words
+from relbench_harness.board.paired import Difference, all_compared, in_words
 from relbench_harness.board.predictions import SplitLabels, predictions_for, read_predictions, split_labels
 from relbench_harness.data.dataset import open_dataset
 from relbench_harness.data.names import dataset_folder, parse_address, split_address
@@ -103,9 +103,7 @@ def _compared(reference: str, made: Mapping[str, Resamples], higher_is_better: b
     """Every other method's difference to `reference`, corrected for their number; none if that one has no predictions."""
     if reference not in made:
         return {}
-    each = {name: compared(one, made[reference]) for name, one in made.items() if name != reference}
-    corrected = holm([difference.p for difference in each.values()])
-    found = {name: there._replace(corrected=p) for (name, there), p in zip(each.items(), corrected, strict=True)}
+    found = all_compared(reference, made)
     return {name: Against(reference, there, in_words(there, higher_is_better)) for name, there in found.items()}
 
 

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from relbench_harness.board import audits, predictions, render, store
 from relbench_harness.board.leaderboard import leaderboard
-from relbench_harness.data.manifest_file import read_manifest
-from relbench_harness.data.names import dataset_folder, parse_address, split_address
+from relbench_harness.data.names import split_address
+from relbench_harness.data.provenance import provenance
 from relbench_harness.data.task import TaskType
 from relbench_harness.data.writing import whole, write_whole
 from relbench_harness.errors import InputError
@@ -142,11 +142,10 @@ def _body(title: str, results: Sequence[Result], files: Mapping[str, str], board
 def _description(dataset: str) -> str:
     """What the dataset's manifest says of it, its source and licence among that; empty where it is not here."""
     try:
-        folder = dataset_folder(parse_address(dataset)[0])
-        raw = {} if folder is None else read_manifest(folder / "manifest.yaml", "dataset manifest")
+        known = provenance(dataset)
     except InputError:
         return ""
-    return " ".join(f"{raw[key]}" for key in ("description", "source", "license") if raw.get(key))
+    return " ".join(filter(None, (known.description, known.source, known.licence)))
 
 
 def _line(text: str) -> str:

@@ -7,7 +7,6 @@ of `torch.nn`; nothing else is imported, and no function is ever named.
 from __future__ import annotations
 
 import re
-from enum import Enum
 from importlib import import_module
 
 from relbench_harness.errors import InputError
@@ -48,10 +47,6 @@ def class_named(name: str) -> type:
     if not isinstance(found, type) or f"{found.__module__}:{found.__qualname__}" != name:
         raise InputError(f"{name} is no class")
     return found
-
-
-def is_enum(kind: type) -> bool:
-    return issubclass(kind, Enum)
 
 
 def _check(name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -53,14 +53,12 @@ class Keeping:
     Attributes:
         kept: Its files, once the run has ended well.
         seen: See `Seen`.
-        facts: What stands in the manifest.
-        keys: Original keys of the rows that the files name by number.
+        run: What the harness knows of it.
     """
 
     kept: Kept | None = None
     seen: Seen | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-    keys: dict[str, bytes] = field(default_factory=dict)
+    run: tuple[Stages, Result] | None = None
 
     def files(self, predictor: Predictor) -> Mapping[str, bytes]:
         """The method's side."""
@@ -73,10 +71,7 @@ class Keeping:
 
     def describe(self, stages: Stages, result: Result) -> None:
         """Adds what the harness knows of the run."""
-        self.facts = _facts(stages.dataset, stages.task, result)
-        for name, table in ((ENTITIES, stages.task.entity_table), (ITEMS, stages.task.item_table)):
-            if table is not None:
-                self.keys[name] = _parquet(original_keys(stages.dataset, table))
+        self.run = stages, result
 
     def write(self, folder: Path) -> None:
         """Writes the model.
@@ -84,12 +79,15 @@ class Keeping:
         Raises:
             InputError: The run failed, the method cannot be kept, or something else is in `folder`.
         """
-        if self.kept is None or self.seen is None:
+        if self.kept is None or self.seen is None or self.run is None:
             raise InputError(f"{folder} was not written: the run failed, so there is no model to keep")
         if self.kept.refused:
             raise InputError(f"{folder} was not written: {self.kept.refused}")
-        files = {**self.kept.files, **Writer(CODECS, SEEN).write(self.seen), **self.keys}
-        write_bundle(folder, self.facts, files)
+        stages, result = self.run
+        tables = {ENTITIES: stages.task.entity_table, ITEMS: stages.task.item_table}
+        keys = {name: _parquet(original_keys(stages.dataset, table)) for name, table in tables.items() if table is not None}
+        files = {**self.kept.files, **Writer(CODECS, SEEN).write(self.seen), **keys}
+        write_bundle(folder, _facts(stages.dataset, stages.task, result), files)
 
 
 def _facts(dataset: Dataset, task: Task, result: Result) -> dict[str, Any]:

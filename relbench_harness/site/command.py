@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import gc
-import sys
 from pathlib import Path
 from typing import Any
 
-from relbench_harness.errors import InputError
+from relbench_harness.streams import say
 
 
 def add_publish(commands: argparse._SubParsersAction[Any]) -> None:
@@ -32,12 +31,8 @@ def _publish(parsed: argparse.Namespace) -> int:
     # many result lines are many objects that stay; looking through them again and again for garbage takes a quarter of the seconds
     gc.disable()
     try:
-        pages = publish(parsed.results, parsed.to, _say, parsed.published, parsed.against)
+        pages = publish(parsed.results, parsed.to, lambda error: say(str(error)), parsed.published, parsed.against)
     finally:
         gc.enable()
     print(f"wrote {pages} pages; open {parsed.to / 'index.html'}")
     return 0
-
-
-def _say(error: InputError) -> None:
-    print(f"relbench-harness: {error}", file=sys.stderr, flush=True)

@@ -105,7 +105,7 @@ def _given(line: Line, labels: SplitLabels, material: Material, missing: list[st
 
 
 def _lines(rows: Sequence[dict[str, Any]], methods: Sequence[str], x: Spec, y: Spec) -> list[Spec]:
-    """A line and points for each method, told apart by colour, dashes and shape, so that none is told by its colour alone."""
+    """A line and points for each method, with colour, dashes and shape of its own, so that colour alone distinguishes none."""
 
     def by_method(values: Sequence[object]) -> Spec:
         return names("name", scale={"domain": list(methods), "range": list(values[: len(methods)])})

@@ -9,7 +9,7 @@ from pathlib import Path
 from relbench_harness.board.audits import read_reports
 from relbench_harness.board.ceiling import with_ceilings
 from relbench_harness.board.leaderboard import leaderboard
-from relbench_harness.board.published import PublishedRow, read_published
+from relbench_harness.board.published import published_near, read_published
 from relbench_harness.board.store import located_results
 from relbench_harness.board.uncertainty import with_uncertainty
 from relbench_harness.data.names import truth_may_be_known
@@ -18,8 +18,6 @@ from relbench_harness.protocol.result import Result
 from relbench_harness.site.folder import check, write_site
 from relbench_harness.site.rankings import Material, rankings
 
-PUBLISHED = "published"
-"""The folder of published rows, in a results folder or beside it."""
 NEEDED = {"vl_convert": "vl-convert-python", "jinja2": "jinja2", "markupsafe": "markupsafe"}
 """Module → package of the extra `site`."""
 
@@ -62,7 +60,8 @@ def publish(
     board = with_uncertainty(leaderboard(results, reports), home, results, against)
     if any(map(truth_may_be_known, {result.task for result in results})):
         board = with_ceilings(board)
-    material = Material(board, rankings(board, results, _published(folder, published)), results, files, reports)
+    rows = published_near(folder, folder.parent) if published is None else read_published(published)
+    material = Material(board, rankings(board, results, rows), results, files, reports)
     from relbench_harness.site.pages import site_files
 
     made = dict(site_files(material, _title(folder)))
@@ -73,10 +72,3 @@ def publish(
 def _title(folder: Path) -> str:
     name = folder.resolve().name
     return name if folder.is_dir() and name != "results" else "RelBench Harness"
-
-
-def _published(folder: Path, named: Path | None) -> list[PublishedRow]:
-    if named is not None:
-        return read_published(named)
-    found = next((one for one in (folder / PUBLISHED, folder.parent / PUBLISHED) if one.is_dir()), None)
-    return [] if found is None else read_published(found)
