@@ -6,13 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relbench_harness.data.names import truth_may_be_known
 from relbench_harness.errors import InputError
 from relbench_harness.streams import say, show, standard_output
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from relbench_harness.protocol.result import Result
 
 
@@ -44,6 +41,8 @@ def add_rankings(subparsers: argparse._SubParsersAction[Any]) -> None:
 
 def _rank(parsed: argparse.Namespace) -> int:
     from relbench_harness.board import render
+    from relbench_harness.board.audits import read_reports
+    from relbench_harness.board.full import View, full_board
     from relbench_harness.data.writing import write_whole
 
     results = _results(parsed.results)
@@ -56,7 +55,9 @@ def _rank(parsed: argparse.Namespace) -> int:
 
         results = ranked_by(parsed.metric, results)
     folder = parsed.results if parsed.results.is_dir() else parsed.results.parent
-    table = _table(results, folder, parsed)
+    reports = read_reports(folder, lambda error: say(str(error)))
+    view = View(parsed.against, parsed.anchor, not parsed.no_intervals)
+    table = full_board(folder, results, reports, view=view)
     if parsed.format is None:
         render.show(table, standard_output())
     else:
@@ -81,24 +82,6 @@ def _results(folder: Path) -> list[Result]:
     if not results:
         raise InputError(f"no results in {folder}" + (" can be read" if broken else ""))
     return results
-
-
-def _table(results: list[Result], folder: Path, parsed: argparse.Namespace) -> pd.DataFrame:
-    """The leaderboard with all that is known of it on this machine."""
-    from relbench_harness.board import audits
-    from relbench_harness.board.leaderboard import leaderboard
-    from relbench_harness.board.normalised import with_normalised
-
-    table = leaderboard(results, audits.read_reports(folder, lambda error: say(str(error))), parsed.anchor)
-    if any(map(truth_may_be_known, {result.task for result in results})):
-        from relbench_harness.board.ceiling import with_ceilings
-
-        table = with_ceilings(table)
-    if (not parsed.no_intervals and any(result.predictions for result in results)) or parsed.against is not None:
-        from relbench_harness.board.uncertainty import with_uncertainty
-
-        table = with_uncertainty(table, folder, results, parsed.against)
-    return with_normalised(table)
 
 
 def _board(parsed: argparse.Namespace) -> int:

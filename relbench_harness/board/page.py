@@ -12,11 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from relbench_harness.board import audits, render
-from relbench_harness.board.leaderboard import GROUP, leaderboard
-from relbench_harness.board.normalised import with_normalised
+from relbench_harness.board.full import full_board
+from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.board.published import PublishedRow, published_near
 from relbench_harness.board.sheets import overall_sheets, task_sheet
-from relbench_harness.board.uncertainty import with_uncertainty
 from relbench_harness.data.names import split_address
 from relbench_harness.data.provenance import provenance
 from relbench_harness.data.writing import write_whole
@@ -36,7 +35,8 @@ def write_board(folder: Path, results: Sequence[Result], methods: Iterable[str])
     Raises:
         InputError: A published row cannot be read.
     """
-    board, published = full_board(folder, results), published_rows(folder)
+    published = published_rows(folder)
+    board = published_board(folder, results)
     made = {
         folder / "README.md": page(folder.name, board, results, published, methods),
         folder / "leaderboard.csv": render.csv(board),
@@ -52,14 +52,13 @@ def published_rows(folder: Path) -> list[PublishedRow]:
     return published_near(folder.resolve().parent)
 
 
-def full_board(folder: Path, results: Sequence[Result]) -> pd.DataFrame:
-    """The leaderboard of a folder with intervals and scores between the constant and the best known."""
+def published_board(folder: Path, results: Sequence[Result]) -> pd.DataFrame:
+    """The leaderboard of the folder of a published board; an audit that cannot be read is an error."""
 
     def refuse(error: InputError) -> None:
         raise error
 
-    board = leaderboard(results, audits.read_reports(folder, refuse))
-    return with_normalised(with_uncertainty(board, folder, results), published_rows(folder))
+    return full_board(folder, results, audits.read_reports(folder, refuse), published_rows(folder))
 
 
 def page(

@@ -7,12 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from relbench_harness.board.audits import read_reports
-from relbench_harness.board.ceiling import with_ceilings
-from relbench_harness.board.leaderboard import leaderboard
+from relbench_harness.board.full import View, full_board
 from relbench_harness.board.published import published_near, read_published
 from relbench_harness.board.store import located_results
-from relbench_harness.board.uncertainty import with_uncertainty
-from relbench_harness.data.names import truth_may_be_known
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.result import Result
 from relbench_harness.site.folder import check, write_site
@@ -57,10 +54,8 @@ def publish(
         raise InputError(f"no results in {folder}")
     reports = read_reports(folder, broken)
     home = folder if folder.is_dir() else folder.parent
-    board = with_uncertainty(leaderboard(results, reports), home, results, against)
-    if any(map(truth_may_be_known, {result.task for result in results})):
-        board = with_ceilings(board)
     rows = published_near(folder, folder.parent) if published is None else read_published(published)
+    board = full_board(home, results, reports, rows, View(against))
     material = Material(board, rankings(board, results, rows), results, files, reports)
     from relbench_harness.site.pages import site_files
 
