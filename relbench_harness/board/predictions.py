@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from relbench_harness.board.store import COLUMNS
+from relbench_harness.data.dataset import open_dataset
 from relbench_harness.data.labels import Split
+from relbench_harness.data.names import dataset_folder, parse_address, split_address
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.errors import InputError, sentence
 from relbench_harness.protocol.method import Labels, Ragged, label_values
@@ -67,6 +69,31 @@ def split_labels(stages: Stages, split: Split) -> SplitLabels:
     table = stages.labels(split)
     values = label_values(stages.task, table.target, stages.classes)
     return SplitLabels(stages.task, table.entity, table.time, values, stages.scale, len(stages.classes) or stages.width)
+
+
+def labels_here(address: str, data: str) -> SplitLabels | str:
+    """The test labels of the task at `address`, if version `data` of its dataset lies here, or a clause that says why not.
+
+    Nothing is fetched to find out. `data` is the beginning of a fingerprint.
+    """
+    try:
+        name, task = split_address(address)
+        if dataset_folder(parse_address(name)[0]) is None:
+            return f"the dataset {name} is not on this machine, and nothing is fetched for labels"
+        dataset = open_dataset(name)
+        if not dataset.is_local:
+            return f"the tables of {name} are not on this machine, and nothing is fetched for labels"
+        here = dataset.database.fingerprint
+        if not here.startswith(data):
+            return f"the data on this machine are version {here[:8]}, the results are of {data}"
+        # the labels of a split are the same in both regimes
+        return split_labels(Stages(dataset, dataset.task(task), "rolling"), "test")
+    except Exception as error:
+        # whatever keeps labels from being read here keeps nobody from being ranked
+        why = sentence(error)
+        if why is None:
+            raise
+        return why
 
 
 def read_predictions(path: Path) -> pa.Table:

@@ -20,12 +20,9 @@ from numpy.typing import NDArray
 from relbench_harness.board.intervals import DRAWS, Interval, Resamples, interval_of, resampled
 from relbench_harness.board.leaderboard import GROUP, Group, Row, group_of, rows_of
 from relbench_harness.board.paired import Difference, all_compared, in_words
-from relbench_harness.board.predictions import SplitLabels, predictions_for, read_predictions, split_labels
-from relbench_harness.data.dataset import open_dataset
-from relbench_harness.data.names import dataset_folder, parse_address, split_address
-from relbench_harness.errors import InputError, ResultWarning, nearest, sentence
+from relbench_harness.board.predictions import SplitLabels, labels_here, predictions_for, read_predictions
+from relbench_harness.errors import InputError, ResultWarning, nearest
 from relbench_harness.protocol.result import Result
-from relbench_harness.protocol.stages import Stages
 
 COLUMNS = (
     *("low", "high", "entities", "examples", "tied"),
@@ -134,14 +131,14 @@ def _resampled(folder: Path, rows: Iterable[Row], draws: int) -> dict[tuple[Grou
         paths = [files[str(one.predictions)] for one in good if one.predictions in files]
         if good and len(paths) == len(good):
             groups.setdefault(row.group, []).append((row.method, paths, good))
-    labels: dict[tuple[str, str], SplitLabels | None] = {}
+    labels: dict[tuple[str, str], SplitLabels | str] = {}
     found = {}
     for group, several in groups.items():
         task, _, data, metric = group
         if (task, data) not in labels:
-            labels[task, data] = _labels(task, data)
+            labels[task, data] = labels_here(task, data)
         examples = labels[task, data]
-        if examples is not None:
+        if not isinstance(examples, str):
             found.update({(group, name): one for name, one in _of_group(metric, examples, several, draws).items()})
     return found
 
@@ -168,20 +165,3 @@ def _of_group(
     ends = np.cumsum([len(several) for several in runs.values()])
     parts = zip(np.split(made.actual, ends[:-1]), np.split(made.drawn, ends[:-1]), strict=True)
     return {name: made._replace(actual=actual, drawn=drawn) for name, (actual, drawn) in zip(runs, parts, strict=True)}
-
-
-def _labels(address: str, data: str) -> SplitLabels | None:
-    """The labels of the task's test split, if its data lie here in the version called `data`."""
-    try:
-        name, task = split_address(address)
-        if dataset_folder(parse_address(name)[0]) is None or not (dataset := open_dataset(name)).is_local:
-            return None
-        if dataset.database.fingerprint[: len(data)] != data:
-            return None
-        # the labels of a split are the same in both regimes
-        return split_labels(Stages(dataset, dataset.task(task), "rolling"), "test")
-    except Exception as error:
-        # whatever keeps labels from being read here keeps nobody from being ranked
-        if sentence(error) is None:
-            raise
-        return None

@@ -6,15 +6,13 @@ Invariant: what is not there is a sentence on the page, never a failure.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
-from relbench_harness.board.predictions import SplitLabels, split_labels
+from relbench_harness.board.predictions import SplitLabels, labels_here
 from relbench_harness.data.dataset import Dataset, open_task
 from relbench_harness.data.names import dataset_folder, parse_address, split_address
 from relbench_harness.data.provenance import provenance
 from relbench_harness.data.task import Task
 from relbench_harness.errors import sentence
-from relbench_harness.protocol.stages import Stages
 
 
 @dataclass(frozen=True)
@@ -32,35 +30,19 @@ class Facts:
     licence: str = ""
     description: str = ""
     opened: tuple[Dataset, Task] | None = field(default=None, compare=False)
+    _labels: dict[str, SplitLabels | str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def task(self) -> Task | None:
         return None if self.opened is None else self.opened[1]
 
-    @cached_property
-    def _labels(self) -> SplitLabels | str:
-        if self.opened is None:
-            return self.missing
-        dataset, task = self.opened
-        try:
-            if not dataset.is_local:
-                return f"the tables of {dataset.name} are not on this machine, and nothing is fetched for a site"
-            return split_labels(Stages(dataset, task, "rolling"), "test")
-        except Exception as error:
-            why = sentence(error)
-            if why is None:
-                raise
-            return why
-
     def labels(self, data: str) -> SplitLabels | str:
         """The test labels of version `data` of the dataset, or why they are not at hand."""
-        found = self._labels
-        if isinstance(found, str) or self.opened is None:
-            return found
-        here = self.opened[0].database.fingerprint
-        if not here.startswith(data):
-            return f"the data on this machine are version {here[:8]}, the results are of {data}"
-        return found
+        if self.opened is None:
+            return self.missing
+        if data not in self._labels:
+            self._labels[data] = labels_here(self.address, data)
+        return self._labels[data]
 
 
 def facts_of(address: str) -> Facts:

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pandas as pd
 
-from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.site.drawing import Figure, Ink, Spec, layer, names, number, svg, unique
 
 MOST = 24
@@ -77,27 +76,9 @@ def cliques(ranks: list[float], apart: float) -> list[tuple[int, int]]:
     return found
 
 
-def win_rates(board: pd.DataFrame) -> pd.DataFrame:
-    """Method × method → the share of rankings in which the first stands before the second, ties as half.
-
-    Only rankings count in which one of the two has a score; one without a score loses.
-    """
-    standing = board["rank"].where(board["scored"] > 0, math.inf).astype("float64")
-    long = pd.DataFrame({"method": board["method"], "unit": board[GROUP].agg(" ".join, axis=1), "rank": standing})
-    ranks = long.pivot(index="method", columns="unit", values="rank").fillna(math.inf)
-    values = ranks.to_numpy()
-    first, second = values[:, None, :], values[None, :, :]
-    counted = np.isfinite(np.minimum(first, second))
-    won = np.where(counted, (first < second) + 0.5 * (first == second), 0.0).sum(axis=2)
-    number = counted.sum(axis=2)
-    shares = np.divide(won, number, out=np.full(won.shape, np.nan), where=number > 0)
-    np.fill_diagonal(shares, np.nan)
-    return pd.DataFrame(shares, index=ranks.index, columns=ranks.index)
-
-
-def win_plot(rates: pd.DataFrame, order: list[str]) -> Figure | None:
-    """Win rates as a heat map, methods in `order`; None with fewer than two methods."""
-    shown = [name for name in order if name in rates.index][:MOST]
+def win_plot(rates: pd.DataFrame) -> Figure | None:
+    """A matrix of win rates (`board.overall.win_matrix`) as a heat map; None with fewer than two methods."""
+    shown = list(rates.index)[:MOST]
     if len(shown) < 2:
         return None
     labels = dict(zip(shown, unique(shown, 20), strict=True))

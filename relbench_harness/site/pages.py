@@ -14,13 +14,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from relbench_harness.board.overall import overall
+from relbench_harness.board.overall import overall, win_matrix
 from relbench_harness.progress import work
 from relbench_harness.site.curves import Curves, curves
 from relbench_harness.site.drawing import Figure
 from relbench_harness.site.facts import Facts, facts_of
 from relbench_harness.site.method_facts import Rows, audits, code, configurations, made_on, said, scores_table
-from relbench_harness.site.overall_plots import critical_difference_plot, win_plot, win_rates
+from relbench_harness.site.overall_plots import critical_difference_plot, win_plot
 from relbench_harness.site.page_names import page_name
 from relbench_harness.site.pareto import cost_plots, overall_cost_plots
 from relbench_harness.site.rankings import Line, Material, Ranking
@@ -136,8 +136,8 @@ def across(board: pd.DataFrame, methods: Mapping[str, str]) -> Iterator[Across]:
     several = board[board["task"].groupby(board["regime"]).transform("nunique") > 1]
     for regime, ranking in overall(several).groupby("regime", sort=True):
         rows = several[several["regime"] == regime]
-        order = [str(name) for name in ranking["method"]]
-        drawn = [critical_difference_plot(ranking), *overall_cost_plots(ranking, rows), win_plot(win_rates(rows), order)]
+        wins = win_plot(win_matrix(several, str(regime)))
+        drawn = [critical_difference_plot(ranking), *overall_cost_plots(ranking, rows), wins]
         yield Across(str(regime), overall_table(ranking, methods), [figure for figure in drawn if figure is not None])
 
 

@@ -108,3 +108,10 @@ def test_a_board_of_one_other_metric_is_ranked_across_tasks(result: Make) -> Non
     ]  # fmt: skip
     table = overall(leaderboard(ranked_by("mae", results)))
     assert table["method"].tolist() == ["a", "b"] and (table["tasks"] == 2).all()
+
+
+def test_a_win_is_a_task_where_one_ranks_before_the_other_and_a_failure_loses(result: Make) -> None:
+    scores: dict[str, list[float | None]] = {"a": [0.9, 0.8, 0.7], "b": [0.8, 0.9, 0.7], "c": [None, 0.1, 0.1]}
+    rates = win_matrix(board_of(result, scores), "frozen")
+    assert rates.at["a", "b"] == rates.at["b", "a"] == 0.5
+    assert rates.at["a", "c"] == 1.0 and rates.at["c", "a"] == 0.0 and math.isnan(rates.at["a", "a"])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +16,7 @@ from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.protocol.metrics import lift
 from relbench_harness.site.curves import PERCENTS, calibration, lift_curve
 from relbench_harness.site.drawing import KEPT, SHAPES, SVG, Ink, layer, names, number, svg, unique
-from relbench_harness.site.overall_plots import cliques, win_rates
+from relbench_harness.site.overall_plots import cliques
 from relbench_harness.site.pareto import Axes, Point, front, pareto, ticks
 from relbench_harness.site.rankings import rankings
 from relbench_harness.site.score_plots import score_plot
@@ -70,16 +68,6 @@ def test_bars_join_what_is_not_shown_to_differ(ranks: list[float], apart: float)
         for j, b in enumerate(ordered):
             if i < j:
                 assert any(first <= i and j <= last for first, last in bars) is (b - a < apart)
-
-
-def test_win_rates_are_shares_of_rankings() -> None:
-    rows = [(task, name, rank, scored) for task, name, rank, scored in [
-        ("t1", "a", 1, 1), ("t1", "b", 2, 1), ("t1", "c", 3, 0), ("t2", "a", 2, 1), ("t2", "b", 1, 1), ("t3", "a", 1, 1),
-        ("t3", "b", 1, 1), ("t4", "c", 1, 0)]]  # fmt: skip
-    board = pd.DataFrame(rows, columns=["task", "method", "rank", "scored"]).assign(regime="r", data="d", metric="m")
-    rates = win_rates(board)
-    assert rates.at["a", "b"] == rates.at["b", "a"] == 0.5
-    assert rates.at["a", "c"] == 1.0 and rates.at["c", "a"] == 0.0 and math.isnan(rates.at["a", "a"])
 
 
 def test_calibration_and_lift_follow_their_definitions() -> None:
