@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.normalised import with_normalised
-from relbench_harness.board.published import PublishedRow
 from relbench_harness.data.names import truth_may_be_known
 from relbench_harness.protocol.audit.report import AuditReport
 from relbench_harness.protocol.result import Result
+
+if TYPE_CHECKING:
+    from relbench_harness.board.published import PublishedRow
 
 
 @dataclass(frozen=True)
