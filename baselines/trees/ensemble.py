@@ -21,6 +21,8 @@ from .dataset import Real, TreeDataset
 from .early_stopping import typical_n_estimators
 from .objectives import Objective, signed_sqrt
 
+FEWEST_SECONDS = 0.05
+"""With less time than this no further booster is begun."""
 log = logging.getLogger(__name__)
 
 
@@ -88,8 +90,8 @@ def fit_ensemble(
     """One booster for each of `n_estimators`, its most rounds, from a seed of its own.
 
     Without early stopping all are kept. Where `valid` has no row (its labels are all unknown to training), nothing says when to
-    stop: each booster has as many rounds as are typical for so many training examples. Each has its share of the budget's
-    seconds; where these are over, the ensemble is smaller.
+    stop: each booster has as many rounds as are typical for so many training examples. Where the budget's seconds are short
+    the ensemble is smaller: one booster that ends by itself is worth more than several cut off.
     """
     if train.values.shape[1] == 0 or (objective.loss != "rank" and len(np.unique(train.labels)) < 2):
         return Ensemble((ConstantBooster(objective.constant_margins(train.labels)),))
@@ -101,11 +103,12 @@ def fit_ensemble(
             "no validation label is known to training: boosting ends after %d rounds, without early stopping", typical
         )
         valid, n_estimators = None, [min(most, typical) for most in n_estimators]
-    boosters, countdown = list[Booster | ConstantBooster](), Countdown(budget)
+    boosters, countdown, longest = list[Booster | ConstantBooster](), Countdown(budget), 0.0
     for number, most in enumerate(track(n_estimators, "boosters")):
-        if boosters and countdown.is_over:
+        left = countdown.left
+        if boosters and left < max(longest, FEWEST_SECONDS):
             break
-        part = countdown.part(1 / (len(n_estimators) - number))
-        seeded = replace(part, seed=(1000 * budget.seed + number) % (LARGEST_SEED + 1))
+        seeded = replace(countdown.part(), seed=(1000 * budget.seed + number) % (LARGEST_SEED + 1))
         boosters.append(fit_booster(replace(parameters, n_estimators=most), objective, train, valid, seeded))
+        longest = max(longest, left - countdown.left)
     return Ensemble(tuple(boosters))

@@ -6,10 +6,11 @@ import time
 
 import numpy as np
 import pytest
+from relbench_harness.baselines.trees import ensemble
 from relbench_harness.baselines.trees.booster import TreeParameters
 from relbench_harness.baselines.trees.dataset import TreeDataset
 from relbench_harness.baselines.trees.early_stopping import typical_n_estimators
-from relbench_harness.baselines.trees.ensemble import fit_booster, fit_ensemble
+from relbench_harness.baselines.trees.ensemble import ConstantBooster, fit_booster, fit_ensemble
 from relbench_harness.baselines.trees.objectives import Loss, Objective, signed_sqrt, signed_square
 from relbench_harness.baselines.trees.xgboost_booster import second_derivative
 
@@ -68,12 +69,27 @@ def test_boosting_ends_when_its_time_is_over_and_later_boosters_are_left_out(lib
     data = TreeDataset(values, values[:, 0] + random.normal(size=20_000), np.zeros(30, bool))
     parameters = TreeParameters(library=library, n_estimators=100_000, early_stopping_rounds=0)  # type: ignore[arg-type]
     some = fit_ensemble(parameters, Objective("squared"), data, None, (100_000,) * 2, Budget(threads=1, seconds=1.0))
-    assert len(some.n_estimators) == 2 and max(some.n_estimators) < 100_000
+    assert len(some.n_estimators) == 1 and some.n_estimators[0] < 100_000
     none_left = fit_ensemble(parameters, Objective("squared"), data, None, (100_000,) * 9, Budget(threads=1, seconds=1e-6))
     assert none_left.n_estimators == (1,)
     stopping = TreeParameters(library=library, early_stopping_rounds=5)  # type: ignore[arg-type]
     with_validation = fit_ensemble(stopping, Objective("squared"), data, data, (1000,), Budget(threads=1, seconds=1e-6))
     assert with_validation.n_estimators == (1,)
+
+
+def test_no_booster_is_begun_that_would_be_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boosters that take a fifth of the budget each: the time of the sixth is over before it begins."""
+
+    def slow(*_: object) -> ConstantBooster:
+        time.sleep(0.1)
+        return ConstantBooster(np.zeros(1))
+
+    monkeypatch.setattr(ensemble, "fit_booster", slow)
+    data = TreeDataset(np.arange(10.0)[:, None], np.arange(10.0), np.zeros(1, bool))
+    several = (10,) * 9
+    made = fit_ensemble(TreeParameters(), Objective("squared"), data, data, several, Budget(threads=1, seconds=0.5))
+    assert 1 <= len(made.boosters) <= 5
+    assert len(fit_ensemble(TreeParameters(), Objective("squared"), data, data, several, Budget(threads=1)).boosters) == 9
 
 
 def test_a_countdown_divides_what_is_left() -> None:
