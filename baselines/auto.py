@@ -14,17 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, notes_of, refitted
+from relbench_harness.protocol.mixture import greedy_weights, mixed
 from relbench_harness.timing import phase
 
-from .averaged import fused
 from .quality import label_scale, quality
 from .remembered import Remembered
 
-ROUNDS = 20
-"""How many answers are added up in greedy selection; weights are multiples of 1 / ROUNDS."""
 FEWEST_SECONDS = 2.0
 """With less time than this no further method is begun."""
 log = logging.getLogger(__name__)
@@ -70,7 +67,7 @@ class Auto:
             assert failure is not None
             raise failure
         with phase("tune"):
-            weights = greedy_weights(valid, list(answers.values()), label_scale(train))
+            weights = weights_by_validation(valid, list(answers.values()), label_scale(train))
         parts = {name: (fitted[name], weight) for name, weight in zip(fitted, weights, strict=True) if weight}
         mixture = mixed(valid.task.type, [answers[name] for name in parts], [weight for _, weight in parts.values()])
         mixed_methods = FittedAuto(parts, tuple(left_out))
@@ -102,31 +99,12 @@ class FittedAuto:
         return replace(self, parts=again)
 
 
-def mixed(
-    kind: TaskType, answers: Sequence[NDArray[np.generic]], weights: Sequence[float]
-) -> NDArray[np.float64] | NDArray[np.int64]:
-    """The weighted mean of answers; for recommendations the items with the greatest weighted sum of reciprocal ranks."""
-    if kind is TaskType.RECOMMENDATION:
-        return fused([np.asarray(answer, dtype=np.int64) for answer in answers], weights)
-    total = sum(weights)
-    shares = [np.asarray(a, np.float64) * (w / total) for a, w in zip(answers, weights, strict=True)]
-    return np.asarray(np.sum(shares, axis=0))
-
-
-def greedy_weights(valid: Examples, answers: Sequence[NDArray[np.generic]], scale: float) -> list[float]:
-    """The weight of each answer to `valid` after `ROUNDS` rounds of greedy selection; equal ones without validation.
+def weights_by_validation(valid: Examples, answers: Sequence[NDArray[np.generic]], scale: float) -> list[float]:
+    """The weight of each answer to `valid` by greedy selection; equal ones without validation.
 
     Args:
         scale: See `quality`.
     """
-    if len(answers) == 1 or not len(valid):
+    if not len(valid):
         return [1 / len(answers)] * len(answers)
-    counts = [0] * len(answers)
-    for _ in range(ROUNDS):
-        reached = []
-        for more in range(len(answers)):
-            tried = [count + (number == more) for number, count in enumerate(counts)]
-            chosen = [(a, float(n)) for a, n in zip(answers, tried, strict=True) if n]
-            reached.append(quality(valid, mixed(valid.task.type, [a for a, _ in chosen], [n for _, n in chosen]), scale))
-        counts[int(np.argmax(reached))] += 1
-    return [count / ROUNDS for count in counts]
+    return greedy_weights(valid.task.type, answers, lambda mixture: quality(valid, mixture, scale))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, refitted
+from relbench_harness.protocol.mixture import mixed
 
 
 @dataclass(frozen=True)
@@ -42,35 +42,7 @@ class FittedAverage:
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         answers = [member.predict(examples) for member in self.members]
-        if examples.task.type is TaskType.RECOMMENDATION:
-            return fused([np.asarray(answer, dtype=np.int64) for answer in answers])
-        return np.asarray(np.mean([np.asarray(answer, dtype=np.float64) for answer in answers], axis=0))
+        return mixed(examples.task.type, answers)
 
     def refit(self, examples: Examples) -> FittedAverage:
         return FittedAverage(tuple(refitted(member, examples) for member in self.members), self.notes)
-
-
-def fused(answers: Sequence[NDArray[np.int64]], weights: Sequence[float] | None = None) -> NDArray[np.int64]:
-    """(n, k) items by reciprocal rank fusion (Cormack et al. 2009) of several (n, k) rankings; −1 names no item.
-
-    Args:
-        weights: Of the rankings; None for equal ones.
-    """
-    rows, k = answers[0].shape
-    example = np.tile(np.repeat(np.arange(rows), k), len(answers))
-    item = np.concatenate([answer.ravel() for answer in answers])
-    points = np.tile(1 / (60 + np.arange(k)), rows * len(answers))
-    if weights is not None:
-        points = points * np.repeat(weights, rows * k)
-    named = item >= 0
-    example, item, points = example[named], item[named], points[named]
-    width = int(item.max(initial=0)) + 1
-    keys, place = np.unique(example * width + item, return_inverse=True)
-    total = np.bincount(place, weights=points, minlength=len(keys))
-    order = np.lexsort((keys % width, -total, keys // width))
-    owner = keys[order] // width
-    rank = np.arange(len(order)) - np.searchsorted(owner, owner)
-    answer = np.full((rows, k), -1, dtype=np.int64)
-    first = rank < k
-    answer[owner[first], rank[first]] = (keys % width)[order][first]
-    return answer

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Examples
-from relbench_harness.protocol.metrics import PRIMARY, score
+from relbench_harness.protocol.metrics import score, signed
 
 
 def label_scale(train: Examples) -> float:
@@ -28,8 +26,4 @@ def quality(examples: Examples, predictions: NDArray[np.generic], scale: float =
     if examples.labels is None:
         raise TypeError("quality is judged on labelled examples")
     scores = score(examples.task, examples.labels, predictions, scale, len(examples.classes) or examples.width)
-    metric = PRIMARY[examples.task.type]
-    found = scores[metric.name]
-    if not math.isnan(found):
-        return found if metric.higher_is_better else -found
-    return -scores.get("log_loss", 0.0)
+    return signed(examples.task.type, scores)

@@ -37,6 +37,15 @@ def add_rankings(subparsers: argparse._SubParsersAction[Any]) -> None:
     board = subparsers.add_parser("board", help="write README.md, the tables and the picture of a published board")
     board.add_argument("results", type=Path, help="a folder of results, such as results/rel-f1")
     board.set_defaults(act=_board)
+    ensemble = subparsers.add_parser(
+        "ensemble",
+        help="add the mixture of the methods of a board, chosen by their stored validation predictions",
+        description="Fits nothing: weights are chosen by greedy selection on stored validation predictions, for each task, "
+        "regime, budget and seed. The ensemble costs what all the methods that it chose among cost together.",
+    )
+    ensemble.add_argument("results", type=Path, help="a folder of results with stored predictions")
+    ensemble.add_argument("--methods", metavar="A,B", help="choose among these (default: all that have predictions)")
+    ensemble.set_defaults(act=_ensemble)
 
 
 def _rank(parsed: argparse.Namespace) -> int:
@@ -90,4 +99,19 @@ def _board(parsed: argparse.Namespace) -> int:
 
     for path in write_board(parsed.results, _results(parsed.results), method_names()):
         show(f"wrote {path}")
+    return 0
+
+
+def _ensemble(parsed: argparse.Namespace) -> int:
+    from relbench_harness.board import store
+    from relbench_harness.board.ensemble import ensembles
+
+    results = _results(parsed.results)
+    there = {result.identity for result in results} - {""}
+    methods = [name.strip() for name in parsed.methods.split(",")] if parsed.methods else []
+    made = [outcome for outcome in ensembles(parsed.results, results, methods, say) if outcome.result.identity not in there]
+    for result, _ in (store.write(outcome, parsed.results) for outcome in made):
+        weights = ", ".join(f"{name} {weight:.2f}" for name, weight in result.notes["weights"].items())
+        show(f"{result.task}  {result.regime}  seed={result.seed}  {result.metric} test {result.score:.4f}  {weights}")
+    show(f"{len(made)} ensembles added to {parsed.results}")
     return 0

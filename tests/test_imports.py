@@ -20,12 +20,13 @@ BELOW: Mapping[str, set[str]] = {
     "protocol.method": {"data", "protocol.budget"},
     # what a method chooses on validation, it chooses by the task's own metric
     "protocol.metrics": {"data", "protocol.method"},
+    "protocol.mixture": {"data"},
     "temporal": {"data", "protocol.method"},
     "features": {"data", "temporal", "protocol.method"},
     "graph": {"data", "temporal", "protocol.method"},
-    "baselines": {"data", "temporal", "features", "graph", "protocol.method", "protocol.metrics"},
+    "baselines": {"data", "temporal", "features", "graph", "protocol.method", "protocol.metrics", "protocol.mixture"},
     "protocol": {"data", "protocol.budget", "protocol.method", "protocol.metrics"},
-    "board": {"data", "protocol", "protocol.method", "protocol.metrics"},
+    "board": {"data", "protocol", "protocol.method", "protocol.metrics", "protocol.mixture"},
     "sweep": {"data", "protocol", "protocol.budget", "protocol.method", "protocol.metrics", "board"},
     "authoring": {"data", "protocol", "protocol.method", "protocol.metrics"},
 }

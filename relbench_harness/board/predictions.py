@@ -22,7 +22,7 @@ from relbench_harness.data.labels import Split
 from relbench_harness.data.names import dataset_folder, parse_address, split_address
 from relbench_harness.data.task import Task, TaskType
 from relbench_harness.errors import InputError, sentence
-from relbench_harness.protocol.method import Labels, Ragged, label_values
+from relbench_harness.protocol.method import Labels, Ragged, Regime, label_values
 from relbench_harness.protocol.metrics import Scores, expected_shape, score
 from relbench_harness.protocol.result import Result
 from relbench_harness.protocol.run import check_items
@@ -71,8 +71,8 @@ def split_labels(stages: Stages, split: Split) -> SplitLabels:
     return SplitLabels(stages.task, table.entity, table.time, values, stages.scale, len(stages.classes) or stages.width)
 
 
-def labels_here(address: str, data: str) -> SplitLabels | str:
-    """The test labels of the task at `address`, if version `data` of its dataset lies here, or a clause that says why not.
+def stages_here(address: str, data: str, regime: Regime = "rolling") -> Stages | str:
+    """The task at `address`, if version `data` of its dataset lies here, or a clause that says why not.
 
     Nothing is fetched to find out. `data` is the beginning of a fingerprint.
     """
@@ -86,10 +86,23 @@ def labels_here(address: str, data: str) -> SplitLabels | str:
         here = dataset.database.fingerprint
         if not here.startswith(data):
             return f"the data on this machine are version {here[:8]}, the results are of {data}"
-        # the labels of a split are the same in both regimes
-        return split_labels(Stages(dataset, dataset.task(task), "rolling"), "test")
+        return Stages(dataset, dataset.task(task), regime)
     except Exception as error:
         # whatever keeps labels from being read here keeps nobody from being ranked
+        why = sentence(error)
+        if why is None:
+            raise
+        return why
+
+
+def labels_here(address: str, data: str) -> SplitLabels | str:
+    """The test labels of the task at `address`, which are the same in both regimes, or why they are not at hand."""
+    stages = stages_here(address, data)
+    if isinstance(stages, str):
+        return stages
+    try:
+        return split_labels(stages, "test")
+    except Exception as error:
         why = sentence(error)
         if why is None:
             raise

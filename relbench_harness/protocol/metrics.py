@@ -91,6 +91,15 @@ def checked(task: Task, predictions: NDArray[np.generic], shape: tuple[int, ...]
     return given
 
 
+def signed(kind: TaskType, scores: Scores) -> float:
+    """The primary metric so that higher is better; minus log loss where it is undefined (one class), 0 where there is none."""
+    metric = PRIMARY[kind]
+    found = scores[metric.name]
+    if not np.isnan(found):
+        return found if metric.higher_is_better else -found
+    return -scores.get("log_loss", 0.0)
+
+
 def regression(truth: NDArray[np.float64], given: NDArray[np.float64], scale: float) -> Scores:
     import sklearn.metrics as skm
 

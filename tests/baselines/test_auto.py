@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from relbench_harness.baselines.auto import Auto, greedy_weights, mixed
-from relbench_harness.baselines.averaged import fused
+from relbench_harness.baselines.auto import Auto, weights_by_validation
 from relbench_harness.baselines.constant import Constant
 from relbench_harness.baselines.label_history import LabelHistory
 from relbench_harness.baselines.quality import label_scale, quality
@@ -17,6 +16,7 @@ from shop import Shop
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget, Examples, Predictor
+from relbench_harness.protocol.mixture import fused, mixed
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def test_useless_answers_get_no_weight(shop: Shop) -> None:
     _, valid = split(shop, TaskType.REGRESSION)
     noise = np.random.default_rng(0).normal(size=(2, len(valid))) * valid.values.std()
     answers: list[NDArray[np.generic]] = [valid.values + noise[0], valid.values + noise[1], noise[0] * 100]
-    weights = greedy_weights(valid, answers, label_scale(valid))
+    weights = weights_by_validation(valid, answers, label_scale(valid))
     assert weights[2] == 0 and min(weights[:2]) > 0.3
 
 

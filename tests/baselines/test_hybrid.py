@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from relbench_harness.baselines.averaged import FittedAverage, fused
+from relbench_harness.baselines.averaged import FittedAverage
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.baselines.hybrid import Hybrid, NetworkStates
 from relbench_harness.baselines.recommendation.candidates import FittedCandidates
@@ -19,6 +19,7 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, UnsupportedTaskError
 from relbench_harness.features.entity import EntityColumns
 from relbench_harness.protocol.method import Budget, Examples
+from relbench_harness.protocol.mixture import fused
 from relbench_harness.temporal.example_split import earlier_part
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from relbench_harness.baselines.averaged import Averaged, fused
+from relbench_harness.baselines.averaged import Averaged
 from relbench_harness.baselines.quality import quality
 from relbench_harness.baselines.search import Search
 from relbench_harness.baselines.trees.method import BoostedTrees
@@ -20,6 +20,7 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.features.windows import Windows
 from relbench_harness.protocol.method import Budget, Examples, Predictor
+from relbench_harness.protocol.mixture import fused
 
 TRIED: list[float] = []
 
