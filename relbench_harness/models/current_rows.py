@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 import weakref
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from relbench_harness.data.cache import cache_home
 from relbench_harness.data.dataset import Dataset, open_dataset
 from relbench_harness.errors import InputError
 from relbench_harness.progress import work
+
+KEPT = 86_400
+"""Seconds after which what a killed process has left is removed."""
 
 
 def is_source(address: str) -> bool:
@@ -39,6 +43,7 @@ def current_rows(before: Dataset, uri: str) -> Dataset:
         raise InputError(f"dataset {before.name} is made by a script, so it cannot be imported from a source")
     home = cache_home() / "current"
     home.mkdir(parents=True, exist_ok=True)
+    _remove([path for path in home.iterdir() if time.time() - path.stat().st_mtime > KEPT])
     folder = Path(tempfile.mkdtemp(prefix=f"{before.folder.name}-", dir=home))
     try:
         target = folder / before.folder.name

@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.models.answers import ENDINGS
 from relbench_harness.models.destinations import Destination, File
 from relbench_harness.models.score_table import Place, ScoreTable, Server
 
@@ -21,9 +20,12 @@ def destination(out: str) -> Destination:
     Raises:
         InputError: A file of another ending, or a URI that names no table of a known kind of database.
     """
-    if "://" not in out or out.endswith(ENDINGS):
-        return File(Path(out))
-    return score_table(out)
+    if "://" in out:
+        return score_table(out)
+    if out.partition(":")[0].lower().split("+")[0] in (*KINDS, "postgres"):
+        # what was meant as a URI may hold a password, so it is neither shown nor made a file's name
+        raise InputError(f"--out is neither a file nor a URI; one reads {FORM}")
+    return File(Path(out))
 
 
 def score_table(uri: str) -> ScoreTable:

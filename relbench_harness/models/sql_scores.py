@@ -47,8 +47,12 @@ class SqlServer:
         url = self.source.url.difference_update_query(_OWN)
         with cleansing(url.render_as_string(hide_password=False), f"{self.label} cannot be written to"):
             engine = sa.create_engine(url.set(drivername=_DRIVERS[self.source.dialect]), poolclass=sa.NullPool)
-            with engine.connect() as connection:
-                yield _WRITINGS[self.source.dialect](connection, place)
+            try:
+                with engine.connect() as connection:
+                    yield _WRITINGS[self.source.dialect](connection, place)
+            except sa.exc.DBAPIError as error:
+                # what the driver says, without the statement and a link
+                raise (error.orig or error) from None
 
 
 class SqlWriting:
