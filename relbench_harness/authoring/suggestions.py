@@ -45,6 +45,7 @@ class Suggestion:
     """A predictive query with what its labels are like.
 
     Attributes:
+        dataset: The dataset's address, as it was opened.
         name: A name for the task that the dataset does not have yet.
         kind: churn, volume, value, level, items, event, next or attribute.
         window: The length of a label window; None for a column of the row itself.
@@ -150,7 +151,7 @@ def _suggestion(dataset: Dataset, candidate: Candidate, name: str) -> Suggestion
         return None
     times = np.concatenate([table.time for table in tables.values()])
     return Suggestion(
-        dataset.name, name, candidate.kind, candidate.query, str(task.type),
+        dataset.address, name, candidate.kind, candidate.query, str(task.type),
         None if candidate.window is None else candidate.window.shown, base_rate(task, tables["train"]),
         {split: len(table) for split, table in tables.items()},
         pd.Timestamp(int(times.min())), pd.Timestamp(int(times.max())), past, candidate.score,

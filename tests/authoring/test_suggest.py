@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shlex
 import sqlite3
 from contextlib import closing
@@ -69,24 +68,17 @@ def random_shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_the_first_three_make_tasks_as_they_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # the shop has names with blanks, quotation marks and reserved words
-    write_shop(tmp_path / "shop")
-    folder = os.environ.get("RELBENCH_HARNESS_DATASETS", "")
-    os.environ["RELBENCH_HARNESS_DATASETS"] = str(tmp_path)
-    try:
-        assert main(["task", "suggest", "shop", "--limit", "3"]) == 0
-        printed = capsys.readouterr().out
-        commands = printed.split("```")[1].strip().splitlines()
-        assert len(commands) == 3
-        for command in commands:
-            program, *arguments = shlex.split(command)
-            assert program == "relbench-harness" and main(arguments) == 0, capsys.readouterr().err
-        shop = open_dataset("shop")
-        for command in commands:
-            task = shop.task(shlex.split(command)[3].partition("/")[2])
-            assert f"`{task.query}`" in printed
-            assert all(len(shop.labels(task, split)) for split in SPLITS)
-    finally:
-        os.environ["RELBENCH_HARNESS_DATASETS"] = folder
+    shop = write_shop(tmp_path / "shop")
+    assert main(["task", "suggest", str(shop.folder), "--limit", "3"]) == 0
+    printed = capsys.readouterr().out
+    commands = printed.split("```")[1].strip().splitlines()
+    assert len(commands) == 3
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "relbench-harness" and main(arguments) == 0, capsys.readouterr().err
+        task = shop.task(arguments[2].rpartition("/")[2])
+        assert f"`{task.query}`" in printed
+        assert all(len(shop.labels(task, split)) for split in SPLITS)
 
 
 def test_kinds_windows_and_figures(random_shop: Dataset) -> None:

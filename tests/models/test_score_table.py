@@ -38,7 +38,7 @@ def postgres() -> Any:
         yield uri
 
 
-@pytest.fixture(params=["postgresql", "mariadb", "sqlite", "duckdb"])
+@pytest.fixture(params=["postgresql", pytest.param("mariadb", marks=pytest.mark.thorough), "sqlite", "duckdb"])
 def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgres"))
