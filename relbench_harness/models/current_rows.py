@@ -43,7 +43,7 @@ def current_rows(before: Dataset, uri: str) -> Dataset:
         raise InputError(f"dataset {before.name} is made by a script, so it cannot be imported from a source")
     home = cache_home() / "current"
     home.mkdir(parents=True, exist_ok=True)
-    _remove([path for path in home.iterdir() if time.time() - path.stat().st_mtime > KEPT])
+    _remove([path for path in home.iterdir() if _age(path) > KEPT])
     folder = Path(tempfile.mkdtemp(prefix=f"{before.folder.name}-", dir=home))
     try:
         target = folder / before.folder.name
@@ -61,6 +61,11 @@ def current_rows(before: Dataset, uri: str) -> Dataset:
     # what is mapped stays readable
     weakref.finalize(found, _remove, gone)
     return found
+
+
+def _age(path: Path) -> float:
+    """Seconds since the folder was made."""
+    return time.time() - path.stat().st_mtime
 
 
 def _remove(folders: list[Path]) -> None:
