@@ -192,13 +192,37 @@ def _check_plugin(arguments: argparse.Namespace) -> int:
 
 
 def _task(subparsers: argparse._SubParsersAction[Any]) -> None:
-    task = subparsers.add_parser("task", help="make a task").add_subparsers(dest="task_command", required=True)
+    task = subparsers.add_parser("task", help="make a task, or list those that a dataset offers").add_subparsers(
+        dest="task_command", required=True
+    )
     new = task.add_parser("new", help="write a task from a predictive query")
     new.add_argument("task", metavar="DATASET/TASK")
     new.add_argument("query", metavar="QUERY", help="PREDICT … FOR EACH table.key [WHERE …]")
     new.add_argument("--eval-timestamps", type=int, default=1, metavar="N", help="ask at N times, a horizon apart")
     new.add_argument("--force", action="store_true", help="replace the task of that name")
     new.set_defaults(act=_new_task)
+    suggest = task.add_parser("suggest", help="list the predictive queries that a dataset offers, the most useful first")
+    suggest.add_argument("dataset", metavar="NAME")
+    suggest.add_argument("--limit", type=int, default=10, metavar="N", help="at most so many (default: 10)")
+    suggest.add_argument("--format", choices=("md", "csv", "json"), default="md", help="how to write them (default: md)")
+    suggest.set_defaults(act=_suggest_tasks)
+
+
+def _suggest_tasks(arguments: argparse.Namespace) -> int:
+    from relbench_harness.authoring.suggest_report import written
+    from relbench_harness.authoring.suggestions import suggestions
+    from relbench_harness.data.dataset import open_dataset
+
+    if arguments.limit < 1:
+        raise InputError(f"--limit is {arguments.limit}; at least 1 is needed")
+    dataset = open_dataset(arguments.dataset)
+    found = suggestions(dataset, arguments.limit)
+    if not found:
+        timed = [name for name, table in dataset.database.items() if table.times is not None]
+        why = "no query about its rows has enough examples of several labels" if timed else "no table of it has a time"
+        raise InputError(f"dataset {dataset.name} offers no predictive query: {why}")
+    print(written(found, arguments.format), end="")
+    return 0
 
 
 def _new_task(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from relbench_harness.authoring.label_reasons import checked_labels
@@ -31,28 +32,49 @@ def new_task(address: str, query: str, num_eval_timestamps: int = 1, replace: bo
     path = dataset.folder / "tasks" / task_name / "manifest.yaml"
     if path.exists() and not replace:
         raise InputError(f"task {address} is there already ({path}); choose another name, or --force replaces it")
-    columns = {n: {f.name: f.type for f in table.rows.schema} for n, table in dataset.database.items()}
-    moved = moved_columns(dataset._raw_manifest.get("origin") or {})
-    manifest = task_manifest(task_name, query, dataset.manifest.tables, columns, num_eval_timestamps, moved)
-    content = dumped(manifest)
-    yield from str(manifest.get("sql", "")).split("\n")
-    task = _read(dataset, content)
+    draft = Draft.of(dataset, task_name, query, num_eval_timestamps)
+    yield from draft.sql.split("\n")
     tables: dict[Split, LabelTable] = {}
-
-    def labels_of(other: Query, split: Split) -> LabelTable:
-        variation = task_manifest(task_name, other, dataset.manifest.tables, columns, num_eval_timestamps, moved)
-        return dataset.labels(_read(dataset, dumped(variation)), split)
-
     for split in SPLITS:
-        tables[split] = checked_labels(task, query, dataset.database, labels_of, split)
-        yield f"{split}: {len(tables[split]):,} examples, {base_rate(task, tables[split])}"
-    for shift in shifts(task, tables):
+        tables[split] = checked_labels(draft.task, query, dataset.database, draft.labels_of, split)
+        yield f"{split}: {len(tables[split]):,} examples, {base_rate(draft.task, tables[split])}"
+    for shift in shifts(draft.task, tables):
         yield f"note: {shift}"
     for hosted in SPLITS if path.parent.is_dir() else ():
         # labels of the task that is replaced
         (path.parent / f"{hosted}.parquet").unlink(missing_ok=True)
-    write_whole(path, content)
+    write_whole(path, draft.content)
     yield f"wrote {path}"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A task that a predictive query defines, not written yet.
+
+    Attributes:
+        content: Its manifest.
+        sql: The SQL of its labels; empty where they are a column.
+    """
+
+    dataset: Dataset
+    task: Task
+    content: str
+    sql: str
+    num_eval_timestamps: int
+
+    @staticmethod
+    def of(dataset: Dataset, name: str, query: str | Query, num_eval_timestamps: int = 1) -> Draft:
+        """The task called `name`. Raises `InputError` for a query that cannot be read or compiled."""
+        columns = {n: {f.name: f.type for f in table.rows.schema} for n, table in dataset.database.items()}
+        moved = moved_columns(dataset._raw_manifest.get("origin") or {})
+        manifest = task_manifest(name, query, dataset.manifest.tables, columns, num_eval_timestamps, moved)
+        content = dumped(manifest)
+        return Draft(dataset, _read(dataset, content), content, str(manifest.get("sql", "")), num_eval_timestamps)
+
+    def labels_of(self, other: Query, split: Split) -> LabelTable:
+        """The labels of a variation of the query."""
+        draft = Draft.of(self.dataset, self.task.name, other, self.num_eval_timestamps)
+        return self.dataset.labels(draft.task, split)
 
 
 def _read(dataset: Dataset, content: str) -> Task:

@@ -180,9 +180,13 @@ class Dataset:
     @property
     def is_local(self) -> bool:
         """Whether its database can be opened without a download."""
-        source = self._source()
+        return not isinstance(self._source(), _Hub) or self.is_built
+
+    @property
+    def is_built(self) -> bool:
+        """Whether its database is in the cache already."""
         plain = replace(self, address=without_backtest(self.address), backtest=0)
-        return not isinstance(source, _Hub) or is_stored(plain.name, source.fingerprint())
+        return is_stored(plain.name, self._source().fingerprint())
 
     def declared_stypes(self) -> dict[str, dict[str, str]]:
         """Table → column → semantic type, where the manifest's table entries have a key `stypes`."""

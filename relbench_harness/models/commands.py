@@ -1,4 +1,4 @@
-"""The command `predict`: predictions of a kept model, written to a file."""
+"""The command `predict`: predictions of a kept model, written to a file or to a table of a database."""
 
 from __future__ import annotations
 
@@ -28,23 +28,30 @@ def add_predict(commands: Any) -> None:
         "--entities", help="a CSV or Parquet file with the entities' keys, or SQL that yields the entities"
     )
     predict.add_argument(
-        "--from", dest="dataset", help="the dataset to read (default: the one that the model was fitted on)"
-    )
-    predict.add_argument("--out", type=Path, required=True, help="scores.parquet or scores.csv")
+        "--from", dest="dataset", metavar="NAME|URI",
+        help="the dataset to read (default: the one that the model was fitted on), or its source, whose rows of now are imported",
+    )  # fmt: skip
+    predict.add_argument(
+        "--out", required=True, metavar="FILE|URI",
+        help="scores.parquet, scores.csv, or postgresql://user@host/database?table=scores[&mode=replace|append]",
+    )  # fmt: skip
     predict.set_defaults(act=_predict)
 
 
 def _predict(parsed: argparse.Namespace) -> int:
-    from relbench_harness.models.answers import check_ending, write_answers
+    from relbench_harness.models.destination_choice import destination
+    from relbench_harness.models.destinations import Stamp
     from relbench_harness.models.model import load_model
 
-    check_ending(parsed.out)
+    to = destination(parsed.out)
+    to.check()
     model = load_model(parsed.model)
     serving = model.serving(parsed.dataset)
     t = model.time(serving, parsed.at)
     who = _who(model, serving, t, parsed.entities)
-    rows = write_answers(model.answers(serving, who), parsed.out)
-    show(f"{rows:,} predictions of {model.manifest['method']['name']} for {model.task.id} at {t}; wrote {parsed.out}")
+    stamp = Stamp(model.run_id(serving, who), model.fingerprint)
+    rows = to.write(model.answers(serving, who), stamp)
+    show(f"{rows:,} predictions of {model.manifest['method']['name']} for {model.task.id} at {t}; wrote {to.label}")
     return 0
 
 

@@ -6,7 +6,9 @@ gives an example of its test split, so training and serving agree.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from relbench_harness.authoring.original_keys import original_keys
+from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset, open_dataset
 from relbench_harness.data.population import complete_until, named_by, population, present
@@ -29,6 +32,7 @@ from relbench_harness.models.answers import answer_table
 from relbench_harness.models.bundle import MANIFEST, read_bundle
 from relbench_harness.models.codec import Reader
 from relbench_harness.models.codecs import CODECS, Opened, present_labels
+from relbench_harness.models.current_rows import current_rows, is_source
 from relbench_harness.models.keep import ENTITIES, ITEMS, SEEN
 from relbench_harness.models.row_numbers import moved_rows, rows_of
 from relbench_harness.models.schema import check_schema
@@ -82,6 +86,16 @@ class Model:
         """The time of the latest row that was there when it was fitted."""
         return pd.Timestamp(self.manifest["dataset"]["complete_until"])
 
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same kept model, wherever its folder lies."""
+        return _hash(json.dumps(self.manifest, sort_keys=True, default=str).encode())
+
+    def run_id(self, serving: Serving, who: Who) -> str:
+        """The same for the same model, rows of the database, entities and times."""
+        entity, time = (np.ascontiguousarray(part, np.int64).tobytes() for part in who)
+        return _hash(self.fingerprint.encode(), serving.dataset.database.fingerprint.encode(), entity, time)
+
     def predict(
         self, about: str | pd.Timestamp | pd.DataFrame = NOW, entities: str | None = None, dataset: str | None = None
     ) -> pd.DataFrame:
@@ -91,7 +105,8 @@ class Model:
             about: A time, for all entities that the task is about then (`now` is the end of the data); or a table with the
                 key columns of entities, at the times in the task's time column where it has that, else now.
             entities: SQL that yields the entities, where not all are wanted.
-            dataset: Where the database lies, if not where the model was fitted.
+            dataset: Where the database lies, if not where the model was fitted: another dataset of its schema, or the URI of the
+                source, which is imported.
         """
         serving = self.serving(dataset)
         if isinstance(about, pd.DataFrame):
@@ -106,21 +121,30 @@ class Model:
     def serving(self, address: str | None = None) -> Serving:
         """The model joined with the database at `address`, by default that of its dataset.
 
+        A URI is imported anew, by the manifest of the model's own dataset; its rows stay as they are then.
+
         Raises:
             InputError: There is no such dataset, its schema is not that of the model, or the model cannot be read.
         """
         where = address or str(self.manifest["dataset"]["address"])
         if where not in self._serving:
-            try:
-                dataset = open_dataset(where)
-            except InputError as error:
-                fitted = "" if address else f" (that {self.folder} was fitted on; --from names another)"
-                raise InputError(f"{error}{fitted}") from None
-            self._serving[where] = self._joined(dataset)
+            if address is None or not is_source(address):
+                dataset = self._opened(where, None if address else "; --from names another")
+                self._serving[where] = self._joined(dataset, f"dataset {dataset.name}")
+            else:
+                before = self._opened(str(self.manifest["dataset"]["address"]), ", whose manifest says how to import it")
+                self._serving[where] = self._joined(current_rows(before, address), open_source(address).label)
         return self._serving[where]
 
-    def _joined(self, dataset: Dataset) -> Serving:
-        check_schema(self.manifest["schema"], dataset.database, f"dataset {dataset.name}")
+    def _opened(self, address: str, hint: str | None) -> Dataset:
+        try:
+            return open_dataset(address)
+        except InputError as error:
+            fitted = "" if hint is None else f" (that {self.folder} was fitted on{hint})"
+            raise InputError(f"{error}{fitted}") from None
+
+    def _joined(self, dataset: Dataset, what: str) -> Serving:
+        check_schema(self.manifest["schema"], dataset.database, what)
         shown = self.task.visible_columns(dataset.database)
         table, item_table = self.task.entity_table, self.task.item_table
         entities = original_keys(dataset, table)
@@ -226,6 +250,14 @@ class Model:
         for start in track(range(0, len(examples), CHUNK), "chunks predicted"):
             part = examples.take(np.arange(start, min(start + CHUNK, len(examples))))
             yield answer_table(part, np.asarray(serving.predictor.predict(part)), serving.keys)
+
+
+def _hash(*parts: bytes) -> str:
+    """16 hexadecimal digits."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(len(part).to_bytes(8, "little") + part)
+    return found.hexdigest()[:16]
 
 
 def load_model(folder: str | Path) -> Model:
