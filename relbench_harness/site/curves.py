@@ -104,7 +104,7 @@ def _given(line: Line, labels: SplitLabels, material: Material, missing: list[st
             missing.append(f"Predictions of {line.name}, seed {result.seed}, are left out: {str(error).rstrip('.')}.")
 
 
-def _lines(rows: Sequence[dict[str, Any]], methods: Sequence[str], x: Spec, y: Spec) -> list[Spec]:
+def by_method_lines(rows: Sequence[dict[str, Any]], methods: Sequence[str], x: Spec, y: Spec) -> list[Spec]:
     """A line and points for each method, with colour, dashes and shape of its own, so that colour alone distinguishes none."""
 
     def by_method(values: Sequence[object]) -> Spec:
@@ -119,7 +119,7 @@ def _lines(rows: Sequence[dict[str, Any]], methods: Sequence[str], x: Spec, y: S
     ]
 
 
-def _reference(ends: Sequence[tuple[float, float]], x: Spec, y: Spec) -> Spec:
+def reference_line(ends: Sequence[tuple[float, float]], x: Spec, y: Spec) -> Spec:
     """A thin line that curves are compared with."""
     return layer([{"x": a, "y": b} for a, b in ends], {"type": "line", "color": Ink.FAINT, "size": 1}, x=x, y=y)
 
@@ -131,7 +131,7 @@ def _calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
     top = min(1.0, 1.05 * max(max(row["x"], row["y"]) for row in rows))
     x, y = number("x", "Predicted probability", (0, top)), number("y", "Share that came true", (0, top))
     x["axis"] = y["axis"] = {"format": ".0%", "tickCount": 5}
-    layers = [_reference([(0, 0), (top, top)], x, y), *_lines(rows, list(bins), x, y)]
+    layers = [reference_line([(0, 0), (top, top)], x, y), *by_method_lines(rows, list(bins), x, y)]
     caption = (
         f"Test predictions in {BINS} groups of equal number, all seeds together. On the thin line probabilities are what "
         f"comes about. The best {len(bins)} rows."
@@ -147,6 +147,6 @@ def _lift_plot(lifted: dict[str, list[list[tuple[int, float]]]]) -> Figure:
     x = number("x", "Share of examples taken, highest predictions first, %", (1, 100), type="log")
     x["axis"] = {"values": [1, 2, 5, 10, 20, 50, 100], "format": "d"}
     y = number("y", "Lift")
-    layers = [_reference([(1, 1), (100, 1)], x, y), *_lines(rows, list(lifted), x, y)]
+    layers = [reference_line([(1, 1), (100, 1)], x, y), *by_method_lines(rows, list(lifted), x, y)]
     caption = "How many times more positives the highest predictions hold than chance would, the mean over seeds."
     return Figure("Lift", caption, svg(WIDTH, HEIGHT, layers))

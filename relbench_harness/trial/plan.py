@@ -1,0 +1,84 @@
+"""How the minutes of a trial are divided among its methods.
+
+Invariant: `seconds_of_next` is a function of the seconds that are left and of who waits. A method that took less than its part leaves the
+rest to those after it, so that what is left at the end is what the last method did not want.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Turn(NamedTuple):
+    """A method of a trial.
+
+    Attributes:
+        weight: Its part of the time left, beside the weights of those that wait after it.
+        needed: Whether it runs even where the time is over: without it there is nothing to compare with.
+    """
+
+    method: str
+    weight: float
+    needed: bool = False
+
+
+REFERENCE = "lightgbm_simple"
+"""The plain reference that all others are compared with."""
+RULES = ("constant", "label_history")
+"""Methods without a model: what anybody can do by a rule."""
+TURNS: tuple[Turn, ...] = (
+    Turn("constant", 0.05, needed=True),
+    Turn("label_history", 0.15, needed=True),
+    Turn(REFERENCE, 0.4, needed=True),
+    Turn("xgboost_dfs", 1.0),
+    Turn("gnn", 1.2),
+    Turn("auto", 1.6),
+)
+"""In the order in which they run: cheap ones first, the mixture of the others last."""
+FEWEST_SECONDS = 3.0
+"""With less time than this a method is not begun, unless it is needed."""
+OVERHEAD = 3.0
+"""Seconds that a run takes beside its budget, until one has been measured: its process starts, its result is stored."""
+GRACE = 20.0
+"""Seconds that a needed run may take beyond its budget where the time is over."""
+SLACK = 0.05
+"""The part of all seconds by which the last run may be late."""
+
+
+def seconds_of_next(left: float, waiting: Sequence[Turn], overhead: float = OVERHEAD) -> float | None:
+    """The budget of the first of `waiting`; None where its part is too small to begin.
+
+    Args:
+        left: Seconds until the last method must have ended.
+        overhead: What each run takes beside its budget.
+    """
+    first = waiting[0]
+    free = max(left - overhead * len(waiting), 0.0)
+    part = free * first.weight / sum(turn.weight for turn in waiting)
+    if part >= FEWEST_SECONDS:
+        return part
+    # where not all find time, those at the end go without
+    alone = min(FEWEST_SECONDS, left - overhead)
+    if first.needed or alone >= FEWEST_SECONDS:
+        return FEWEST_SECONDS
+    return None
+
+
+def most_seconds(budget: float, left: float, waiting: Sequence[Turn], overhead: float = OVERHEAD) -> float:
+    """After how many seconds the first of `waiting` is ended: it may be late as long as each of those after it keeps the least.
+
+    Loading packages, and compiling kernels once on a machine, may take longer than a method can plan for.
+
+    Args:
+        budget: The seconds that it was given.
+        left: Seconds until the last method is ended, at the latest.
+        overhead: As for `seconds_of_next`.
+    """
+    room = left - (len(waiting) - 1) * (overhead + FEWEST_SECONDS)
+    return max(room, budget + (GRACE if waiting[0].needed else 0.0))
+
+
+def for_report(seconds: float) -> float:
+    """Of `seconds` in all, how many are kept for intervals, drawings and files."""
+    return min(max(0.04 * seconds, 4.0), 25.0)
