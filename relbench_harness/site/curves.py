@@ -89,7 +89,7 @@ def curves(ranking: Ranking, labels: SplitLabels | str, material: Material) -> C
     pooled = {name: np.concatenate(given) for name, given in zip(labelled, read.values(), strict=True)}
     calibrated = {n: calibration(np.tile(truth, len(g) // len(truth)), g) for n, g in pooled.items()}
     lifted = {n: [lift_curve(truth, one) for one in given] for n, given in zip(labelled, read.values(), strict=True)}
-    return Curves((_calibration_plot(calibrated), _lift_plot(lifted)), tuple(missing))
+    return Curves((calibration_plot(calibrated), lift_plot(lifted)), tuple(missing))
 
 
 def _given(line: Line, labels: SplitLabels, material: Material, missing: list[str]) -> Iterator[Real]:
@@ -124,7 +124,8 @@ def reference_line(ends: Sequence[tuple[float, float]], x: Spec, y: Spec) -> Spe
     return layer([{"x": a, "y": b} for a, b in ends], {"type": "line", "color": Ink.FAINT, "size": 1}, x=x, y=y)
 
 
-def _calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
+def calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
+    """The share that came true by the mean predicted probability, a line a method."""
     rows: list[dict[str, Any]] = [
         {"name": n, "x": one.predicted, "y": one.observed} for n, several in bins.items() for one in several
     ]
@@ -139,7 +140,8 @@ def _calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
     return Figure("Calibration", caption, svg(WIDTH, HEIGHT, layers))
 
 
-def _lift_plot(lifted: dict[str, list[list[tuple[int, float]]]]) -> Figure:
+def lift_plot(lifted: dict[str, list[list[tuple[int, float]]]]) -> Figure:
+    """The lift by the share of examples taken, a line a method: the mean over its runs."""
     rows = []
     for name, seeds in lifted.items():
         means = np.mean([[value for _, value in seed] for seed in seeds], axis=0)

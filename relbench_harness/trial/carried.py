@@ -22,7 +22,7 @@ from relbench_harness.data.writing import write_whole
 from relbench_harness.errors import InputError
 from relbench_harness.progress import work
 from relbench_harness.site.publish import check_extra
-from relbench_harness.trial.carry_out import Attempt, Bounds, attempts
+from relbench_harness.trial.carry_out import ISOLATION, Attempt, Bounds, attempts
 from relbench_harness.trial.facts import Trial
 from relbench_harness.trial.plan import SLACK, TURNS, Turn, for_report
 from relbench_harness.trial.report import TrialReport, report_of, write_report
@@ -44,6 +44,7 @@ class Request:
         to: The folder of the report and the results; after the task where None.
         imports: Where imports go.
         name, task: What a new dataset and a new task are called.
+        isolation: Where methods run.
         times: At how many times validation and test each ask; as many as fit where None.
     """
 
@@ -58,6 +59,7 @@ class Request:
     times: int | None = None
     wanted: Wanted = field(default_factory=lambda: Wanted(take_all=True))
     turns: Sequence[Turn] = TURNS
+    isolation: str = ISOLATION
 
     def check(self) -> None:
         """Raises `InputError` for what is wrong with the request itself; nothing is read."""
@@ -96,16 +98,17 @@ class _Clock:
         return self.taken[name]
 
 
-def carry_out(request: Request, say: Say) -> Carried:
+def carry_out(request: Request, say: Say, begin: float | None = None) -> Carried:
     """Carries out a trial, and writes its report.
 
     Args:
         say: Is called with a line at each step.
+        begin: `time.monotonic()` from which the minutes count; now where None.
 
     Raises:
         InputError: The source, the query or an option will not do, or nothing can be written.
     """
-    clock = _Clock()
+    clock = _Clock(time.monotonic() if begin is None else begin)
     request.check()
     with work("rows") as bar:
         rows = lambda table, count: bar.at(count, f"of {table}")  # noqa: E731
@@ -120,7 +123,9 @@ def carry_out(request: Request, say: Say) -> Carried:
     write_whole(folder / "check.html", check_page(checked))
     _say_checked(checked, say, clock.step("check"))
     seconds = 60 * request.minutes
-    bounds = Bounds(clock.begin + seconds - for_report(seconds), SLACK * seconds, folder / "results")
+    bounds = Bounds(
+        clock.begin + seconds - for_report(seconds), SLACK * seconds, folder / "results", isolation=request.isolation
+    )
     made: list[Attempt] = []
     for one in attempts(chosen.address, request.turns, bounds, lambda method, s: say(f"{method}: at most {s:.0f} s")):
         made.append(one)
@@ -129,7 +134,7 @@ def carry_out(request: Request, say: Say) -> Carried:
     trial = Trial(found, chosen, checked, made, folder, request.minutes, dict(clock.taken), request.capacity)
     report = report_of(trial)
     path = write_report(report, folder)
-    clock.step("report")
+    say(f"report: {clock.step('report'):.1f} s; {time.monotonic() - clock.begin:.0f} s in all")
     return Carried(trial, report, path)
 
 

@@ -24,6 +24,10 @@ REGIME: Regime = "rolling"
 """Every example sees all rows before its own time, as predictions in daily use do."""
 
 
+ISOLATION = "process" if sys.platform == "linux" else "none"
+"""A method that crashes or takes all memory ends its own run alone, where the system allows that."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """What came of a method's turn.
@@ -59,6 +63,7 @@ class Bounds:
     slack: float
     results: Path
     seed: int = 0
+    isolation: str = ISOLATION
 
 
 def attempts(task: str, turns: Sequence[Turn], bounds: Bounds, began: Callable[[str, float], None]) -> Iterator[Attempt]:
@@ -103,7 +108,7 @@ def _attempt(task: str, method: str, time_given: tuple[float, float], bounds: Bo
                 regime=REGIME,
                 budget=Budget(seed=bounds.seed, seconds=seconds),
                 results_dir=bounds.results,
-                isolation="process" if sys.platform == "linux" else "none",
+                isolation=bounds.isolation,
                 limits=Limits(seconds=limit),
             )
             result = request.execute().result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def add_try(commands: Any) -> None:
     )
     tried.add_argument("--name", metavar="NAME", help="what the imported dataset is called (default: after its source)")
     tried.add_argument("--task", metavar="NAME", help="what a new task is called (default: after its query)")
+    tried.add_argument("--methods", metavar="A,B", default="", help="only these (default: six, see docs/try.md)")
     tried.add_argument(
         "--eval-timestamps", type=int, metavar="N", help="ask at N times (default: as many as fit, at most 6)"
     )
@@ -40,9 +42,11 @@ def add_try(commands: Any) -> None:
 
 
 def _try(parsed: argparse.Namespace) -> int:
+    begin = time.monotonic()
     from dataclasses import replace
 
     from relbench_harness.trial.carried import Request, carry_out
+    from relbench_harness.trial.plan import turns_of
 
     request = Request(
         source=parsed.source,
@@ -55,8 +59,9 @@ def _try(parsed: argparse.Namespace) -> int:
         task=parsed.task,
         times=parsed.eval_timestamps,
         wanted=replace(wanted_of(parsed), take_all=True),
+        turns=turns_of([name for name in parsed.methods.split(",") if name]),
     )
-    carried = carry_out(request, say)
+    carried = carry_out(request, say, begin)
     show(carried.report.verdict.headline.replace("`", ""))
     for sentence in carried.report.verdict.said:
         show(f"- {sentence.replace('`', '')}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from relbench_harness.presets import check_method
+
 
 class Turn(NamedTuple):
     """A method of a trial.
@@ -36,6 +38,8 @@ TURNS: tuple[Turn, ...] = (
     Turn("auto", 1.6),
 )
 """In the order in which they run: cheap ones first, the mixture of the others last."""
+OTHER_WEIGHT = 1.2
+"""Of methods that are not among these."""
 FEWEST_SECONDS = 3.0
 """With less time than this a method is not begun, unless it is needed."""
 OVERHEAD = 3.0
@@ -44,6 +48,21 @@ GRACE = 20.0
 """Seconds that a needed run may take beyond its budget where the time is over."""
 SLACK = 0.05
 """The part of all seconds by which the last run may be late."""
+
+
+def turns_of(methods: Sequence[str] = ()) -> tuple[Turn, ...]:
+    """The turns of `methods`, all of `TURNS` where empty, in their order; others come after those.
+
+    Raises:
+        InputError: There is no such method.
+    """
+    for name in methods:
+        check_method(name)
+    if not methods:
+        return TURNS
+    known = tuple(turn for turn in TURNS if turn.method in methods)
+    own = {turn.method for turn in TURNS}
+    return known + tuple(Turn(name, OTHER_WEIGHT) for name in dict.fromkeys(methods) if name not in own)
 
 
 def seconds_of_next(left: float, waiting: Sequence[Turn], overhead: float = OVERHEAD) -> float | None:
@@ -81,4 +100,4 @@ def most_seconds(budget: float, left: float, waiting: Sequence[Turn], overhead: 
 
 def for_report(seconds: float) -> float:
     """Of `seconds` in all, how many are kept for intervals, drawings and files."""
-    return min(max(0.04 * seconds, 4.0), 25.0)
+    return min(max(0.05 * seconds, 5.0), 25.0)

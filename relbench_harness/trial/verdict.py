@@ -56,6 +56,8 @@ def _shown_better(trial: Trial, found: Difference) -> bool:
 def difference_in_words(found: Difference, higher_is_better: bool, metric: str) -> str:
     """`AUROC 0.751 against 0.725, better by 0.026 (95 % interval 0.011 to 0.041)`."""
     values = f"{metric_name(metric)} {fixed(found.first, 3)} against {fixed(found.second, 3)}"
+    if found.difference == found.low == found.high == 0:
+        return f"{values}: both give answers of the same worth on every example"
     interval = f"95 % interval of the difference {fixed(found.low, 3)} to {fixed(found.high, 3)}"
     if not found.shown:
         return f"{values}, a difference of {fixed(found.difference, 3)} ({interval}, which includes zero)"
@@ -75,6 +77,9 @@ def _against_rule(trial: Trial, better: list[str]) -> Iterator[str]:
     others = [name for name in better if name not in names]
     if others:
         yield f"Also better than the rule: {', '.join(f'`{name}`' for name in others)}."
+    rules = [name for name in _better(trial, trial.rule) if name in RULES]
+    if rules:
+        yield f"On test the rule `{rules[0]}` beats `{trial.rule}`, which validation preferred: the two splits are unlike each other."
 
 
 def _against_reference(trial: Trial) -> Iterator[str]:
@@ -88,7 +93,7 @@ def _against_reference(trial: Trial) -> Iterator[str]:
         f"`{learned}`, the best on validation of the methods that read related tables by themselves, against `{reference}`: "
         f"{difference_in_words(found, trial.higher_is_better, trial.metric)}."
     )
-    if not found.shown:
+    if not found.shown and found.high > found.low:
         yield (
             f"With {found.examples:,} test examples of {found.entities:,} entities, only a difference larger than about "
             f"{fixed((found.high - found.low) / 2, 3)} would show."
