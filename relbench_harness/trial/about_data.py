@@ -32,9 +32,7 @@ def data(trial: Trial) -> Part:
     """Tables, span, examples of each split."""
     checked, task = trial.checked, trial.summary
     columns = (Column("Table"), Column("Rows", True), Column("Columns", True), Column("First row"), Column("Last row"))
-    rows = [
-        (Cell(t.name), whole(t.rows), whole(t.columns), Cell(_day(t.first)), Cell(_day(t.last))) for t in checked.tables
-    ]
+    rows = [(Cell(t.name), whole(t.rows), whole(t.columns), Cell(t.first[:10]), Cell(t.last[:10])) for t in checked.tables]
     tables = [plain(f"Tables of {checked.name}", columns, rows)]
     said = [HOW[trial.found.how].format(checked.name, trial.found.source or "its source")]
     if task is not None:
@@ -63,7 +61,7 @@ def _horizon(text: str) -> str:
 
 
 def _day(stamp: str) -> str:
-    return stamp.removesuffix(" 00:00:00")[:19]
+    return stamp.removesuffix(" 00:00:00")[:16]
 
 
 def findings(trial: Trial) -> Part | None:

@@ -89,8 +89,8 @@ def _at_capacity(trial: Trial, truth: Real, answers: Mapping[str, Real]) -> Tabl
             cells.append(quantity(float("nan") if same else 100 * (one.precision - there.precision), 1))
             cells.append(Cell("–", float("nan")) if same else Cell(span(below, above, 1), below))
         rows.append(tuple(cells))
-    times = len(np.unique(labels.time))
-    what = f"The {capacity:,} highest predictions" + (f" of each of {times} times" if times > 1 else "")
+    number = len(np.unique(labels.time))
+    what = f"The {capacity:,} highest predictions" + (f" of each of {number} times" if number > 1 else "")
     return plain(what, tuple(columns), rows, (f"{what}. Intervals are over entities.",))
 
 
@@ -188,6 +188,12 @@ def _amounts(trial: Trial) -> Part | None:
         said.append(
             "Models are fitted to absolute errors here and so predict medians: where labels are skewed, their sum is too low. Use the "
             "order of the predictions, not their sum."
+        )
+    nothing = float((truth == np.median(truth)).mean())
+    if nothing > 0.5:
+        said.append(
+            f"{nothing:.0%} of the labels are {fixed(float(np.median(truth)), digits)}, which by absolute error is the best single answer. A "
+            "query with a condition, such as `… > 0`, asks who differs from that, and ranks."
         )
     table = plain(f"Deciles of {best}, predictions from low to high", columns, rows)
     return Part("amounts", "Observed against predicted", tuple(said), (table,), figures)

@@ -45,7 +45,7 @@ class Request:
         imports: Where imports go.
         name, task: What a new dataset and a new task are called.
         isolation: Where methods run.
-        times: At how many times validation and test each ask; as many as fit where None.
+        eval_timestamps: At how many times validation and test each ask; as many as fit where None.
     """
 
     source: str
@@ -56,7 +56,7 @@ class Request:
     to: Path | None = None
     name: str | None = None
     task: str | None = None
-    times: int | None = None
+    eval_timestamps: int | None = None
     wanted: Wanted = field(default_factory=lambda: Wanted(take_all=True))
     turns: Sequence[Turn] = TURNS
     isolation: str = ISOLATION
@@ -67,8 +67,8 @@ class Request:
             raise InputError(f"--minutes is {self.minutes:g}; it is a number from {LEAST_MINUTES:g} to {7 * 24 * 60}")
         if self.capacity is not None and self.capacity < 1:
             raise InputError(f"--capacity is {self.capacity}; it is a whole number, at least 1")
-        if self.times is not None and self.times < 1:
-            raise InputError(f"--eval-timestamps is {self.times}; it is a whole number, at least 1")
+        if self.eval_timestamps is not None and self.eval_timestamps < 1:
+            raise InputError(f"--eval-timestamps is {self.eval_timestamps}; it is a whole number, at least 1")
         check_extra()
 
 
@@ -114,7 +114,7 @@ def carry_out(request: Request, say: Say, begin: float | None = None) -> Carried
         rows = lambda table, count: bar.at(count, f"of {table}")  # noqa: E731
         found = dataset_of(request.source, request.imports, request.wanted, request.name, rows)
     say(f"{found.how}: dataset {found.address}, {clock.step('import'):.1f} s")
-    chosen = task_of(found.address, request.query, request.task, request.times)
+    chosen = task_of(found.address, request.query, request.task, request.eval_timestamps)
     folder = request.to or Path("trials") / folder_name(chosen.address.replace("/", "__"))
     store.ready(folder / "results")
     _check_capacity(request, chosen)

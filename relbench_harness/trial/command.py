@@ -57,7 +57,7 @@ def _try(parsed: argparse.Namespace) -> int:
         to=parsed.to,
         name=parsed.name,
         task=parsed.task,
-        times=parsed.eval_timestamps,
+        eval_timestamps=parsed.eval_timestamps,
         wanted=replace(wanted_of(parsed), take_all=True),
         turns=turns_of([name for name in parsed.methods.split(",") if name]),
     )

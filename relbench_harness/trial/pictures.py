@@ -41,7 +41,7 @@ def observed_plot(groups: Mapping[str, Sequence[Bin]], what: str) -> Figure:
     low, high = float(min(values.min(), 0.0)), float(values.max())
     high = high if high > low else low + 1.0
     x, y = number("x", "Mean predicted", (low, 1.05 * high)), number("y", "Mean observed", (low, 1.05 * high))
-    x["axis"] = y["axis"] = {"tickCount": 5, "format": "~s" if high >= 1000 else "~g"}
+    x["axis"] = y["axis"] = {"tickCount": 5, **({"format": "~s"} if high >= 1000 else {})}
     layers = [reference_line([(low, low), (1.05 * high, 1.05 * high)], x, y), *by_method_lines(rows, list(groups), x, y)]
     caption = f"{what} in ten groups of equal number, from the lowest predictions to the highest. On the thin line both are the same."
     return Figure("Observed against predicted", caption, svg(WIDTH, HEIGHT, layers))

@@ -40,8 +40,10 @@ TURNS: tuple[Turn, ...] = (
 """In the order in which they run: cheap ones first, the mixture of the others last."""
 OTHER_WEIGHT = 1.2
 """Of methods that are not among these."""
-FEWEST_SECONDS = 3.0
-"""With less time than this a method is not begun, unless it is needed."""
+LEAST_SECONDS = 3.0
+"""What a needed method is given in any case."""
+FEWEST_SECONDS = 8.0
+"""With less time than this no other method is begun."""
 OVERHEAD = 3.0
 """Seconds that a run takes beside its budget, until one has been measured: its process starts, its result is stored."""
 GRACE = 20.0
@@ -66,22 +68,27 @@ def turns_of(methods: Sequence[str] = ()) -> tuple[Turn, ...]:
 
 
 def seconds_of_next(left: float, waiting: Sequence[Turn], overhead: float = OVERHEAD) -> float | None:
-    """The budget of the first of `waiting`; None where its part is too small to begin.
+    """The budget of the first of `waiting`; None where too little is left to begin.
+
+    Where not all find time, those at the end go without.
 
     Args:
         left: Seconds until the last method must have ended.
         overhead: What each run takes beside its budget.
     """
     first = waiting[0]
-    free = max(left - overhead * len(waiting), 0.0)
-    part = free * first.weight / sum(turn.weight for turn in waiting)
-    if part >= FEWEST_SECONDS:
-        return part
-    # where not all find time, those at the end go without
-    alone = min(FEWEST_SECONDS, left - overhead)
-    if first.needed or alone >= FEWEST_SECONDS:
-        return FEWEST_SECONDS
+    if first.needed:
+        return max(_part(left, waiting, overhead), LEAST_SECONDS)
+    for several in range(len(waiting), 0, -1):
+        part = _part(left, waiting[:several], overhead)
+        if part >= FEWEST_SECONDS:
+            return part
     return None
+
+
+def _part(left: float, waiting: Sequence[Turn], overhead: float) -> float:
+    """The first one's part where all of `waiting` have a turn."""
+    return max(left - overhead * len(waiting), 0.0) * waiting[0].weight / sum(turn.weight for turn in waiting)
 
 
 def most_seconds(budget: float, left: float, waiting: Sequence[Turn], overhead: float = OVERHEAD) -> float:

@@ -29,9 +29,11 @@ def verdict(trial: Trial) -> Verdict:
         return Verdict("No method came to an end, so nothing can be compared.", tuple(_failures(trial)))
     better_than_rule = [] if rule is None else [m for m in _better(trial, rule) if m not in RULES]
     to_reference = None if learned is None or reference is None else trial.alone(learned, reference)
-    said = [*_against_reference(trial), *_chosen_later(trial), *_against_rule(trial, better_than_rule), *_failures(trial)]
+    said = [*_against_reference(trial), *_chosen_later(trial), *_against_rule(trial, better_than_rule)]
+    said += [*_failures(trial), *_caveats(trial)]
     if rule is not None and not better_than_rule:
-        return Verdict(f"Nothing here is shown to beat the simple rule `{rule}`.", tuple(said))
+        what = "Nothing here" if all(one.scored for one in trial.attempts) else "Nothing that came to an end"
+        return Verdict(f"{what} is shown to beat the simple rule `{rule}`.", tuple(said))
     if to_reference is not None and _shown_better(trial, to_reference) and reference not in (None, *RULES):
         return Verdict(f"Yes: `{learned}` beats the plain features of `{reference}`.", tuple(said))
     if reference in (None, *RULES) or learned is None:
@@ -110,6 +112,21 @@ def _chosen_later(trial: Trial) -> Iterator[str]:
             f"On test {', '.join(f'`{name}`' for name in others)} "
             f"{'does' if len(others) == 1 else 'do'} beat `{REFERENCE}` as well, corrected for how many are compared."
         )
+
+
+GRAVE = ("giveaway", "afterwards", "future-column", "future-member")
+"""Findings of a check that may make scores too good to be true."""
+
+
+def _caveats(trial: Trial) -> Iterator[str]:
+    """What of the data a reader should know before believing a score."""
+    shifts = () if trial.summary is None else trial.summary.shifts
+    yield from (f"Mind the shift: {shift}." for shift in shifts if shift.endswith("split test"))
+    task = trial.task.name
+    about = [f for f in trial.checked.findings if f.where.split(" ")[0] == task and f.known is None]
+    grave = [finding.kind for finding in about if finding.level == "error" or finding.kind in GRAVE]
+    if grave:
+        yield f"The check found {', '.join(f'`{kind}`' for kind in dict.fromkeys(grave))} in this task: scores may be too good to be true."
 
 
 def _failures(trial: Trial) -> Iterator[str]:

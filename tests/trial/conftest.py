@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import servers
@@ -32,6 +33,14 @@ def postgresql_uri() -> Iterator[str]:
                 marks = ", ".join(["%s"] * len(values[0]))
                 cursor.executemany(f"INSERT INTO {name} VALUES ({marks})", values)
         yield uri
+
+
+@pytest.fixture(scope="session")
+def retail(real_data: Path) -> Path:
+    """The folder of the dataset retail-uk."""
+    if not (real_data / "retail-uk" / "manifest.yaml").is_file():
+        pytest.skip(f"no dataset retail-uk in {real_data}")
+    return real_data / "retail-uk"
 
 
 @pytest.fixture(scope="session")

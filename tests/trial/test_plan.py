@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relbench_harness.errors import InputError
-from relbench_harness.trial.plan import FEWEST_SECONDS, GRACE, TURNS, for_report, most_seconds, seconds_of_next, turns_of
+from relbench_harness.trial.plan import (
+    FEWEST_SECONDS,
+    GRACE,
+    LEAST_SECONDS,
+    TURNS,
+    for_report,
+    most_seconds,
+    seconds_of_next,
+    turns_of,
+)
 
 seconds = st.floats(0, 3600)
 parts = st.lists(st.floats(0, 1), min_size=len(TURNS), max_size=len(TURNS))
@@ -27,7 +36,7 @@ def carried(left: float, overhead: float, used: list[float]) -> list[float | Non
 def test_all_that_is_given_fits_into_what_is_left(left: float, overhead: float, used: list[float]) -> None:
     budgets = carried(left, overhead, used)
     taken = sum(overhead + part * budget for budget, part in zip(budgets, used, strict=True) if budget is not None)
-    needed = sum(turn.needed for turn in TURNS) * (FEWEST_SECONDS + overhead)
+    needed = sum(turn.needed for turn in TURNS) * (LEAST_SECONDS + overhead)
     assert taken <= max(left, needed) + 1e-6
 
 
@@ -35,8 +44,8 @@ def test_all_that_is_given_fits_into_what_is_left(left: float, overhead: float, 
 def test_what_is_needed_always_has_its_turn(left: float, overhead: float) -> None:
     budgets = carried(left, overhead, [1.0] * len(TURNS))
     for turn, budget in zip(TURNS, budgets, strict=True):
-        assert not turn.needed or (budget is not None and budget >= FEWEST_SECONDS)
-        assert budget is None or budget >= FEWEST_SECONDS
+        assert not turn.needed or (budget is not None and budget >= LEAST_SECONDS)
+        assert turn.needed or budget is None or budget >= FEWEST_SECONDS
 
 
 @given(st.floats(120, 3600), st.floats(0, 5))
@@ -46,7 +55,13 @@ def test_with_minutes_all_have_a_turn_and_the_mixture_most(left: float, overhead
     assert max(budget for budget in budgets if budget is not None) == budgets[-1]
 
 
-@given(st.floats(60, 3600), st.floats(0, 1), st.floats(0, 1))
+@given(st.floats(0, 3600), st.floats(0, 10))
+def test_those_at_the_end_go_without_first(left: float, overhead: float) -> None:
+    had = [budget is not None for budget in carried(left, overhead, [1.0] * len(TURNS))]
+    assert had == sorted(had, reverse=True)
+
+
+@given(st.floats(150, 3600), st.floats(0, 1), st.floats(0, 1))
 def test_what_one_does_not_use_the_next_gets(left: float, one: float, other: float) -> None:
     less, more = sorted((one, other))
     first = seconds_of_next(left, TURNS)
