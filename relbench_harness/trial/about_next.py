@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from relbench_harness.data.names import PATH_VARIABLE
 from relbench_harness.site.words import counted
 from relbench_harness.trial.about_data import relevant
 from relbench_harness.trial.carry_out import REGIME
@@ -27,6 +28,11 @@ def _steps(trial: Trial) -> Iterator[Step]:
             f"First look at {counted(len(errors), 'finding')} of the check: scores hold only as far as the data do.",
             _command("dataset", "check", trial.found.address, "--tasks", trial.task.name, "--open"),
         )
+    if trial.found.searched is not None:
+        folder = shlex.quote(f"{PATH_VARIABLE}={trial.found.searched}")
+        yield Step(
+            f"So that other commands find `{trial.found.address}`, name the folder that it lies in:", f"export {folder}"
+        )
     best = trial.proposed
     result = next((one.result for one in trial.attempts if one.method == best), None)
     if best is not None and result is not None:
@@ -35,8 +41,8 @@ def _steps(trial: Trial) -> Iterator[Step]:
         yield Step(f"Keep {best}, which validation likes best, and predict with it for the end of the data:", keep)
         yield Step("", _command("predict", f"models/{trial.task.name}", "--at", "now", "--out", "scores.parquet"))
     learned = [one.method for one in trial.attempts if one.method not in RULES]
-    if any(not one.scored for one in trial.attempts) or trial.minutes < 10:
-        yield Step("Give the methods more time; networks gain the most by it:", _again(trial, max(10.0, 3 * trial.minutes)))
+    if trial.minutes < 10 or any(not one.scored or one.left_out for one in trial.attempts):
+        yield Step("Give the methods more time:", _again(trial, max(10.0, 3 * trial.minutes)))
     if learned and trial.lines:
         sweep = [
             "run",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from relbench_harness.compose import make_guarded
 from relbench_harness.errors import InputError, ResultWarning
@@ -46,8 +47,23 @@ class Attempt:
     doubts: tuple[str, ...] = ()
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """The parts of the method for which there was no time."""
+        return () if self.result is None else tuple(_left_out(self.result.notes))
+
+    @property
     def scored(self) -> bool:
         return self.result is not None and self.result.ok
+
+
+def _left_out(notes: Mapping[str, Any]) -> Iterator[str]:
+    """What a method and its members say that they left out."""
+    own = notes.get("left_out")
+    yield from map(str, own if isinstance(own, list | tuple) else ())
+    members = notes.get("members")
+    for name, inner in members.items() if isinstance(members, Mapping) else ():
+        if isinstance(inner, Mapping):
+            yield from (f"{part} of {name}" for part in _left_out(inner))
 
 
 @dataclass(frozen=True)

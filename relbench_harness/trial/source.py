@@ -20,7 +20,7 @@ from relbench_harness.authoring.new_dataset import Imported, new_dataset
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.staging import Progress
 from relbench_harness.authoring.wanted import Wanted, recorded
-from relbench_harness.data.names import HUB, dataset_folder, dataset_names, hosted, parse_address
+from relbench_harness.data.names import HUB, PATH_VARIABLE, dataset_folder, dataset_names, hosted, parse_address
 from relbench_harness.data.writing import write_whole
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.trial.source_state import State, state_of
@@ -38,12 +38,14 @@ class Found:
         address: What opens it.
         how: `there`: it was named itself; `found`: the import of before, whose source has not changed.
         notes: What the import says of what it left out, changed, or could not decide.
+        searched: The folder in which this process looks for datasets since then; other processes have to be told of it.
     """
 
     address: str
     how: How
     source: str = ""
     notes: tuple[str, ...] = ()
+    searched: Path | None = None
 
 
 def dataset_of(named: str, out: Path, wanted: Wanted, name: str | None = None, progress: Progress | None = None) -> Found:
@@ -61,7 +63,7 @@ def dataset_of(named: str, out: Path, wanted: Wanted, name: str | None = None, p
     if there is not None:
         if name is not None:
             raise InputError(f"--name is for an import, but {named!r} is a dataset that is there already; leave it out")
-        return Found(there, "there")
+        return Found(there, "there") if isinstance(there, str) else _found(there, "there")
     if "://" not in named and not Path(named).expanduser().exists():
         known = [*dataset_names(), *hosted()]
         raise InputError(f"no dataset, file or folder {named!r}; {nearest(named, known)}; a database is named by its URI")
@@ -72,15 +74,20 @@ def dataset_of(named: str, out: Path, wanted: Wanted, name: str | None = None, p
     folder = out / chosen
     before = read_record(folder)
     if before is not None and state is not None and before.get("state") == _plain(state):
-        return Found(_address(folder), "found", source.label)
+        return _found(folder, "found", source.label)
     again = before is not None
     imported = new_dataset(chosen, named, out, replace(wanted, again=again), *([] if progress is None else [progress]))
     _write_record(folder, named, identity, state)
-    return Found(_address(folder), "imported again" if again else "imported", source.label, tuple(_notes(imported)))
+    return _found(folder, "imported again" if again else "imported", source.label, tuple(_notes(imported)))
 
 
-def existing(named: str) -> str | None:
-    """The address of the dataset that `named` is; None where it is none."""
+def _found(folder: Path, how: How, source: str = "", notes: tuple[str, ...] = ()) -> Found:
+    address, searched = _opened_by(folder)
+    return Found(address, how, source, notes, searched)
+
+
+def existing(named: str) -> str | Path | None:
+    """The dataset that `named` is: its address, or its folder; None where it is none."""
     if named.startswith(HUB):
         return named
     if "://" in named:
@@ -90,7 +97,7 @@ def existing(named: str) -> str | None:
         return named
     folder = Path(name).expanduser()
     if (folder / "manifest.yaml").is_file():
-        return str(folder.resolve()) + named[len(name) :]
+        return folder if name == named else str(folder.resolve()) + named[len(name) :]
     return None
 
 
@@ -166,11 +173,28 @@ def _free_name(name: str, out: Path, identity: str) -> str:
     return f"{name}-{identity[:6]}" if taken else name
 
 
-def _address(folder: Path) -> str:
-    """The name of the dataset where the search path leads to this folder, else its path."""
+def _opened_by(folder: Path) -> tuple[str, Path | None]:
+    """What opens the dataset in `folder`, and the folder that this process looks for datasets in from now on, if that is new.
+
+    Results name their dataset by its name alone, so the name must lead to this folder; its path opens it where another dataset has
+    the name.
+    """
+    folder = folder.resolve()
+    if _leads_to(folder):
+        return folder.name, None
+    before = os.environ.get(PATH_VARIABLE)
+    os.environ[PATH_VARIABLE] = os.pathsep.join(filter(None, (before, str(folder.parent))))
+    if _leads_to(folder):
+        return folder.name, folder.parent
+    if before is None:
+        del os.environ[PATH_VARIABLE]
+    else:
+        os.environ[PATH_VARIABLE] = before
+    return str(folder), None
+
+
+def _leads_to(folder: Path) -> bool:
     try:
-        if dataset_folder(folder.name) == folder.resolve():
-            return folder.name
+        return dataset_folder(folder.name) == folder
     except InputError:
-        pass
-    return f"{folder.resolve().parent}{os.sep}{folder.name}"
+        return False

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from relbench_harness.board.paired import Difference
 from relbench_harness.site.words import fixed, metric_name
+from relbench_harness.trial.carry_out import Attempt
 from relbench_harness.trial.facts import Trial
 from relbench_harness.trial.plan import REFERENCE, RULES
 
@@ -27,14 +28,26 @@ def verdict(trial: Trial) -> Verdict:
     rule, reference, learned = trial.rule, trial.reference, trial.learned
     if not trial.lines:
         return Verdict("No method came to an end, so nothing can be compared.", tuple(_failures(trial)))
+    if not trial.resamples:
+        return Verdict(
+            f"`{trial.proposed}` is best on validation; how sure that is cannot be said.",
+            ("There are no intervals: predictions or labels cannot be read by the name of the dataset.", *_failures(trial)),
+        )
     better_than_rule = [] if rule is None else [m for m in _better(trial, rule) if m not in RULES]
     to_reference = None if learned is None or reference is None else trial.alone(learned, reference)
     said = [*_against_reference(trial), *_chosen_later(trial), *_against_rule(trial, better_than_rule)]
-    said += [*_failures(trial), *_caveats(trial)]
+    said += [*_failures(trial), *_cut_short(trial), *_caveats(trial)]
     if rule is not None and not better_than_rule:
-        what = "Nothing here" if all(one.scored for one in trial.attempts) else "Nothing that came to an end"
-        return Verdict(f"{what} is shown to beat the simple rule `{rule}`.", tuple(said))
+        if all(_learned(one) for one in trial.attempts):
+            return Verdict(f"Nothing here is shown to beat the simple rule `{rule}`.", tuple(said))
+        minutes = f"{trial.minutes:g} minute{'' if trial.minutes == 1 else 's'}"
+        return Verdict(
+            f"Within {minutes} nothing is shown to beat the simple rule `{rule}`, but not every method had its say.",
+            tuple(said),
+        )
     if to_reference is not None and _shown_better(trial, to_reference) and reference not in (None, *RULES):
+        if any(one.method == reference and one.left_out for one in trial.attempts):
+            return Verdict(f"`{learned}` beats `{reference}`, which had no time for all of its features.", tuple(said))
         return Verdict(f"Yes: `{learned}` beats the plain features of `{reference}`.", tuple(said))
     if reference in (None, *RULES) or learned is None:
         best = trial.proposed
@@ -44,6 +57,11 @@ def verdict(trial: Trial) -> Verdict:
     return Verdict(
         f"A model beats the simple rule, but nothing is shown to beat the plain features of `{reference}`.", tuple(said)
     )
+
+
+def _learned(one: Attempt) -> bool:
+    """Whether a method's own answers were scored, not those of a rule in its place."""
+    return one.result is not None and one.scored and "fallback" not in one.result.notes
 
 
 def _better(trial: Trial, other: str) -> list[str]:
@@ -114,6 +132,14 @@ def _chosen_later(trial: Trial) -> Iterator[str]:
         )
 
 
+def _cut_short(trial: Trial) -> Iterator[str]:
+    for one in trial.attempts:
+        if one.left_out:
+            parts = ", ".join(f"`{part}`" for part in one.left_out)
+            more = ", so that the others look better beside it than they are" if one.method == REFERENCE else ""
+            yield f"`{one.method}` left out {parts} for lack of time{more}."
+
+
 GRAVE = ("giveaway", "afterwards", "future-column", "future-member")
 """Findings of a check that may make scores too good to be true."""
 
@@ -134,4 +160,4 @@ def _failures(trial: Trial) -> Iterator[str]:
         if not one.scored:
             yield f"`{one.method}` has no score: {one.why.rstrip('.')}."
         elif one.result is not None and "fallback" in one.result.notes:
-            yield f"`{one.method}` answers as `{one.result.notes['fallback']}` does, which validation preferred to what it learned."
+            yield f"`{one.method}` answers as `{one.result.notes['fallback']}` does, which validation preferred to what it learned in {one.seconds:.0f} s."

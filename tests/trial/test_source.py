@@ -84,13 +84,24 @@ def test_a_name_of_another_dataset_is_refused(uri: str, out: Path, tmp_path: Pat
 def test_a_dataset_is_taken_as_it_is_by_name_or_folder(uri: str, out: Path) -> None:
     dataset_of(uri, out, ALL)
     assert dataset_of("shop", out, ALL) == Found("shop", "there")
-    assert dataset_of(str(out / "shop"), out, ALL) == Found(str(out / "shop"), "there")
+    assert dataset_of(str(out / "shop"), out, ALL) == Found("shop", "there")
 
 
-def test_outside_the_search_path_an_import_is_known_by_its_path(uri: str, tmp_path: Path) -> None:
+def test_outside_the_search_path_an_import_is_found_by_name_and_its_folder_is_said(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RELBENCH_HARNESS_DATASETS", raising=False)
     found = dataset_of(uri, tmp_path / "elsewhere", ALL, "nowhere-else")
-    assert found.address == str(tmp_path / "elsewhere" / "nowhere-else")
+    assert (found.address, found.searched) == ("nowhere-else", tmp_path / "elsewhere")
     assert len(open_dataset(found.address).database["customers"]) == 80
+    assert dataset_of(uri, tmp_path / "elsewhere", ALL, "nowhere-else").searched is None
+
+
+def test_a_folder_whose_name_is_taken_is_opened_by_its_path(uri: str, out: Path, tmp_path: Path) -> None:
+    dataset_of(uri, out, ALL)
+    shutil.copytree(out / "shop", tmp_path / "elsewhere" / "shop")
+    assert dataset_of(str(tmp_path / "elsewhere" / "shop"), out, ALL).address == str(tmp_path / "elsewhere" / "shop")
+    assert dataset_of("shop", out, ALL).address == "shop"
 
 
 def test_what_is_not_there_is_named_with_the_nearest(out: Path, uri: str) -> None:
