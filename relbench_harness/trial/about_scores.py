@@ -75,7 +75,11 @@ def _differences(trial: Trial, other: str) -> Table | None:
         Column("p", True, "Of no difference, corrected by Holm for how many are compared"), Column("In words"),
     )  # fmt: skip
     rows = [_difference(name, found[name], trial.higher_is_better) for name in trial.lines if name in found]
-    return plain(f"Differences to {other} on the same test examples", columns, rows)
+    note = (
+        "Intervals are of each difference alone; p is corrected for how many are compared, so that no difference may be shown where an "
+        "interval leaves out zero."
+    )
+    return plain(f"Differences to {other} on the same test examples", columns, rows, (note,))
 
 
 def _difference(name: str, one: Difference, higher: bool) -> tuple[Cell, ...]:

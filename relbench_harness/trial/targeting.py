@@ -83,26 +83,38 @@ DRAWS = 500
 def precisions(labels: SplitLabels, truth: Real, answers: Mapping[str, Real], capacity: int, seed: int = 0) -> Precisions:
     """Precision at `capacity` of each method in `DRAWS` resamples of the entities.
 
-    Within a resample an example counts as often as its entity was drawn; equal predictions stand in an order drawn once.
+    Within a resample an example counts as often as its entity was drawn.
     """
     entities = entities_of(labels)
-    shuffled = np.random.default_rng(seed).permutation(len(truth))
-    orders = {name: shuffled[np.argsort(-given[shuffled], kind="stable")] for name, given in answers.items()}
-    times = [labels.time == one for one in np.unique(labels.time)]
-    sorted_rows = {name: [order[here[order]] for here in times] for name, order in orders.items()}
+    times = [np.flatnonzero(labels.time == one) for one in np.unique(labels.time)]
+    ordered = {name: [_ordered(rows, given) for rows in times] for name, given in answers.items()}
     found: dict[str, list[Real]] = {name: [] for name in answers}
     for counts in entity_counts(entities, DRAWS, seed):
         weights = counts[:, entities.code]
-        for name, several in sorted_rows.items():
-            chosen = np.zeros(len(counts))
-            positive = np.zeros(len(counts))
-            for rows in several:
-                ordered = weights[:, rows]
-                taken = np.clip(capacity - (np.cumsum(ordered, axis=1) - ordered), 0, ordered)
+        for name, several in ordered.items():
+            chosen, positive = np.zeros(len(counts)), np.zeros(len(counts))
+            for rows, starts in several:
+                drawn = weights[:, rows]
+                tied = np.add.reduceat(drawn, starts, axis=1)
+                true = np.add.reduceat(drawn * truth[rows], starts, axis=1)
+                taken = np.clip(capacity - (np.cumsum(tied, axis=1) - tied), 0, tied)
                 chosen += taken.sum(axis=1)
-                positive += taken @ truth[rows]
+                positive += np.divide(true * taken, tied, out=np.zeros_like(true), where=tied > 0).sum(axis=1)
             found[name].append(positive / np.maximum(chosen, 1))
     return {name: np.concatenate(several) for name, several in found.items()}
+
+
+class _Order(NamedTuple):
+    """Rows from the highest prediction down, and where among them each of the different predictions begins."""
+
+    rows: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+
+def _ordered(rows: NDArray[np.int64], given: Real) -> _Order:
+    order = rows[np.argsort(-given[rows], kind="stable")]
+    changes = np.flatnonzero(np.diff(given[order])) + 1
+    return _Order(order, np.concatenate([np.zeros(1, np.int64), changes]))
 
 
 def interval(drawn: Real, labels: SplitLabels) -> tuple[float, float]:

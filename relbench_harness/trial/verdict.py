@@ -40,9 +40,8 @@ def verdict(trial: Trial) -> Verdict:
     if rule is not None and not better_than_rule:
         if all(_learned(one) for one in trial.attempts):
             return Verdict(f"Nothing here is shown to beat the simple rule `{rule}`.", tuple(said))
-        minutes = f"{trial.minutes:g} minute{'' if trial.minutes == 1 else 's'}"
         return Verdict(
-            f"Within {minutes} nothing is shown to beat the simple rule `{rule}`, but not every method had its say.",
+            f"Within {_minutes(trial)} nothing is shown to beat the simple rule `{rule}`, and not every method learned more than a rule in that time.",
             tuple(said),
         )
     if to_reference is not None and _shown_better(trial, to_reference) and reference not in (None, *RULES):
@@ -54,9 +53,15 @@ def verdict(trial: Trial) -> Verdict:
         return Verdict(f"`{best}` is best on validation, and there is no plain reference to compare it with.", tuple(said))
     if to_reference is not None and to_reference.shown:
         return Verdict(f"No: the plain features of `{reference}` do better than `{learned}`.", tuple(said))
+    within = "" if all(_learned(one) and not one.left_out for one in trial.attempts) else f" within {_minutes(trial)}"
     return Verdict(
-        f"A model beats the simple rule, but nothing is shown to beat the plain features of `{reference}`.", tuple(said)
+        f"A model beats the simple rule, but nothing is shown to beat the plain features of `{reference}`{within}.",
+        tuple(said),
     )
+
+
+def _minutes(trial: Trial) -> str:
+    return f"{trial.minutes:g} minute{'' if trial.minutes == 1 else 's'}"
 
 
 def _learned(one: Attempt) -> bool:

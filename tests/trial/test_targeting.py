@@ -58,8 +58,9 @@ def test_intervals_of_precision_hold_it_and_a_better_order_is_seen() -> None:
     truth = (rng.uniform(size=600) < 0.3).astype(np.float64)
     good, poor = truth + rng.normal(0, 0.5, 600), rng.normal(size=600)
     labels = SplitLabels(made_task("customer", TaskType.BINARY), np.arange(600), np.repeat([1, 2], 300), truth)
-    made = precisions(labels, truth, {"good": good, "poor": poor}, 50)
-    for name, given_ in (("good", good), ("poor", poor)):
+    same = np.zeros(600)
+    made = precisions(labels, truth, {"good": good, "poor": poor, "same": same}, 50)
+    for name, given_ in (("good", good), ("poor", poor), ("same", same)):
         low, high = interval(made[name], labels)
         assert low < at_capacity(truth, given_, labels.time, 50).precision < high
     assert interval(made["good"] - made["poor"], labels)[0] > 0.2
