@@ -9,28 +9,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from relbench_harness import plot
+    from relbench_harness.comparing import Comparison, compare
     from relbench_harness.errors import InputError
     from relbench_harness.notebook import Finished, Model, OpenTask, leaderboard, load_model, open_task, run
     from relbench_harness.protocol.method import Budget
     from relbench_harness.protocol.result import Result
+    from relbench_harness.trial.notebook import Tried, try_database
 
 __all__ = [
     "Budget",
+    "Comparison",
     "Finished",
     "InputError",
     "Model",
     "OpenTask",
     "Result",
+    "Tried",
+    "compare",
     "leaderboard",
     "load_model",
     "open_task",
+    "plot",
     "run",
+    "try_database",
 ]
 
 _HOMES = {
     "Budget": "relbench_harness.protocol.method",
+    "Comparison": "relbench_harness.comparing",
+    "compare": "relbench_harness.comparing",
     "InputError": "relbench_harness.errors",
     "Result": "relbench_harness.protocol.result",
+    "Tried": "relbench_harness.trial.notebook",
+    "try_database": "relbench_harness.trial.notebook",
 }
 """The modules of public names that are not the notebook's own."""
 
@@ -38,6 +50,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "plot":
+        return import_module("relbench_harness.plot")
     return getattr(import_module(_HOMES.get(name, "relbench_harness.notebook")), name)
 
 

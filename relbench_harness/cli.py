@@ -1,4 +1,4 @@
-"""The shell: `relbench-harness run | predict | status | audit | rank | publish | list | cache | dataset | task`.
+"""The shell: `relbench-harness run | try | predict | status | audit | rank | publish | list | cache | dataset | task`.
 
 Invariant: every command passes `main`, the one place that turns what a user can mend (bad input, a full disk, a damaged
 file, a server that is down: `errors.sentence`) into one sentence on standard error and exit code 2. Ctrl-C is one line and
@@ -31,6 +31,7 @@ from relbench_harness.presets import check_choices, check_options
 from relbench_harness.ranking import add_rankings
 from relbench_harness.site.command import add_publish
 from relbench_harness.streams import say, show, standard_output, unread
+from relbench_harness.trial.command import add_try
 
 VERBOSE = {"-v", "--verbose"}
 DRY_RUN = "--dry-run"
@@ -144,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     add_publish(commands)
     add_cache(commands)
     add_predict(commands)
+    add_try(commands)
     status = commands.add_parser("status", help="say how far the sweeps of a results folder have come")
     status.add_argument("results", type=Path, help="a folder of results")
     status.add_argument("sweep", nargs="?", help="the name of one sweep (default: all of the folder)")

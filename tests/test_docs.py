@@ -41,6 +41,9 @@ WRITTEN_BY_READERS = {
     "configs/method/habit.yaml",
     "configs/method/habit_slow.yaml",
     "checks/shop.html",
+    "report.html",
+    "report.md",
+    "check.html",
     "leaderboard.md",
 }
 """Files of the tutorials, which their reader makes."""

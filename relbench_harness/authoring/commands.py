@@ -35,26 +35,11 @@ def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
     commands = dataset.add_subparsers(dest="dataset_command", required=True)
     new = commands.add_parser("new", help="import a dataset from a database or from files")
     new.add_argument("name", metavar="NAME")
-    new.add_argument("--from", dest="source", required=True, metavar="URI", help=_SOURCES)
+    new.add_argument("--from", dest="source", required=True, metavar="URI", help=SOURCES)
     new.add_argument("--out", type=Path, metavar="FOLDER", help="where to put it (default: the first folder of datasets)")
     new.add_argument("--yes", action="store_true", help="take proposals that are not sure, too")
     new.add_argument("--again", action="store_true", help="import anew by the keys and times of the edited manifest")
-    several: dict[str, Any] = {"action": "append", "default": []}
-    new.add_argument("--only", "--tables", metavar="A,B", help="only these tables; views, too", **several)
-    new.add_argument("--exclude", metavar="A,B", help="all tables but these", **several)
-    new.add_argument(
-        "--time", metavar="TABLE=COLUMN", **several,
-        help="a table's time; none: it has none; COLUMN:epoch_s (epoch_ms, epoch_us, epoch_ns) or COLUMN:%%d/%%m/%%Y: read it so",
-    )  # fmt: skip
-    new.add_argument(
-        "--entity", metavar="NAME=TABLE.COLUMN,…", **several, help="a table of the different values of these columns"
-    )
-    new.add_argument(
-        "--late", action="append", default=[], metavar="TABLE.COLUMN[:COLUMN,…]",
-        help="a date known later, and what is filled with it, as a table of its own; none: move nothing else",
-    )  # fmt: skip
-    new.add_argument("--keep", metavar="TABLE.COLUMN,…", help="take these though they are named like secrets", **several)
-    new.add_argument("--timezone", metavar="ZONE", help="the zone of times that carry none (default: UTC)")
+    add_import_options(new)
     new.set_defaults(act=_new_dataset)
 
     check = commands.add_parser("check", help="look for errors and leaks in a dataset and its tasks")
@@ -76,9 +61,27 @@ def _dataset(subparsers: argparse._SubParsersAction[Any]) -> None:
     export.set_defaults(act=_export_dataset)
 
 
-_SOURCES = (
-    "postgresql://…, mysql://…, mariadb://…, sqlite:///file, duckdb:///file, a folder of CSV, Parquet or Delta tables"
-)
+def add_import_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what an import takes beyond its source; `wanted_of` reads it."""
+    several: dict[str, Any] = {"action": "append", "default": []}
+    parser.add_argument("--only", "--tables", metavar="A,B", help="only these tables; views, too", **several)
+    parser.add_argument("--exclude", metavar="A,B", help="all tables but these", **several)
+    parser.add_argument(
+        "--time", metavar="TABLE=COLUMN", **several,
+        help="a table's time; none: it has none; COLUMN:epoch_s (epoch_ms, epoch_us, epoch_ns) or COLUMN:%%d/%%m/%%Y: read it so",
+    )  # fmt: skip
+    parser.add_argument(
+        "--entity", metavar="NAME=TABLE.COLUMN,…", **several, help="a table of the different values of these columns"
+    )
+    parser.add_argument(
+        "--late", action="append", default=[], metavar="TABLE.COLUMN[:COLUMN,…]",
+        help="a date known later, and what is filled with it, as a table of its own; none: move nothing else",
+    )  # fmt: skip
+    parser.add_argument("--keep", metavar="TABLE.COLUMN,…", help="take these though they are named like secrets", **several)
+    parser.add_argument("--timezone", metavar="ZONE", help="the zone of times that carry none (default: UTC)")
+
+
+SOURCES = "postgresql://…, mysql://…, mariadb://…, sqlite:///file, duckdb:///file, a folder of CSV, Parquet or Delta tables"
 
 
 def _export_dataset(parsed: argparse.Namespace) -> int:
@@ -97,7 +100,8 @@ def datasets_folder() -> Path:
     return Path(named[0]).expanduser() if named else Path("datasets")
 
 
-def _wanted(arguments: argparse.Namespace) -> Wanted:
+def wanted_of(arguments: argparse.Namespace) -> Wanted:
+    """What the options of an import say. Raises `InputError` for one that cannot be read."""
     from relbench_harness.authoring.wanted import Wanted
 
     times = {table: None if c == "none" else c for table, c in _pairs("--time", "TABLE=COLUMN", arguments.time)}
@@ -106,7 +110,7 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
     none_late = "none" in late
     late.pop("none", None)
     return Wanted(
-        arguments.yes, arguments.again, _listed(arguments.only), times, arguments.timezone,
+        getattr(arguments, "yes", False), getattr(arguments, "again", False), _listed(arguments.only), times, arguments.timezone,
         exclude=_listed(arguments.exclude), entities=entities, keep=_listed(arguments.keep),
         late=late, none_late=none_late,
     )  # fmt: skip
@@ -133,7 +137,7 @@ def _new_dataset(arguments: argparse.Namespace) -> int:
 
     # a server that ends the process leaves it time to remove what is half written
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    wanted = _wanted(arguments)
+    wanted = wanted_of(arguments)
     out = arguments.out or datasets_folder()
     with work("rows") as rows:
         imported = new_dataset(

@@ -42,7 +42,12 @@ class Against(NamedTuple):
 
 
 def with_uncertainty(
-    board: pd.DataFrame, folder: Path, results: Iterable[Result], against: str | None = None, draws: int = DRAWS
+    board: pd.DataFrame,
+    folder: Path,
+    results: Iterable[Result],
+    against: str | None = None,
+    draws: int = DRAWS,
+    known: Mapping[tuple[Group, str], Resamples] | None = None,
 ) -> pd.DataFrame:
     """The leaderboard of `results` with the columns `COLUMNS`; NaN or None where nothing can be said.
 
@@ -54,13 +59,14 @@ def with_uncertainty(
     Args:
         folder: Where the results and their predictions lie.
         against: A method, or a row where the method has several.
+        known: What `row_resamples` gives, where that has been made.
 
     Raises:
         InputError: There is no such method, or it has several rows in one ranking.
     """
     rows = rows_of(results)
     chosen = _chosen(rows, against) if against is not None else {}
-    known = _resampled(folder, rows, draws)
+    known = _resampled(folder, rows, draws) if known is None else known
     found: dict[int, dict[str, Any]] = {}
     for key, part in board.groupby(GROUP, sort=False):
         group = group_of(key)
@@ -120,6 +126,15 @@ def _chosen(rows: Sequence[Row], name: str) -> dict[Group, str]:
 
 
 # -- from results to resamples ----------------------------------------------------------------------------------------------
+
+
+def row_resamples(folder: Path, results: Iterable[Result], draws: int = DRAWS) -> dict[tuple[Group, str], Resamples]:
+    """(ranking, row) → the resamples of its runs, for those rows of the leaderboard of `results` that have an interval.
+
+    Args:
+        folder: Where the results and their predictions lie.
+    """
+    return _resampled(folder, rows_of(results), draws)
 
 
 def _resampled(folder: Path, rows: Iterable[Row], draws: int) -> dict[tuple[Group, str], Resamples]:

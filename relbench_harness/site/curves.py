@@ -89,7 +89,7 @@ def curves(ranking: Ranking, labels: SplitLabels | str, material: Material) -> C
     pooled = {name: np.concatenate(given) for name, given in zip(labelled, read.values(), strict=True)}
     calibrated = {n: calibration(np.tile(truth, len(g) // len(truth)), g) for n, g in pooled.items()}
     lifted = {n: [lift_curve(truth, one) for one in given] for n, given in zip(labelled, read.values(), strict=True)}
-    return Curves((_calibration_plot(calibrated), _lift_plot(lifted)), tuple(missing))
+    return Curves((calibration_plot(calibrated), lift_plot(lifted)), tuple(missing))
 
 
 def _given(line: Line, labels: SplitLabels, material: Material, missing: list[str]) -> Iterator[Real]:
@@ -104,7 +104,7 @@ def _given(line: Line, labels: SplitLabels, material: Material, missing: list[st
             missing.append(f"Predictions of {line.name}, seed {result.seed}, are left out: {str(error).rstrip('.')}.")
 
 
-def _lines(rows: Sequence[dict[str, Any]], methods: Sequence[str], x: Spec, y: Spec) -> list[Spec]:
+def by_method_lines(rows: Sequence[dict[str, Any]], methods: Sequence[str], x: Spec, y: Spec) -> list[Spec]:
     """A line and points for each method, with colour, dashes and shape of its own, so that colour alone distinguishes none."""
 
     def by_method(values: Sequence[object]) -> Spec:
@@ -119,19 +119,20 @@ def _lines(rows: Sequence[dict[str, Any]], methods: Sequence[str], x: Spec, y: S
     ]
 
 
-def _reference(ends: Sequence[tuple[float, float]], x: Spec, y: Spec) -> Spec:
+def reference_line(ends: Sequence[tuple[float, float]], x: Spec, y: Spec) -> Spec:
     """A thin line that curves are compared with."""
     return layer([{"x": a, "y": b} for a, b in ends], {"type": "line", "color": Ink.FAINT, "size": 1}, x=x, y=y)
 
 
-def _calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
+def calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
+    """The share that came true by the mean predicted probability, a line a method."""
     rows: list[dict[str, Any]] = [
         {"name": n, "x": one.predicted, "y": one.observed} for n, several in bins.items() for one in several
     ]
     top = min(1.0, 1.05 * max(max(row["x"], row["y"]) for row in rows))
     x, y = number("x", "Predicted probability", (0, top)), number("y", "Share that came true", (0, top))
     x["axis"] = y["axis"] = {"format": ".0%", "tickCount": 5}
-    layers = [_reference([(0, 0), (top, top)], x, y), *_lines(rows, list(bins), x, y)]
+    layers = [reference_line([(0, 0), (top, top)], x, y), *by_method_lines(rows, list(bins), x, y)]
     caption = (
         f"Test predictions in {BINS} groups of equal number, all seeds together. On the thin line probabilities are what "
         f"comes about. The best {len(bins)} rows."
@@ -139,7 +140,8 @@ def _calibration_plot(bins: dict[str, list[Bin]]) -> Figure:
     return Figure("Calibration", caption, svg(WIDTH, HEIGHT, layers))
 
 
-def _lift_plot(lifted: dict[str, list[list[tuple[int, float]]]]) -> Figure:
+def lift_plot(lifted: dict[str, list[list[tuple[int, float]]]]) -> Figure:
+    """The lift by the share of examples taken, a line a method: the mean over its runs."""
     rows = []
     for name, seeds in lifted.items():
         means = np.mean([[value for _, value in seed] for seed in seeds], axis=0)
@@ -147,6 +149,6 @@ def _lift_plot(lifted: dict[str, list[list[tuple[int, float]]]]) -> Figure:
     x = number("x", "Share of examples taken, highest predictions first, %", (1, 100), type="log")
     x["axis"] = {"values": [1, 2, 5, 10, 20, 50, 100], "format": "d"}
     y = number("y", "Lift")
-    layers = [_reference([(1, 1), (100, 1)], x, y), *_lines(rows, list(lifted), x, y)]
+    layers = [reference_line([(1, 1), (100, 1)], x, y), *by_method_lines(rows, list(lifted), x, y)]
     caption = "How many times more positives the highest predictions hold than chance would, the mean over seeds."
     return Figure("Lift", caption, svg(WIDTH, HEIGHT, layers))

@@ -5,54 +5,37 @@ One browser serves all tests. Where Chromium or its driver is not installed they
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import chromium
 import pytest
+from chromium import CONTRAST
 from site_results import CHURN, LONG
 
 from relbench_harness.site.page_names import page_name
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
-from selenium.webdriver import Chrome, ChromeOptions, Keys  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver import Chrome, Keys  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 
-OPTIONS = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-           "disable-component-update", "disable-sync")  # fmt: skip
 TABLE = f'section[data-task="{CHURN}"][data-regime="rolling"] > .box table'
 Open = Callable[..., Chrome]
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = ChromeOptions()
-    options.binary_location = binary
-    for option in (*OPTIONS, f"user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(f"--{option}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = Chrome(options=options, service=Service(driver))
-    yield browser
-    browser.quit()
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with chromium.started(tmp_path_factory.mktemp("chromium")) as started:
+        yield started
 
 
 @pytest.fixture
-def opened(chromium: Chrome, site: Path) -> Open:
+def opened(browser: Chrome, site: Path) -> Open:
     """Opens a page of the site at a width, in a colour scheme, with or without JavaScript."""
 
     def open_page(page: str = "index.html", width: int = 1280, scheme: str = "light", scripts: bool = True) -> Chrome:
-        chromium.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
-        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        chromium.get((site / page).as_uri())
-        return chromium
+        return chromium.shown(browser, (site / page).as_uri(), width, scheme, scripts)
 
     return open_page
 
@@ -162,28 +145,6 @@ def test_the_keyboard_finds_the_skip_link_first_and_sees_where_it_is(opened: Ope
     heading(browser, "Method").find_element(By.TAG_NAME, "button").send_keys(Keys.TAB)
     outline = browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
-
-
-CONTRAST = """
-const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-const rgb = colour => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-  return [...canvas.getImageData(0, 0, 1, 1).data]; };
-const light = colour => { const [r, g, b] = rgb(colour).slice(0, 3).map(v => v / 255)
-  .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-const paper = one => { for (let e = one; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
-  if (rgb(c)[3] > 250) return c; } return 'white'; };
-const found = [];
-for (const one of document.querySelectorAll('p, a, h1, h2, h3, td, th, small, span, summary, code, label, svg text')) {
-  if (!one.textContent.trim() || !one.checkVisibility()) continue;
-  const style = getComputedStyle(one);
-  let behind = paper(one.closest('svg') ? one.closest('figure') : one);
-  if (one.closest('svg') && one.getAttribute('font-size') === '11px' && one.closest('figure').textContent.includes('Win rates')) continue;
-  const [a, b] = [light(one.closest('svg') ? style.fill : style.color), light(behind)].sort((x, y) => y - x);
-  const ratio = (a + 0.05) / (b + 0.05);
-  if (ratio < 4.5) found.push([one.tagName, one.textContent.trim().slice(0, 30), ratio]);
-}
-return found;
-"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
