@@ -7,7 +7,7 @@ tables without times, and rows older than its cut-off.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -21,6 +21,7 @@ from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.entity_summary import windows_of
 from relbench_harness.graph.device import device_of, seeded
 from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.row_batch import Rows
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
 from relbench_harness.protocol.method import PREDICTIONS, Budget, Countdown, Examples
@@ -246,6 +247,10 @@ class FittedGNN:
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         return self.evaluator.predict(examples)
+
+    def for_copies(self, whole: Examples) -> Callable[[Examples, Mapping[str, Rows]], NDArray[np.generic]]:
+        """See `Evaluator.for_copies`."""
+        return self.evaluator.for_copies(whole)
 
     def refit(self, examples: Examples) -> FittedGNN:
         """The same method trained on more labels, for at most as many epochs as led to the best validation score."""

@@ -138,6 +138,22 @@ class BoundResiduals:
             if child == table:
                 yield from (column.astype(np.float64) for column in found.T)
 
+    def of_copies(self, database: Database, sources: Mapping[str, Rows]) -> BoundResiduals:
+        """The residuals of copies of rows; of a copy without its parent there is nothing to compare.
+
+        Args:
+            database: Of the copies.
+            sources: Table → (m,) the row that each is a copy of.
+        """
+        values = {}
+        for key in foreign_keys(database):
+            name = key.child, key.column
+            if name in self.values:
+                found = self.values[name][sources[key.child]]
+                found[older_parents(database, key) < 0] = np.nan
+                values[name] = found
+        return BoundResiduals(values)
+
     def read(self, key: Key, rows: Rows) -> NDArray[np.float32]:
         """(rows, residuals) along `key`, 0 where nothing can be compared."""
         return np.nan_to_num(self.values[key][rows], copy=False)

@@ -1,0 +1,120 @@
+"""What a predictor answers when rows are left out: the one way in which row-level algorithms ask it.
+
+For each example the smallest surroundings are found whose copy gets the answer that the whole database gives; from then on copies
+stand for the database. Invariant: where no surroundings do, rows are removed from the whole database itself, one variant after
+another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench_harness.explain.copies import Copier, Removed, Sources, Variant, predicting_copies
+from relbench_harness.explain.outputs import Floats, Output, answers
+from relbench_harness.explain.surroundings import REACHES, Surroundings, Surveyor
+from relbench_harness.progress import track
+from relbench_harness.protocol.audit.rearranged import Draft, rearranged
+from relbench_harness.protocol.method import Examples, Predictor, Ragged, TrainingLabels
+
+ROWS = 1_000_000
+"""Rows of a database of copies, about."""
+SAME = 1e-4
+"""Answers differ by no more than this part of their spread where a copy stands for the database."""
+MOST_COPIED = 100_000
+"""An example with more rows around it is not copied."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Examples and their answers, in the number that is explained.
+
+    Attributes:
+        around: What each example's copy holds.
+        exact: (n,) whether a copy's answer is that of the whole database; of other examples rows are removed from that.
+        plain: (n,) the answers with nothing left out.
+    """
+
+    predictor: Predictor
+    examples: Examples
+    output: Output
+    around: tuple[Surroundings, ...]
+    exact: NDArray[np.bool_]
+    plain: Floats
+    reach: NDArray[np.int64]
+    _copier: Copier = field(repr=False)
+    _predict: Callable[[Examples, Sources], NDArray[np.generic]] = field(repr=False)
+
+    @classmethod
+    def of(cls, predictor: Predictor, examples: Examples) -> Subject:
+        """Finds for each example which surroundings are enough."""
+        given = answers(predictor, examples)
+        output = Output.chosen(given)
+        plain = output.of(given)
+        spread = float(plain.max() - plain.min()) or float(np.abs(plain).max()) or 1.0
+        surveyor, copier = Surveyor.of(examples), Copier(examples)
+        predict = predicting_copies(predictor, examples)
+        around: list[Surroundings] = [Surroundings(())] * len(examples)
+        exact, reaches = np.zeros(len(examples), bool), np.full(len(examples), REACHES, np.int64)
+        self = cls(predictor, examples, output, (), exact, plain, reaches, copier, predict)
+        for reach in range(REACHES):
+            left = np.flatnonzero(~exact)
+            found = {int(i): surveyor.around(int(i), reach) for i in left}
+            around = [found.get(i, known) for i, known in enumerate(around)]
+            small = [i for i, one in found.items() if len(one) <= MOST_COPIED]
+            if not small:
+                break
+            copied = self._copies([Variant(i, around[i], {}) for i in small])
+            same = np.abs(copied - plain[small]) <= SAME * spread
+            exact[np.asarray(small)[same]] = True
+            reaches[np.asarray(small)[same]] = reach
+            if exact.all():
+                break
+        return replace(self, around=tuple(around))
+
+    def without(self, cases: Sequence[tuple[int, Removed]]) -> Floats:
+        """(m,) the answers to cases: an example by its position, and the rows that are left out of what it sees."""
+        found = np.empty(len(cases))
+        copied = [at for at, (i, _) in enumerate(cases) if self.exact[i]]
+        found[copied] = self._copies([Variant(cases[at][0], self.around[cases[at][0]], cases[at][1]) for at in copied])
+        rest = [at for at, (i, _) in enumerate(cases) if not self.exact[i]]
+        for at in track(rest, "rows removed from the whole database"):
+            found[at] = self._whole(*cases[at])
+        return found
+
+    def _copies(self, variants: Sequence[Variant]) -> Floats:
+        found = [np.zeros(0)]
+        for part in _parts(variants):
+            examples, sources = self._copier.copied(part)
+            at = np.asarray([variant.position for variant in part], np.int64)
+            found.append(self.output.take(at).of(self._predict(examples, sources)))
+        return np.concatenate(found)
+
+    def _whole(self, position: int, removed: Removed) -> float:
+        one = self.examples.take(np.asarray([position]))
+        drafts = {
+            name: Draft(np.setdiff1d(np.arange(len(one.database[name])), rows))
+            for name, rows in removed.items()
+            if len(rows)
+        }
+        moved = rearranged(one.database, drafts).moved(one)
+        training = moved.training
+        if training is not None and not isinstance(training.values, Ragged):
+            there = training.entity >= 0
+            kept = TrainingLabels(training.entity[there], training.time[there], training.values[there])
+            moved = replace(moved, training=kept)
+        answer = answers(self.predictor, moved)
+        return float(self.output.take(np.asarray([position])).of(answer)[0])
+
+
+def _parts(variants: Sequence[Variant]) -> Iterator[Sequence[Variant]]:
+    """`variants` in parts of about `ROWS` rows."""
+    begin, rows = 0, 0
+    for at, variant in enumerate(variants):
+        rows += len(variant.around)
+        if rows >= ROWS or at == len(variants) - 1:
+            yield variants[begin : at + 1]
+            begin, rows = at + 1, 0
