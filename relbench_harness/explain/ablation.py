@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 
 from relbench_harness.board.intervals import resampled
 from relbench_harness.board.predictions import SplitLabels
-from relbench_harness.explain.changes import Change, HiddenAge, every_column, every_key, every_table
+from relbench_harness.explain.changes import Change, every_column, every_key, every_table
 from relbench_harness.explain.explanation import AGES, Amount, Explanation, Kind, Part, age_bands
 from relbench_harness.explain.outputs import Output, answers, check_values, label_scale, metric_name, quality, same_again
+from relbench_harness.explain.surroundings import rows_of_age
+from relbench_harness.explain.variants import Subject
 from relbench_harness.progress import track
 from relbench_harness.protocol.audit.scenes import sampled
 from relbench_harness.protocol.method import Examples, Predictor
 
 LEVEL = 1.96
 """Standard errors of a mean on either side that an interval takes."""
+FEW = 8
+"""Examples whose rows are removed from the whole database, at most."""
 DRAWS = 200
 """Resamples of the examples by which a change of the score varies."""
 
@@ -34,14 +38,14 @@ class Ablation:
         kinds: Which kinds of parts: `column` (permuted among rows of similar time), `table` and `path` (hidden), `age` (cut).
         repeats: How often a random change is made; the interval covers them and the choice of examples.
         most: At most so many examples are answered, a sample of those given.
-        cutoffs: Ages are cut for so many groups of examples with near cut-offs.
+        aged: Bands of age are taken away, example by example, from at most so many of them.
         ages: Days at which bands of age end.
     """
 
     kinds: tuple[Kind, ...] = ("table", "path", "column", "age")
     repeats: int = 3
     most: int = 500
-    cutoffs: int = 4
+    aged: int = 150
     ages: tuple[float, ...] = AGES
     seed: int = 0
     name: str = "ablation"
@@ -58,11 +62,28 @@ class Ablation:
         trial = _Trial(predictor, chosen, before, Output.chosen(before), self.seed)
         amounts = [trial.amount(change, self.repeats) for change in track(self.changes(chosen), "parts taken away")]
         if "age" in self.kinds:
-            amounts += [trial.age(HiddenAge(band), self.cutoffs) for band in age_bands(self.ages)]
+            amounts += self._ages(predictor, examples)
         amounts += [Amount(part, 0.0, 0.0, 0.0, 0.0) for part in self._unseen(chosen)]
         unit = metric_name(chosen) if chosen.labels is not None else "prediction"
         notes = {"examples": len(chosen), "score": quality(chosen, before)}
         return (Explanation("model", self.name, unit, tuple(amounts), notes=notes),)
+
+    def _ages(self, predictor: Predictor, examples: Examples) -> list[Amount]:
+        """What the rows of each band of ages are worth; each example's own cut-off says how old a row is."""
+        some = examples.take(sampled(examples, self.aged, self.seed))
+        subject = Subject.of(predictor, some)
+        if not subject.exact.all():
+            # where no copy stands for the database, every removal costs a whole one
+            kept = np.union1d(np.flatnonzero(subject.exact), np.flatnonzero(~subject.exact)[:FEW])
+            some = some.take(kept)
+            subject = Subject.of(predictor, some)
+        trial = _Trial(predictor, some, subject.given, subject.output, self.seed)
+        found = []
+        for band in age_bands(self.ages):
+            gone = [rows_of_age(some, i, around, band) for i, around in enumerate(subject.around)]
+            after = subject.answers([(i, rows) for i, rows in enumerate(gone)])
+            found.append(trial.measured(Part("age", age=band), [after]))
+        return found
 
     def changes(self, examples: Examples) -> tuple[Change, ...]:
         """What is taken away, but for ages."""
@@ -101,20 +122,10 @@ class _Trial:
             if changed is self.examples:
                 return Amount(change.part, 0.0, 0.0, 0.0, 0.0)
             after.append(answers(self.predictor, changed))
-        return self._measured(change.part, after)
+        return self.measured(change.part, after)
 
-    def age(self, change: HiddenAge, groups: int) -> Amount:
-        """What a cut of history costs, made for groups of examples with near cut-offs."""
-        order = np.argsort(self.examples.cutoff, kind="stable")
-        after = np.array(self.before)
-        for part in np.array_split(order, min(groups, len(order))):
-            some = self.examples.take(np.sort(part))
-            changed = change.made(some, self.seed)
-            if changed is not some:
-                after[np.sort(part)] = answers(self.predictor, changed)
-        return self._measured(change.part, [after])
-
-    def _measured(self, part: Part, after: Sequence[NDArray[np.generic]]) -> Amount:
+    def measured(self, part: Part, after: Sequence[NDArray[np.generic]]) -> Amount:
+        """What `after`, the answers of each repeat, are worse by."""
         moved = np.stack([np.abs(self.output.of(one) - self.output.of(self.before)) for one in after])
         effect = float(moved.mean())
         if effect == 0:

@@ -1,4 +1,4 @@
-"""Changes of a database that take something away from a predictor: a column's values, a table, a foreign key, old rows.
+"""Changes of a database that take something away from a predictor: a column's values, a table, a foreign key.
 
 Invariant: what leaves here is in canonical order, and no row shows what was not there before it: values come from rows that are no
 younger. Only what changes is written anew; all other columns are shared with the database before.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.explain.explanation import AgeBand, Part
+from relbench_harness.explain.explanation import Part
 from relbench_harness.protocol.audit.rearranged import Draft, Rows, own_rows, rearranged
 from relbench_harness.protocol.method import Examples, Ragged, TrainingLabels
 from relbench_harness.temporal.visibility import no_younger
@@ -92,7 +92,7 @@ class HiddenTable:
         kept = _own(examples).get(self.table, np.zeros(0, np.int64))
         if len(kept) == len(examples.database[self.table]):
             return examples
-        return _without(examples, {self.table: Draft(kept)})
+        return without_rows(examples, {self.table: Draft(kept)})
 
 
 @dataclass(frozen=True)
@@ -117,37 +117,6 @@ class CutKey:
         at = table.rows.column_names.index(self.column)
         rows = table.rows.set_column(at, table.rows.schema.field(self.column).with_nullable(True), nobody)
         return replace(examples, database=_with(examples.database, replace(table, rows=rows)))
-
-
-@dataclass(frozen=True)
-class HiddenAge:
-    """Rows of a band of ages are gone, of examples that share a cut-off or nearly so.
-
-    Ages count from the first of the examples' cut-offs, so they are exact where it is the cut-off of all.
-    """
-
-    age: AgeBand
-    is_random: bool = False
-
-    @property
-    def part(self) -> Part:
-        return Part("age", age=self.age)
-
-    def made(self, examples: Examples, seed: int) -> Examples:
-        day = 86_400e9
-        first = int(examples.cutoff.min())
-        last = first - int(self.age.low * day) if self.age.low else int(np.iinfo(np.int64).max)
-        begin = int(np.iinfo(np.int64).min) if np.isinf(self.age.high) else first - int(self.age.high * day)
-        own, drafts = _own(examples), dict[str, Draft]()
-        for name, table in examples.database.items():
-            if table.times is None:
-                continue
-            low, high = (int(table.visible(instant)[0]) for instant in (begin, last))
-            kept = np.concatenate([np.arange(low), np.arange(high, len(table))])
-            kept = np.union1d(kept, own.get(name, kept[:0])).astype(np.int64)
-            if len(kept) < len(table):
-                drafts[name] = Draft(kept)
-        return _without(examples, drafts) if drafts else examples
 
 
 def _with(database: Database, changed: Table) -> Database:
@@ -178,7 +147,7 @@ def _own(examples: Examples) -> dict[str, Rows]:
     return own_rows(replace(examples, training=None))
 
 
-def _without(examples: Examples, drafts: Mapping[str, Draft]) -> Examples:
+def without_rows(examples: Examples, drafts: Mapping[str, Draft]) -> Examples:
     """The examples about the rows of `drafts`; labels of training about rows that are gone go too."""
     moved = rearranged(examples.database, drafts).moved(examples)
     training = moved.training

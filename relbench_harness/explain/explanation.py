@@ -11,6 +11,9 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from relbench_harness.errors import InputError, nearest
 
 Level = Literal["model", "rows"]
@@ -30,7 +33,12 @@ class AgeBand:
 
     @property
     def name(self) -> str:
+        """In words."""
         return f"{self.low:g} days and older" if self.high == float("inf") else f"{self.low:g} to {self.high:g} days"
+
+    def holds(self, days: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(n,) which ages lie in it."""
+        return (days >= self.low) & (days < self.high)
 
 
 def age_bands(ends: Iterable[float] = AGES) -> tuple[AgeBand, ...]:

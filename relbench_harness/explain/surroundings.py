@@ -12,11 +12,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.explain.explanation import AgeBand
 from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.paths import ForeignKey
 from relbench_harness.temporal.routes import HERE, Leg, Route
-from relbench_harness.temporal.visibility import before_instant, latest_before
+from relbench_harness.temporal.visibility import before_instant, days_before, latest_before
 
 Rows = NDArray[np.int64]
 REACHES = 5
@@ -227,3 +228,16 @@ class _Walk:
 
 def _leg(step: Step) -> Leg:
     return Leg(ForeignKey(step.child, step.column, step.parent), step.up)
+
+
+def rows_of_age(examples: Examples, position: int, around: Surroundings, band: AgeBand) -> dict[str, Rows]:
+    """Table → rows around an example whose age at its cut-off lies in `band`; the entity's own row is not among them."""
+    found: dict[str, Rows] = {}
+    for block in around.blocks[1:]:
+        times = examples.database[block.table].times
+        if times is not None:
+            days = days_before(times[block.rows], int(examples.cutoff[position]))
+            inside = block.rows[band.holds(days)]
+            if len(inside):
+                found[block.table] = np.union1d(found.get(block.table, inside[:0]), inside)
+    return found

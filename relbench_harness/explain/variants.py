@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.explain.changes import without_rows
 from relbench_harness.explain.copies import Copier, Removed, Sources, Variant, predicting_copies
 from relbench_harness.explain.outputs import Floats, Output, answers
 from relbench_harness.explain.surroundings import REACHES, Surroundings, Surveyor
 from relbench_harness.progress import track
-from relbench_harness.protocol.audit.rearranged import Draft, rearranged
-from relbench_harness.protocol.method import Examples, Predictor, Ragged, TrainingLabels
+from relbench_harness.protocol.audit.rearranged import Draft
+from relbench_harness.protocol.method import Examples, Predictor
 
 ROWS = 1_000_000
 """Rows of a database of copies, about."""
@@ -35,7 +36,8 @@ class Subject:
     Attributes:
         around: What each example's copy holds.
         exact: (n,) whether a copy's answer is that of the whole database; of other examples rows are removed from that.
-        plain: (n,) the answers with nothing left out.
+        given: (n, …) the answers with nothing left out; `plain` is (n,) the number of each that is explained.
+        reach: (n,) which reach the surroundings have; see `Surveyor.around`.
     """
 
     predictor: Predictor
@@ -43,6 +45,7 @@ class Subject:
     output: Output
     around: tuple[Surroundings, ...]
     exact: NDArray[np.bool_]
+    given: NDArray[np.generic]
     plain: Floats
     reach: NDArray[np.int64]
     _copier: Copier = field(repr=False)
@@ -59,7 +62,7 @@ class Subject:
         predict = predicting_copies(predictor, examples)
         around: list[Surroundings] = [Surroundings(())] * len(examples)
         exact, reaches = np.zeros(len(examples), bool), np.full(len(examples), REACHES, np.int64)
-        self = cls(predictor, examples, output, (), exact, plain, reaches, copier, predict)
+        self = cls(predictor, examples, output, (), exact, given, plain, reaches, copier, predict)
         for reach in range(REACHES):
             left = np.flatnonzero(~exact)
             found = {int(i): surveyor.around(int(i), reach) for i in left}
@@ -67,7 +70,7 @@ class Subject:
             small = [i for i, one in found.items() if len(one) <= MOST_COPIED]
             if not small:
                 break
-            copied = self._copies([Variant(i, around[i], {}) for i in small])
+            copied = output.take(np.asarray(small)).of(self._copies([Variant(i, around[i], {}) for i in small]))
             same = np.abs(copied - plain[small]) <= SAME * spread
             exact[np.asarray(small)[same]] = True
             reaches[np.asarray(small)[same]] = reach
@@ -76,38 +79,33 @@ class Subject:
         return replace(self, around=tuple(around))
 
     def without(self, cases: Sequence[tuple[int, Removed]]) -> Floats:
-        """(m,) the answers to cases: an example by its position, and the rows that are left out of what it sees."""
-        found = np.empty(len(cases))
+        """(m,) the numbers that are explained of cases: an example by its position, and rows left out of what it sees."""
+        at = np.asarray([position for position, _ in cases], np.int64)
+        return self.output.take(at).of(self.answers(cases)) if len(cases) else np.zeros(0)
+
+    def answers(self, cases: Sequence[tuple[int, Removed]]) -> NDArray[np.generic]:
+        """(m, …) the answers to cases."""
+        found = np.empty((len(cases), *self.given.shape[1:]))
         copied = [at for at, (i, _) in enumerate(cases) if self.exact[i]]
-        found[copied] = self._copies([Variant(cases[at][0], self.around[cases[at][0]], cases[at][1]) for at in copied])
+        if copied:
+            variants = [Variant(cases[at][0], self.around[cases[at][0]], cases[at][1]) for at in copied]
+            found[copied] = self._copies(variants)
         rest = [at for at, (i, _) in enumerate(cases) if not self.exact[i]]
         for at in track(rest, "rows removed from the whole database"):
             found[at] = self._whole(*cases[at])
         return found
 
-    def _copies(self, variants: Sequence[Variant]) -> Floats:
-        found = [np.zeros(0)]
-        for part in _parts(variants):
-            examples, sources = self._copier.copied(part)
-            at = np.asarray([variant.position for variant in part], np.int64)
-            found.append(self.output.take(at).of(self._predict(examples, sources)))
-        return np.concatenate(found)
+    def _copies(self, variants: Sequence[Variant]) -> NDArray[np.generic]:
+        return np.concatenate([self._predict(*self._copier.copied(part)) for part in _parts(variants)])
 
-    def _whole(self, position: int, removed: Removed) -> float:
+    def _whole(self, position: int, gone: Removed) -> NDArray[np.generic]:
         one = self.examples.take(np.asarray([position]))
         drafts = {
-            name: Draft(np.setdiff1d(np.arange(len(one.database[name])), rows))
-            for name, rows in removed.items()
-            if len(rows)
+            name: Draft(np.setdiff1d(np.arange(len(one.database[name])), rows)) for name, rows in gone.items() if len(rows)
         }
-        moved = rearranged(one.database, drafts).moved(one)
-        training = moved.training
-        if training is not None and not isinstance(training.values, Ragged):
-            there = training.entity >= 0
-            kept = TrainingLabels(training.entity[there], training.time[there], training.values[there])
-            moved = replace(moved, training=kept)
-        answer = answers(self.predictor, moved)
-        return float(self.output.take(np.asarray([position])).of(answer)[0])
+        moved = without_rows(one, drafts) if drafts else one
+        answer: NDArray[np.generic] = answers(self.predictor, moved)[0]
+        return answer
 
 
 def _parts(variants: Sequence[Variant]) -> Iterator[Sequence[Variant]]:

@@ -101,6 +101,10 @@ class ParentResiduals:
         """(child, column) → how many residuals a link carries."""
         return {(key.child, key.column): len(some) for key, some in self.lines.items()}
 
+    def columns_of(self, table: str) -> tuple[str, ...]:
+        """The column of each residual of a row of `table`, in the order of `BoundResiduals.columns`."""
+        return tuple(line.own.name for key, lines in self.lines.items() if key.child == table for line in lines)
+
     def bind(self, database: Database) -> BoundResiduals:
         """The residuals of every row of `database`."""
         values = {}
