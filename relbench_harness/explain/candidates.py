@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from relbench_harness.explain.contributions import Contributing, FeatureContributions
 from relbench_harness.explain.gradients import Differentiable, Gradients
 from relbench_harness.explain.surroundings import Surroundings
@@ -79,3 +82,11 @@ def _recent(around: Surroundings, most: int, taken: set[Row], paths: Mapping[str
         (at / w, i, row) for i, (queue, w) in enumerate(zip(queues, weight, strict=True)) for at, row in enumerate(queue, 1)
     ]
     return [row for _, _, row in sorted(waiting)[: max(most, 0)]]
+
+
+def by_table(rows: Sequence[Row]) -> Mapping[str, NDArray[np.int64]]:
+    """Rows as what is removed."""
+    found: dict[str, list[int]] = {}
+    for table, row in rows:
+        found.setdefault(table, []).append(row)
+    return {table: np.unique(np.asarray(numbers, np.int64)) for table, numbers in found.items()}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.explain.candidates import FirstPass, Row, candidates
+from relbench_harness.explain.candidates import FirstPass, Row, by_table, candidates
 from relbench_harness.explain.copies import Removed
 from relbench_harness.explain.explanation import AGES, Amount, Explanation, Part, age_bands
 from relbench_harness.explain.outputs import check_values, same_again
@@ -85,7 +85,13 @@ class Removal:
         for i, orders in enumerate(plans):
             for order in orders:
                 wanted |= {(i, frozenset(order[:k].tolist())): None for k in range(1, len(order) + 1)}
-        answers = dict(zip(wanted, subject.without([(i, removed(tops[i], gone)) for i, gone in wanted]), strict=True))
+        answers = dict(
+            zip(
+                wanted,
+                subject.without([(i, by_table([tops[i][place] for place in gone])) for i, gone in wanted]),
+                strict=True,
+            )
+        )
         found: list[dict[Row, tuple[float, float]]] = []
         for i, (rows, orders) in enumerate(zip(tops, plans, strict=True)):
             if not rows:
@@ -116,14 +122,6 @@ class Removal:
         return [
             tuple(Amount(part, float(subject.plain[i] - next(answers))) for part in some) for i, some in enumerate(parts)
         ]
-
-
-def removed(rows: Sequence[Row], gone: frozenset[int]) -> Removed:
-    """Those of `rows` whose places are in `gone`, by table."""
-    found: dict[str, list[int]] = {}
-    for place in gone:
-        found.setdefault(rows[place][0], []).append(rows[place][1])
-    return {table: np.sort(np.asarray(numbers, np.int64)) for table, numbers in found.items()}
 
 
 def grouped(examples: Examples, position: int, around: Surroundings, ages: Sequence[float]) -> Mapping[Part, Removed]:

@@ -1,0 +1,116 @@
+"""Rows that caused an answer are found, with their amounts; rows that did not have none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from relbench_harness.baselines.gnn.method import FittedGNN
+from relbench_harness.baselines.remembered import Remembered
+from relbench_harness.baselines.trees.fitted import FittedTrees
+from shop import Shop
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.explain.explainer import explain, ways
+from relbench_harness.explain.faithfulness import curve
+from relbench_harness.explain.orders import at_random, most_recent, of_explanation, tried
+from relbench_harness.explain.removal import Removal
+from relbench_harness.explain.variants import Subject
+from relbench_harness.protocol.method import Examples, Predictor
+
+from .conftest import LatestWorth, latest_orders
+
+
+def test_the_amounts_of_a_known_predictor_are_exact(later: Examples) -> None:
+    found = Removal(rows=1000, top=0, groups=False).explain(LatestWorth(), later)
+    worth = later.database["order"].rows.column("worth").to_numpy()
+    for one in found:
+        latest = latest_orders(later, one.example or 0, 3)
+        amounts = {(a.part.table, a.part.row): a.value for a in one.of("row") if a.value}
+        expected = {}
+        if latest:
+            second, third = (worth[latest[k]] if len(latest) > k else 0.0 for k in (1, 2))
+            expected["order", latest[0]] = worth[latest[0]] + 0.5 * second - second - 0.5 * third
+        if len(latest) > 1:
+            expected["order", latest[1]] = 0.5 * worth[latest[1]] - 0.5 * third
+        assert amounts.keys() == expected.keys()
+        assert amounts == pytest.approx(expected)
+
+
+def test_sampled_values_of_all_rows_add_up_to_what_they_move(later: Examples) -> None:
+    """Efficiency and symmetry of Shapley values: two rows, both orders, the mean of both marginal differences."""
+    for one in Removal(rows=30, top=2, orders=2).explain(LatestWorth(), later):
+        latest = latest_orders(later, one.example or 0, 2)
+        some = [a for a in one.of("row") if a.part.row in latest and a.part.table == "order"]
+        if len(latest) == 2:
+            subject = Subject.of(LatestWorth(), later)
+            without = subject.without([(one.example or 0, {"order": np.sort(latest)})])[0]
+            assert sum(a.value for a in some) == pytest.approx(one.prediction - without)
+
+
+def test_rows_carry_time_path_and_the_way_to_the_entity(later: Examples) -> None:
+    one = next(e for e in explain(LatestWorth(), later, "rows") if latest_orders(later, e.example or 0, 1))
+    part = one.of("row")[0].part
+    assert part.table == "order" and part.path == "order[customer]" and part.hop == 1
+    assert part.time == later.database["order"].times[part.row]
+    assert part.via == (("customer", int(later.entity[one.example or 0])),)
+    by_path = {a.part.path: a.value for a in one.of("path")}
+    assert by_path["order[customer]"] == pytest.approx(one.prediction)
+    assert {a.value for a in one.of("path") if a.part.table != "order"} <= {0.0}
+    assert sum(a.value for a in one.of("table") if a.part.table == "order") == pytest.approx(one.prediction)
+
+
+def _precision(predictor: Predictor, examples: Examples) -> float:
+    """How often the row that moved the answer most is the latest order."""
+    found = explain(predictor, examples, "rows")
+    hits = []
+    for one in found:
+        latest, rows = latest_orders(examples, one.example or 0, 1), of_explanation(one)
+        if latest and rows:
+            hits.append(rows[0] == ("order", latest[0]))
+    assert len(hits) > 10
+    return float(np.mean(hits))
+
+
+def test_what_learned_the_cause_is_explained_by_it(latest_shop: Shop, network: FittedGNN, boosted: FittedTrees) -> None:
+    examples = latest_shop.examples(TaskType.BINARY, (180,)).take(np.arange(0, 57, 3))
+    assert _precision(network, examples) > 0.8
+    assert _precision(boosted, examples) > 0.8
+
+
+def test_an_explanation_is_more_faithful_than_chance(latest_shop: Shop, network: FittedGNN) -> None:
+    examples = latest_shop.examples(TaskType.BINARY, (180,)).take(np.arange(0, 57, 3))
+    subject, found = Subject.of(network, examples), explain(network, examples, "rows")
+    counts = (1, 2, 4)
+    orders = {
+        "explanation": [of_explanation(one) for one in found],
+        "random": [at_random(around, seed) for seed, around in enumerate(subject.around)],
+        "recent": [most_recent(subject, i) for i in range(len(examples))],
+    }
+    areas = {}
+    for name, order in orders.items():
+        trials = tried(subject, order, counts)
+        areas[name] = curve(subject.plain, trials.deleted.astype(np.float64), counts).area
+    assert areas["explanation"] > 3 * areas["random"]
+    assert areas["explanation"] >= areas["recent"] - 1e-6
+
+
+def test_what_is_wrapped_is_looked_into(boosted: FittedTrees, later: Examples) -> None:
+    assert ways(Remembered(boosted, later, np.zeros(len(later))), "rows") == ("removal", "contributions")
+
+
+def test_unknown_levels_and_ways_are_refused(later: Examples, latest_shop: Shop) -> None:
+    with pytest.raises(InputError, match="no level 'row' of explanations.*rows"):
+        explain(LatestWorth(), later, "row")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no explanation by 'gradient'.*gradients"):
+        explain(LatestWorth(), later, by="gradient")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="removal explains at level 'rows', not 'model'; ablation does"):
+        explain(LatestWorth(), later, by="removal")
+    with pytest.raises(InputError, match="LatestWorth has no contributions"):
+        explain(LatestWorth(), later, by="contributions")
+    with pytest.raises(InputError, match="LatestWorth knows no gradients"):
+        explain(LatestWorth(), later, by="gradients")
+    with pytest.raises(InputError, match="recommends items"):
+        explain(LatestWorth(), latest_shop.examples(TaskType.RECOMMENDATION, (180,)))
+    with pytest.raises(InputError, match="no example"):
+        explain(LatestWorth(), later.take(np.arange(0)), "rows")
