@@ -48,6 +48,7 @@ def _ways(
                 source = step.source, int(batch.row[step.source][edge.first + i])
                 yield source, (step.target, int(batch.row[step.target][node])), (leg,)
     named = {key.name: key for key in as_of}
+    legs: tuple[Leg, ...]
     for name, link in batch.rows.links.items():
         if name in named:
             key = named[name]

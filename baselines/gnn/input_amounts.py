@@ -144,7 +144,7 @@ def column_amounts(encoder: TableEncoder, packed: Tensor, state: Tensor | None) 
         codes = (torch.cat([row.codes, sets], dim=1) + encoder.first).clamp(min=0)
         embedded = encoder.codes.weight[codes.long()] * (codes > 0)[:, :, None]
         values = torch.einsum("rkc,rc->rk", embedded, gradient).detach().double().numpy()
-        names = [e.column for part in ("codes", "sets") for e in layout.part(part) for _ in e.names]  # type: ignore[arg-type]
+        names = [e.column for part in ("codes", "sets") for e in layout.part(part) for _ in e.names]
         for column, amount in zip(names, values.T, strict=True):
             found[column] = found.get(column, 0.0) + amount
     return found

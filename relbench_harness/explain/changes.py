@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -70,7 +71,8 @@ class PermutedColumn:
             return examples
         if self.column in (table.key, table.time):
             raise InputError(f"column {self.column!r} of table {self.table!r} is its key or its time, which order the rows")
-        chosen = donors(table, np.random.default_rng([seed, len(table)]))
+        # rows that come later change no draw of an earlier row
+        chosen = donors(table, np.random.default_rng([seed, crc32(self.table.encode())]))
         values = table.rows.column(self.column).take(pa.array(chosen))
         at = table.rows.column_names.index(self.column)
         rows = table.rows.set_column(at, table.rows.schema.field(self.column), values)

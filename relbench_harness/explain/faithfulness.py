@@ -29,7 +29,7 @@ def classes_of(predictions: NDArray[np.generic], threshold: float = 0.5) -> NDAr
     """(n,) classes: of (n,) probabilities whether they exceed the threshold, of (n, classes) the likeliest."""
     if predictions.ndim == 1:
         return (np.asarray(predictions, np.float64) > threshold).astype(np.int64)
-    return predictions.argmax(axis=1).astype(np.int64)
+    return np.asarray(predictions.argmax(axis=1), np.int64)
 
 
 def fidelity(

@@ -70,7 +70,12 @@ class Subject:
             small = [i for i, one in found.items() if len(one) <= MOST_COPIED]
             if not small:
                 break
-            copied = output.take(np.asarray(small)).of(self._copies([Variant(i, around[i], {}) for i in small]))
+            # beside copies that lack half of their rows: what depends on the company of other copies is found out
+            company = [Variant(i, around[i], halved(around[i], i)) for i in small]
+            given_copies = self._copies(
+                [v for i, other in zip(small, company, strict=True) for v in (Variant(i, around[i], {}), other)]
+            )
+            copied = output.take(np.asarray(small)).of(given_copies[::2])
             same = np.abs(copied - plain[small]) <= SAME * spread
             exact[np.asarray(small)[same]] = True
             reaches[np.asarray(small)[same]] = reach
@@ -106,6 +111,13 @@ class Subject:
         moved = without_rows(one, drafts) if drafts else one
         answer: NDArray[np.generic] = answers(self.predictor, moved)[0]
         return answer
+
+
+def halved(around: Surroundings, seed: int) -> Removed:
+    """Half of the rows around an example, drawn at random, the entity's own not among them."""
+    rng, own = np.random.default_rng([seed, 31]), around.blocks[0]
+    found = {table: np.sort(rng.choice(rows, len(rows) // 2, replace=False)) for table, rows in around.rows.items()}
+    return {**found, own.table: np.setdiff1d(found[own.table], own.rows)}
 
 
 def _parts(variants: Sequence[Variant]) -> Iterator[Sequence[Variant]]:

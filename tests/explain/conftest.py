@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from relbench_harness.baselines.gnn.method import FittedGNN, RelationalGNN
+from relbench_harness.baselines.trees.booster import Library
 from relbench_harness.baselines.trees.fitted import FittedTrees
 from relbench_harness.baselines.trees.method import BoostedTrees
 from shop import Shop, made_shop
 
 from relbench_harness.data.task import TaskType
+from relbench_harness.features.block import Block
 from relbench_harness.features.child_statistics import ChildStatistics
+from relbench_harness.features.context import ParentContext
 from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.entity import EntityColumns
 from relbench_harness.features.past_labels import PastLabels
@@ -75,16 +78,21 @@ def network(latest_shop: Shop) -> FittedGNN:
     return method.fit(train, valid, ONE)
 
 
-def trees(shop: Shop, kind: TaskType, library: str = "xgboost") -> FittedTrees:
-    blocks = [EntityColumns(), PastLabels(), Windows(rows=(1, 5)), ChildStatistics(), DeepFeatureSynthesis(depth=1)]
+SIMPLE: tuple[Block, ...] = (EntityColumns(), Windows(rows=(1, 5), hops=1), ChildStatistics())
+
+
+def trees(
+    shop: Shop, kind: TaskType, library: Library = "xgboost", features: tuple[Block, ...] = SIMPLE, days: int = 1
+) -> FittedTrees:
     method = BoostedTrees(
-        library=library, features=blocks, n_estimators=30, learning_rate=0.1, ensemble_size=2, early_stopping_rounds=20
+        library=library, features=features, n_estimators=20, learning_rate=0.1, ensemble_size=2, early_stopping_rounds=20
     )
-    fitted = method.fit(shop.examples(kind, TRAIN), shop.examples(kind, VALID), ONE)
+    fitted = method.fit(shop.examples(kind, TRAIN[::days]), shop.examples(kind, VALID[:1]), ONE)
     assert isinstance(fitted, FittedTrees)
     return fitted
 
 
 @pytest.fixture(scope="session")
 def boosted(latest_shop: Shop) -> FittedTrees:
-    return trees(latest_shop, TaskType.BINARY)
+    further = (PastLabels(), ParentContext(), DeepFeatureSynthesis(depth=1))
+    return trees(latest_shop, TaskType.BINARY, features=(*SIMPLE, *further))

@@ -48,7 +48,7 @@ def test_a_column_that_the_task_hides_has_importance_zero(later: Examples) -> No
 
 def test_the_network_is_explained_by_the_cause(latest_shop: Shop, network: FittedGNN) -> None:
     examples = latest_shop.examples(TaskType.BINARY, (180, 190))
-    (found,) = Ablation(kinds=("table", "column"), repeats=1).explain(network, examples)
+    (found,) = Ablation(kinds=("table", "column"), repeats=1).explain(network, examples.take(np.arange(0, 120, 2)))
     assert found.of("table")[0].part.table == "order"
     assert {a.part.label for a in found.of("column")[:2]} == {"order.worth", "order.customer"}
     empty = {a.part.table: a for a in found.of("table") if a.part.table in ("visits", "shelves")}

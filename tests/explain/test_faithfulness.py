@@ -8,8 +8,12 @@ import torch
 from torch_geometric.explain import Explainer, ExplainerAlgorithm, Explanation
 from torch_geometric.explain.metric import (
     characterization_score,
-    fidelity as pyg_fidelity,
     fidelity_curve_auc,
+)
+from torch_geometric.explain.metric import (
+    fidelity as pyg_fidelity,
+)
+from torch_geometric.explain.metric import (
     unfaithfulness as pyg_unfaithfulness,
 )
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from relbench_harness.baselines.gnn.batch import Batch
 from relbench_harness.baselines.gnn.method import FittedGNN
+from relbench_harness.baselines.trees.booster import Library
 from relbench_harness.baselines.trees.fitted import FittedTrees
 from shop import Shop
 
@@ -21,9 +25,9 @@ from .conftest import trees
 
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
-@pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.REGRESSION, TaskType.MULTICLASS])
-def test_contributions_of_parts_add_up_to_the_margin(latest_shop: Shop, library: str, kind: TaskType) -> None:
-    fitted = trees(latest_shop, kind, library)
+@pytest.mark.parametrize("kind", [TaskType.BINARY, TaskType.REGRESSION])
+def test_contributions_of_parts_add_up_to_the_margin(latest_shop: Shop, library: Library, kind: TaskType) -> None:
+    fitted = trees(latest_shop, kind, library, days=3)
     examples = latest_shop.examples(kind, (180,))
     margins = fitted.margins(examples).max(axis=1)
     kinds: tuple[Kind, ...] = ("table", "path", "column", "hop")
@@ -92,7 +96,5 @@ def test_gradient_times_input_is_the_derivative_of_a_scaled_input(latest_shop: S
     assert sum(value for _, value in given.summary) == pytest.approx(slope, rel=0.02, abs=2e-3)
 
 
-def _scaled(batch: object, factor: float) -> object:
-    from dataclasses import replace
-
-    return replace(batch, summary=batch.summary * factor)  # type: ignore[type-var, attr-defined]
+def _scaled(batch: Batch, factor: float) -> Batch:
+    return replace(batch, summary=batch.summary * factor)
