@@ -24,6 +24,8 @@ REACHES = 5
 """How many reaches there are: each holds all rows of those before it, the last one every row that keys lead to."""
 DEPTH = 2
 """Children, and children of those, are followed from an entity."""
+LATEST = 4
+"""Rows of a path whose parents count as those of the latest rows: so many may be removed before others come in."""
 _NONE = np.zeros(0, np.int64)
 
 
@@ -151,16 +153,14 @@ class _Walk:
             yield self._down(block, step, block.rows)
 
     def children_of_latest(self, block: Block) -> Iterator[Block]:
-        """The children of the parents of the latest row of a block."""
-        if not len(block.rows):
-            return
-        latest = int(block.rows[-1])
+        """The children of the parents of the latest rows of a block."""
+        latest = block.rows[-LATEST:]
         for step in self._steps(block.table, up=True):
-            parent = int(self.graph.parent_of(step.child, step.column)[latest])
-            known = next((b for b in self.blocks if b.table == step.target and parent in b.rows), None)
-            if known is not None:
-                for below in self._steps(step.target, up=False):
-                    yield self._down(known, below, np.asarray([parent]))
+            named = np.unique(self.graph.parent_of(step.child, step.column)[latest]).astype(np.int64)
+            for known in [one for one in self.blocks if one.table == step.target]:
+                some = np.intersect1d(known.rows, named, assume_unique=True)
+                for below in self._steps(step.target, up=False) if len(some) else ():
+                    yield self._down(known, below, some)
 
     def ancestors(self) -> None:
         """All ancestors of what was reached."""
@@ -191,11 +191,11 @@ class _Walk:
                 self._take(down.target, route, latest[there], named[there], False)
 
     def everything(self) -> None:
-        at = 0
-        while at < len(self.blocks):
-            self.found(self.children(self.blocks[at]))
+        place = 0
+        while place < len(self.blocks):
+            self.found(self.children(self.blocks[place]))
             self.ancestors()
-            at += 1
+            place += 1
 
     def _down(self, block: Block, step: Step, parents: Rows) -> Block:
         starts, rows = self.graph.children_of(step.child, step.column)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from relbench_harness.baselines.gnn.method import FittedGNN
 from relbench_harness.baselines.remembered import Remembered
 from relbench_harness.baselines.trees.fitted import FittedTrees
 from shop import Shop
 
+from relbench_harness.data.database import Database
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.explain.explainer import explain, ways
 from relbench_harness.explain.faithfulness import curve
+from relbench_harness.explain.listing import keys_of, row_listing
 from relbench_harness.explain.orders import at_random, most_recent, of_explanation, tried
 from relbench_harness.explain.removal import Removal
 from relbench_harness.explain.variants import Subject
@@ -60,6 +65,23 @@ def test_rows_carry_time_path_and_the_way_to_the_entity(later: Examples) -> None
     assert by_path["order[customer]"] == pytest.approx(one.prediction)
     assert {a.value for a in one.of("path") if a.part.table != "order"} <= {0.0}
     assert sum(a.value for a in one.of("table") if a.part.table == "order") == pytest.approx(one.prediction)
+
+
+def test_rows_are_listed_by_their_original_keys(later: Examples) -> None:
+    orders = later.database["order"]
+    renamed = replace(orders, origin=pa.array([f"o{i}" for i in range(len(orders))]))
+    database = Database(renamed if name == "order" else table for name, table in later.database.items())
+    examples = replace(later, database=database).take(np.arange(3))
+    one = explain(LatestWorth(), examples, "rows")[0]
+    latest = latest_orders(examples, 0, 1)[0]
+    listed = row_listing(one, keys_of(database)).to_pylist()
+    assert len(listed) == len(one.of("row"))
+    line = next(line for line in listed if line["key"] == f"o{latest}")
+    assert line["table"] == "order" and line["way"] == f"customer {examples.entity[0]}" and line["keys away"] == 1
+    assert line["time"].value == renamed.times[latest]
+    deeper = next(line for line in listed if line["keys away"] == 2)
+    assert " → customer " in deeper["way"]
+    assert abs(listed[0]["amount"]) == max(abs(line["amount"]) for line in listed)
 
 
 def _precision(predictor: Predictor, examples: Examples) -> float:
