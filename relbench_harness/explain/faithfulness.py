@@ -6,6 +6,7 @@ and insertion curves after Petsiuk et al. (2018). Pure functions: they see no pr
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -104,6 +105,23 @@ def curve(plain: Floats, answers: Floats, counts: ArrayLike) -> Curve:
     change = np.abs(answers - plain[:, None]).mean(axis=0)
     span = float(at[-1] - at[0])
     return Curve(at, change, float(np.trapezoid(change, at) / span) if span else float(change.mean()))
+
+
+class Found(NamedTuple):
+    """Attributes:
+    precision: Which part of the first k rows caused the answer; NaN without rows.
+    recall: Which part of the causing rows is among them; NaN where none is known.
+    """
+
+    precision: float
+    recall: float
+
+
+def found_among(order: Sequence[Hashable], causing: Set[Hashable], k: int) -> Found:
+    """Precision and recall at `k` of an order of rows against those that are known to have caused a label."""
+    first = order[:k]
+    hits = sum(row in causing for row in first)
+    return Found(hits / len(first) if first else float("nan"), hits / len(causing) if causing else float("nan"))
 
 
 class Mean(NamedTuple):

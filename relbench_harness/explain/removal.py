@@ -31,7 +31,7 @@ class Removal:
         rows: Of how many rows of each example the removal is tried; where there are more, a first pass chooses.
         top: Of so many rows that moved the answer most Shapley values are sampled; 0 samples none.
         orders: How many orders are sampled, half of them the reverse of the others.
-        groups: Whether the rows of each path, of each table and of each band of ages are removed together as well.
+        groups: Whether the rows of each path, table, hop and band of ages are removed together as well.
     """
 
     rows: int = 24
@@ -125,18 +125,22 @@ class Removal:
 
 
 def grouped(examples: Examples, position: int, around: Surroundings, ages: Sequence[float]) -> Mapping[Part, Removed]:
-    """Part → its rows, for each table but the entity's, each path and each band of ages of the rows around an example."""
+    """Part → its rows, for each table but the entity's, each path, hop and band of ages of the rows around an example."""
     found: dict[Part, dict[str, NDArray[np.int64]]] = {}
     own = around.blocks[0].table
     for block in around.blocks[1:]:
+        parts = [
+            Part("path", table=block.table, path=block.route.name, hop=block.route.hops),
+            Part("hop", hop=block.route.hops),
+        ]
         if block.table != own:
-            found.setdefault(Part("table", table=block.table), {})[block.table] = around.rows[block.table]
-        part = Part("path", table=block.table, path=block.route.name, hop=block.route.hops)
-        before = found.setdefault(part, {}).get(block.table, block.rows[:0])
-        found[part][block.table] = np.union1d(before, block.rows)
+            parts.append(Part("table", table=block.table))
+        for part in parts:
+            rows = found.setdefault(part, {})
+            rows[block.table] = np.union1d(rows.get(block.table, block.rows[:0]), block.rows)
     for band in age_bands(ages):
-        if rows := rows_of_age(examples, position, around, band):
-            found[Part("age", age=band)] = rows
+        if gone := rows_of_age(examples, position, around, band):
+            found[Part("age", age=band)] = gone
     return found
 
 

@@ -24,6 +24,7 @@ from relbench_harness.explain.faithfulness import (
     curve,
     fidelity,
     fidelity_curve_area,
+    found_among,
     mean_over_entities,
     probabilities,
     unfaithfulness,
@@ -108,6 +109,12 @@ def test_curves_and_intervals() -> None:
     values, entity = np.repeat([0.0, 1.0], 50), np.repeat(np.arange(4), 25)
     wide, narrow = mean_over_entities(values, entity), mean_over_entities(values, np.arange(100))
     assert wide.value == narrow.value == 0.5 and wide.high - wide.low > 2 * (narrow.high - narrow.low)
+
+
+def test_precision_and_recall_of_causing_rows() -> None:
+    order, causing = [("a", 1), ("a", 2), ("b", 1)], {("a", 1), ("b", 1), ("c", 7), ("c", 8)}
+    assert found_among(order, causing, 2) == (0.5, 0.25) and found_among(order, causing, 9) == (2 / 3, 0.5)
+    assert np.isnan(found_among([], causing, 3).precision) and np.isnan(found_among(order, set(), 3).recall)
 
 
 def test_agreement_is_a_rank_correlation() -> None:
