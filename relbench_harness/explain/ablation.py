@@ -64,7 +64,7 @@ class Ablation:
         if "age" in self.kinds:
             amounts += self._ages(predictor, examples)
         amounts += [Amount(part, 0.0, 0.0, 0.0, 0.0) for part in self._unseen(chosen)]
-        unit = metric_name(chosen) if chosen.labels is not None else "prediction"
+        unit = metric_name(chosen) if trial.is_scored else "prediction"
         notes = {"examples": len(chosen), "score": quality(chosen, before)}
         return (Explanation("model", self.name, unit, tuple(amounts), notes=notes),)
 
@@ -114,6 +114,11 @@ class _Trial:
     output: Output
     seed: int
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether there is a score to lose: labels are known, and of more than one class."""
+        return not np.isnan(quality(self.examples, self.before))
+
     def amount(self, change: Change, repeats: int) -> Amount:
         """What one change costs."""
         after = []
@@ -130,7 +135,7 @@ class _Trial:
         effect = float(moved.mean())
         if effect == 0:
             return Amount(part, 0.0, 0.0, 0.0, 0.0)
-        if self.examples.labels is None:
+        if not self.is_scored:
             error = _error(moved.mean(axis=1), float(moved.mean(axis=0).std()) / np.sqrt(moved.shape[1]))
             return Amount(part, effect, effect - LEVEL * error, effect + LEVEL * error, effect)
         losses = np.asarray([quality(self.examples, self.before) - quality(self.examples, one) for one in after])

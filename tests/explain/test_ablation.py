@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from relbench_harness.baselines.gnn.method import FittedGNN
 from scramble import scrambled
 from shop import Shop, at
@@ -17,6 +18,14 @@ from relbench_harness.explain.changes import CutKey, HiddenTable, PermutedColumn
 from relbench_harness.protocol.method import Examples
 
 from .conftest import LatestWorth
+
+
+@dataclass(frozen=True)
+class _Squashed:
+    """The known predictor's answers as probabilities."""
+
+    def predict(self, examples: Examples) -> NDArray[np.float64]:
+        return np.asarray(1 / (1 + np.exp(-LatestWorth().predict(examples))))
 
 
 def test_only_what_is_read_has_importance(later: Examples) -> None:
@@ -35,6 +44,9 @@ def test_only_what_is_read_has_importance(later: Examples) -> None:
 def test_without_labels_the_change_of_predictions_counts(later: Examples) -> None:
     (found,) = Ablation(kinds=("column",), repeats=2).explain(LatestWorth(), replace(later, labels=None))
     assert found.unit == "prediction"
+    alike = replace(later, task=replace(later.task, type=TaskType.BINARY), labels=np.ones(len(later)))
+    (of_one_class,) = Ablation(kinds=("column",), repeats=2).explain(_Squashed(), alike)
+    assert of_one_class.unit == "prediction" and of_one_class.of("column")[0].value > 0
     assert all(a.value == a.effect >= 0 for a in found.of("column"))
 
 

@@ -43,6 +43,17 @@ def test_the_amounts_of_a_known_predictor_are_exact(later: Examples) -> None:
         assert amounts == pytest.approx(expected)
 
 
+def test_explanations_follow_the_order_of_the_examples(later: Examples) -> None:
+    some, turned = later.take(np.arange(0, 12, 2)), np.asarray([3, 0, 5, 1, 4, 2])
+    removal = Removal(top=0)
+    straight, mixed = removal.explain(LatestWorth(), some), removal.explain(LatestWorth(), some.take(turned))
+    for place, position in enumerate(turned):
+        one, other = straight[position], mixed[place]
+        assert (other.example, other.prediction) == (place, one.prediction)
+        values = {amount.part: amount.value for amount in other.amounts}
+        assert values == pytest.approx({amount.part: amount.value for amount in one.amounts})
+
+
 def test_sampled_values_of_all_rows_add_up_to_what_they_move(later: Examples) -> None:
     """Efficiency and symmetry of Shapley values: two rows, both orders, the mean of both marginal differences."""
     later = later.take(np.arange(0, len(later), 3))
