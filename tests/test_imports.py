@@ -29,6 +29,8 @@ BELOW: Mapping[str, set[str]] = {
     "board": {"data", "protocol", "protocol.method", "protocol.metrics", "protocol.mixture"},
     "sweep": {"data", "protocol", "protocol.budget", "protocol.method", "protocol.metrics", "board"},
     "authoring": {"data", "protocol", "protocol.method", "protocol.metrics"},
+    # a predictor is explained by what it answers, and by what it offers in the words of `features`
+    "explain": {"data", "temporal", "features", "graph", "protocol", "protocol.method", "protocol.metrics", "board"},
 }
 """Room → the rooms that it may import, itself and the leafs aside. Rooms not named here are the shell: the top."""
 

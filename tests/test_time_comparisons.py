@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("features", "graph", "protocol", "board", "models", "trial")
+ROOMS = ("features", "graph", "protocol", "board", "models", "trial", "explain")
 ALLOWED = {
     "relbench_harness/graph/neighbourhood.py",
     "relbench_harness/graph/structure.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from relbench_harness.data.task import TaskType
 from relbench_harness.graph.device import autocast
 from relbench_harness.graph.loader import Loader, batches
+from relbench_harness.graph.row_batch import Rows
 from relbench_harness.protocol.method import Examples
 
 from ..quality import label_scale, quality
@@ -69,9 +70,26 @@ class Evaluator:
         """Predictions in the shape that the task asks for."""
         return self._decoded(self.batches(examples)) if len(examples) else self.network.head.empty()
 
+    def for_copies(self, whole: Examples) -> Callable[[Examples, Mapping[str, Rows]], NDArray[np.generic]]:
+        """A function that predicts examples about copies of rows of `whole`'s database.
+
+        What is fitted to whole tables, such as the trailing means of residuals, is read from `whole`.
+        """
+        known = self.preprocessor.bind(whole)
+
+        def predict(examples: Examples, sources: Mapping[str, Rows]) -> NDArray[np.generic]:
+            builder = self.preprocessor.bind_copies(examples, known, sources)
+            return self._decoded(self.batches_of(builder, examples))
+
+        return predict
+
     def batches(self, examples: Examples) -> Loader[Batch]:
         """The batches of `examples`, in order."""
-        reader = ExampleReader.of(self.preprocessor.bind(examples), self.preprocessor.train)
+        return self.batches_of(self.preprocessor.bind(examples), examples)
+
+    def batches_of(self, builder: BatchBuilder, examples: Examples) -> Loader[Batch]:
+        """The batches of `examples`, which are about the database of `builder`, in order."""
+        reader = ExampleReader.of(builder, self.preprocessor.train)
         size = self.batch_size
         if reader.items is not None:
             size = max(1, min(size, MOST_SCORES // max(1, reader.items.count)))

@@ -7,7 +7,7 @@ tables without times, and rows older than its cut-off.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -19,8 +19,10 @@ from torch import nn
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.features.entity_summary import windows_of
+from relbench_harness.features.input_amounts import InputAmounts
 from relbench_harness.graph.device import device_of, seeded
 from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.row_batch import Rows
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
 from relbench_harness.protocol.method import PREDICTIONS, Budget, Countdown, Examples
@@ -32,6 +34,7 @@ from .batch import Batch
 from .batch_builder import BatchBuilder
 from .evaluation import Evaluator, ExampleReader
 from .heads import Head, ValueHead
+from .input_amounts import AmountReader
 from .layers import ScalingLayer
 from .mechanisms import Mechanism, check_mechanisms
 from .message_passing import GAT_HEADS, MessagePassing, MessagePassingConfig
@@ -246,6 +249,15 @@ class FittedGNN:
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         return self.evaluator.predict(examples)
+
+    def for_copies(self, whole: Examples) -> Callable[[Examples, Mapping[str, Rows]], NDArray[np.generic]]:
+        """See `Evaluator.for_copies`."""
+        return self.evaluator.for_copies(whole)
+
+    def input_amounts(self, examples: Examples) -> Iterator[InputAmounts]:
+        """Gradient × input of each example, one after another."""
+        preprocessor, network = self.evaluator.preprocessor, self.evaluator.network
+        return AmountReader(preprocessor, preprocessor.bind(examples), network).read(examples)
 
     def refit(self, examples: Examples) -> FittedGNN:
         """The same method trained on more labels, for at most as many epochs as led to the best validation score."""

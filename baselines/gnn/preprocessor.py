@@ -5,7 +5,7 @@ Invariant: everything is fitted on rows visible at the end of training. `bind` j
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -16,9 +16,9 @@ from relbench_harness.features.entity_summary import (
     sample_of,
 )
 from relbench_harness.graph.ancestors import AncestorIndex
-from relbench_harness.graph.attributes import Encoders
+from relbench_harness.graph.attributes import Attributes, Encoders
 from relbench_harness.graph.parent_residuals import BoundResiduals, ParentResiduals
-from relbench_harness.graph.row_batch import Key
+from relbench_harness.graph.row_batch import Key, Rows
 from relbench_harness.graph.row_reader import RowReader
 from relbench_harness.graph.sampler import Fanout, Sampler, Strategy
 from relbench_harness.graph.structure import Graph, Step
@@ -54,6 +54,7 @@ class BuilderParts(NamedTuple):
     graph: Graph
     residuals: BoundResiduals
     summary: SummaryReader | None
+    attributes: Attributes | None = None
 
 
 class Prepared(NamedTuple):
@@ -106,6 +107,19 @@ class Preprocessor:
             summary = None if self.plan is None else SummaryReader(self.plan, examples, residuals)
             return self.builder(examples, BuilderParts(Graph.from_database(examples.database), residuals, summary))
 
+    def bind_copies(self, examples: Examples, whole: BatchBuilder, sources: Mapping[str, Rows]) -> BatchBuilder:
+        """The batch builder of `examples` about copies of rows of another database, whose records and residuals they keep.
+
+        Args:
+            whole: The batch builder of that database.
+            sources: Table → (rows,) the row there that each row is a copy of.
+        """
+        residuals = whole.rows.residuals.of_copies(examples.database, sources)
+        summary = None if self.plan is None else SummaryReader(self.plan, examples, residuals)
+        attributes = whole.rows.attributes.of_copies(sources)
+        parts = BuilderParts(Graph.from_database(examples.database), residuals, summary, attributes)
+        return self.builder(examples, parts)
+
     def builder(self, examples: Examples, parts: BuilderParts) -> BatchBuilder:
         """The batch builder of the database of `examples` from parts that are made already."""
         database, graph = examples.database, parts.graph
@@ -115,7 +129,8 @@ class Preprocessor:
         joins = [AsOfIndex(graph, key) for key in self.as_of]
         ancestors = AncestorIndex(database)
         depth = self.sampling.ancestor_depth
-        rows = RowReader(self.encoders.encode(database), ancestors, joins, parts.residuals, depth)
+        attributes = self.encoders.encode(database) if parts.attributes is None else parts.attributes
+        rows = RowReader(attributes, ancestors, joins, parts.residuals, depth)
         history = HistoryReader(parts.summary, self.standardisation)
         return BatchBuilder(database, self.train.task.entity_table, sampler, rows, history, self.span)
 

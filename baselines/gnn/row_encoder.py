@@ -179,6 +179,10 @@ class RowEncoder(nn.Module):
             return total
         return torch.relu(rows) if total is rows else total.relu_()
 
+    def table(self, name: str) -> TableEncoder:
+        """The encoder of a table's own attributes."""
+        return self._table(name)
+
     def _table(self, name: str) -> TableEncoder:
         return cast(TableEncoder, self.tables[module_name(name)])
 

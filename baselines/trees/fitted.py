@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
 from relbench_harness.features.block import Features, FittedBlock, transform_many
+from relbench_harness.features.contributions import Contributions
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.timing import phase
 
@@ -19,20 +19,6 @@ from .dataset import TreeDataset
 from .ensemble import Ensemble, fit_ensemble
 from .objectives import Objective, to_predictions
 from .staleness import TrainingViews, View
-
-
-class Contributions(NamedTuple):
-    """What each feature adds to each answer, before the link (log odds for probabilities, square roots for `root`).
-
-    Attributes:
-        names: The f features.
-        values: (n, outputs, f) SHAP values of the trees (Lundberg et al. 2020), the mean over the boosters.
-        base: (n, outputs) the answer without any feature; `base + values.sum(-1)` is the margin.
-    """
-
-    names: tuple[str, ...]
-    values: NDArray[np.float64]
-    base: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -86,7 +72,8 @@ class FittedTrees:
         values = features.to_matrix()
         views = [[ensemble.contributions(values) for ensemble in view] for view in self.ensembles.values()]
         found = np.mean([np.concatenate(outputs, axis=1) for outputs in views], axis=0)
-        return Contributions(tuple(features.names), found[:, :, :-1], found[:, :, -1])
+        origins = tuple(column.origins for column in features.columns)
+        return Contributions(tuple(features.names), found[:, :, :-1], found[:, :, -1], origins)
 
     def _features(self, examples: Examples) -> Features:
         with phase("features"):

@@ -6,7 +6,7 @@ Vocabularies, kinds of columns and feature definitions come from `fit`, so train
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from relbench_harness.features.origin import Origin
 from relbench_harness.progress import track
 from relbench_harness.protocol.method import Examples
 
@@ -30,11 +31,13 @@ class Column:
         values: (n,) floating numbers with NaN where missing; for a categorical column (n,) int32 codes into
             `vocabulary`, −1 where missing or not known at training.
         vocabulary: The categories behind the codes, None for a number.
+        origins: What the values rest on; nothing where a block does not say.
     """
 
     name: str
     values: NDArray[np.generic]
     vocabulary: tuple[object, ...] | None = None
+    origins: tuple[Origin, ...] = ()
 
     @property
     def numbers(self) -> NDArray[np.float64]:
@@ -43,6 +46,12 @@ class Column:
         if self.vocabulary is not None:
             values[values < 0] = np.nan
         return values
+
+
+def sourced(columns: Iterable[Column], *origins: Origin) -> Iterator[Column]:
+    """`columns`, whose values rest on `origins`."""
+    for column in columns:
+        yield replace(column, origins=origins)
 
 
 @dataclass(frozen=True)

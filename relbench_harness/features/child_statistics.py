@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relbench_harness.features.block import Column, Features
+from relbench_harness.features.block import Column, Features, sourced
 from relbench_harness.features.encode import DAY, ColumnKind, kind_of, numbers
+from relbench_harness.features.origin import Origin
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.history import History
 from relbench_harness.temporal.paths import KeyPath, child_paths
+from relbench_harness.temporal.routes import Route
 from relbench_harness.temporal.stretch import Stretch
 from relbench_harness.temporal.visibility import ALWAYS, days_before, gather
 
@@ -58,15 +60,18 @@ class FittedChildStatistics:
     def _table(self, examples: Examples, path: KeyPath, numeric: tuple[str, ...]) -> Iterator[Column]:
         history = History.along(examples.database, path)
         first, last = history.seen(examples.entity, examples.cutoff)
-        yield Column(f"{path.name} rows", (last - first).astype(np.float64))
+        route = Route().down(path)
+        there = (Origin(path.table, None, route),)
+        yield Column(f"{path.name} rows", (last - first).astype(np.float64), origins=there)
         begin = first
         if any(examples.database[table].time is not None for table in path.tables):
             for length in self.windows:
                 begin = history.seen(examples.entity, examples.cutoff - length).last
-                yield Column(f"{path.name} rows {length / DAY:g}d", (last - begin).astype(np.float64))
+                yield Column(f"{path.name} rows {length / DAY:g}d", (last - begin).astype(np.float64), origins=there)
             latest = gather(history.available, np.where(last > first, last - 1, -1), ALWAYS)
-            yield Column(f"{path.name} days since the last", days_before(latest, examples.cutoff))
+            since = Column(f"{path.name} days since the last", days_before(latest, examples.cutoff))
+            yield from sourced([since], Origin(path.table, examples.database[path.table].time, route))
         rows = examples.database[path.table].rows
         for column in numeric:
             mean = history.series(numbers(rows.column(column))).mean(examples.entity, Stretch(begin, last))
-            yield Column(f"{path.name} {column} mean", mean)
+            yield Column(f"{path.name} {column} mean", mean, origins=(Origin(path.table, column, route),))

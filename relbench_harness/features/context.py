@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.features.block import Features
+from relbench_harness.features.block import Features, sourced
 from relbench_harness.features.encode import Encoder, fit_encoders
+from relbench_harness.features.origin import Origin
 from relbench_harness.features.windows import FittedWindows, Windows
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.history import History
 from relbench_harness.temporal.paths import ForeignKey, KeyPath, child_paths, foreign_keys
+from relbench_harness.temporal.routes import Route
 from relbench_harness.temporal.visibility import own_parents, visible_parents
 
 LIGHT = Windows(rows=(1, 5, 20), hops=1, extremes=False, contrasts=False)
@@ -38,6 +40,11 @@ class Parent:
     @property
     def name(self) -> str:
         return f"own {self.key.column}" if self.path is None else f"latest {self.path.name}.{self.key.column}"
+
+    @property
+    def route(self) -> Route:
+        """From the example's entity to the parent."""
+        return (Route() if self.path is None else Route().down(self.path)).up(self.key)
 
     def rows(self, examples: Examples) -> NDArray[np.int64]:
         """(n,) row numbers of the parent in its table, −1 where none is visible."""
@@ -116,9 +123,12 @@ class FittedParentContext:
                 column
                 for encoder in encoders
                 if encoder.column in table.rows.column_names
-                for column in encoder.columns(table.rows.column(encoder.column), rows, examples.cutoff, prefix)
+                for column in sourced(
+                    encoder.columns(table.rows.column(encoder.column), rows, examples.cutoff, prefix),
+                    Origin(table.name, encoder.column, parent.route),
+                )
                 if self.wanted is None or column.name in self.wanted
             ]
             features = features.concat(Features(len(examples), tuple(columns)))
-            features = features.concat(windows.transform_at(examples, rows, prefix))
+            features = features.concat(windows.transform_at(examples, rows, prefix, parent.route))
         return features

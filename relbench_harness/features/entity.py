@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.table import Table
-from relbench_harness.features.block import Column, Features
+from relbench_harness.features.block import Column, Features, sourced
 from relbench_harness.features.encode import DAY, HOUR, Encoder, date_parts, fit_encoders
+from relbench_harness.features.origin import TIME, Origin
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.paths import ForeignKey
+from relbench_harness.temporal.routes import Route
 from relbench_harness.temporal.visibility import gather, own_parents, visible_parents
 
 
@@ -43,31 +45,42 @@ class FittedEntityColumns:
 
     def transform(self, examples: Examples) -> Features:
         columns: list[Column] = []
-        self._add(columns, examples, examples.task.entity_table, examples.entity, "", self.hops)
+        self._add(columns, examples, (examples.task.entity_table, Route()), examples.entity, "")
         return Features(len(examples), tuple(columns))
 
     def _add(
-        self, columns: list[Column], examples: Examples, name: str, rows: NDArray[np.int64], prefix: str, hops: int
+        self,
+        columns: list[Column],
+        examples: Examples,
+        where: tuple[str, Route],
+        rows: NDArray[np.int64],
+        prefix: str,
     ) -> None:
+        name, route = where
         table = examples.database[name]
-        columns.extend(self._row(table, self.encoders[name], rows, examples, prefix))
-        if hops:
+        columns.extend(self._row((table, route), self.encoders[name], rows, examples, prefix))
+        if route.hops < self.hops:
             for column, parent in table.references.items():
                 key = ForeignKey(name, column, parent)
                 named = visible_parents(examples, key, rows) if prefix else own_parents(examples, key)
-                self._add(columns, examples, parent, named, f"{prefix}{column}.", hops - 1)
+                self._add(columns, examples, (parent, route.up(key)), named, f"{prefix}{column}.")
 
     @staticmethod
     def _row(
-        table: Table, encoders: tuple[Encoder, ...], rows: NDArray[np.int64], examples: Examples, prefix: str
+        where: tuple[Table, Route],
+        encoders: tuple[Encoder, ...],
+        rows: NDArray[np.int64],
+        examples: Examples,
+        prefix: str,
     ) -> list[Column]:
-        columns = []
+        (table, route), columns = where, list[Column]()
         if table.times is not None and table.time is not None and not (examples.task.own_row_visible and not prefix):
             age = np.where(rows >= 0, (examples.cutoff - gather(table.times, rows)) / DAY, np.nan)
-            columns.append(Column(f"{prefix}{table.time}.age", age))
+            columns.append(Column(f"{prefix}{table.time}.age", age, origins=(Origin(table.name, table.time, route),)))
         for encoder in encoders:
             if encoder.column in table.rows.column_names:
-                columns.extend(encoder.columns(table.rows.column(encoder.column), rows, examples.cutoff, prefix))
+                found = encoder.columns(table.rows.column(encoder.column), rows, examples.cutoff, prefix)
+                columns.extend(sourced(found, Origin(table.name, encoder.column, route)))
         return columns
 
 
@@ -101,7 +114,7 @@ class FittedCalendar:
         found = _calendar_parts(examples.time)
         columns = [Column(f"question.{part}", found[part]) for part in self.parts]
         columns.append(Column("question.staleness", (examples.time - examples.cutoff) / DAY))
-        return Features(len(examples), tuple(columns))
+        return Features(len(examples), tuple(sourced(columns, Origin(None, TIME))))
 
 
 def _calendar_parts(time: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:

@@ -6,7 +6,7 @@ the entity's own row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from relbench_harness.data.cycles import CYCLES, waves
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
-from relbench_harness.features.history_summary import HistorySummary
+from relbench_harness.features.history_summary import LAST, HistorySummary
+from relbench_harness.features.origin import TIME, Origin
 from relbench_harness.features.summary_columns import SummaryColumn, SummaryPath, summary_columns, summary_paths
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.history import History
+from relbench_harness.temporal.routes import HERE
 from relbench_harness.temporal.running_totals import Floats
 from relbench_harness.temporal.visibility import OwnParents, span_of
 
@@ -81,6 +83,26 @@ class SummaryPlan:
         by_table = {one.path.table: tuple(summary_columns(known[one.path.table])) for one in paths}
         columns = tuple(by_table[one.path.table] for one in paths)
         return cls(paths, columns, windows_of(train), _dates(known, entity))
+
+
+def origins(plan: SummaryPlan, database: Database, entity: str, further: Mapping[str, Sequence[str]]) -> tuple[Origin, ...]:
+    """What each column of `SummaryReader.raw` rests on.
+
+    Args:
+        entity: The entities' table.
+        further: Table → the column behind each of its further numbers.
+    """
+    found = [Origin(None, TIME)] * (2 * len(CYCLES) + 2) + [Origin(entity, name) for name in plan.dates]
+    for one, columns in zip(plan.paths, plan.columns, strict=True):
+        table = database[one.path.table]
+        route = (HERE if one.up is None else HERE.up(one.up)).down(one.path)
+        values = [*(column.column for column in columns), *further.get(table.name, ())]
+        found.append(Origin(table.name, None, route))
+        for of_days in [False] * len(LAST) + [True] * len(plan.windows):
+            # of the latest rows it is read how old they are, of windows how many rows they hold
+            found.append(Origin(table.name, None if of_days else table.time, route))
+            found += [Origin(table.name, column, route) for column in values]
+    return tuple(found)
 
 
 def _dates(known: Database, entity: str) -> tuple[str, ...]:

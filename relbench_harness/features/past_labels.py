@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
-from relbench_harness.features.block import Column, Features
+from relbench_harness.features.block import Column, Features, sourced
 from relbench_harness.features.encode import DAY
+from relbench_harness.features.origin import LABELS, Origin
 from relbench_harness.protocol.method import Examples, Ragged
 from relbench_harness.temporal.closed_labels import ClosedLabels, closed_labels
 from relbench_harness.temporal.running_totals import Series
@@ -41,7 +42,7 @@ class PastLabels:
         if task.sql is None or task.remove_columns or task.type is TaskType.RECOMMENDATION:
             return Features(len(examples), ())
         labels = closed_labels(examples, self.windows)
-        return Features(len(examples), tuple(self._columns(examples, labels)))
+        return Features(len(examples), tuple(sourced(self._columns(examples, labels), Origin(None, LABELS))))
 
     def _columns(self, examples: Examples, labels: ClosedLabels) -> Iterator[Column]:
         known = labels.known(examples)

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.features.encode import ColumnKind, frequent, kind_of, numbers, physical
+from relbench_harness.features.origin import Origin
+from relbench_harness.temporal.paths import ForeignKey
+from relbench_harness.temporal.routes import Route
 from relbench_harness.temporal.visibility import there_by
 
 
@@ -41,6 +44,13 @@ class TableSeries:
     @property
     def is_share(self) -> bool:
         return self.null or self.value is not None
+
+    def origin(self, table: Table, route: Route) -> Origin:
+        """Where the numbers of `table`, which `route` leads to, come from."""
+        if self.key is None:
+            return Origin(table.name, self.column, route)
+        parent = table.references[self.key]
+        return Origin(parent, self.column, route.up(ForeignKey(table.name, self.key, parent)))
 
     def read(self, database: Database, table: Table, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """(rows,) the numbers, NaN where missing or where the parent only appears after `at` (rows,), the row's time."""

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.features.block import Column, Features
+from relbench_harness.features.block import Column, Features, sourced
 from relbench_harness.features.encode import DAY
+from relbench_harness.features.origin import Origin
 from relbench_harness.features.series import SeriesChoice, TableSeries
 from relbench_harness.protocol.method import Examples
 from relbench_harness.temporal.history import History
 from relbench_harness.temporal.paths import KeyPath, child_paths
+from relbench_harness.temporal.routes import HERE, Route
 from relbench_harness.temporal.running_totals import Series
 from relbench_harness.temporal.stretch import Stretch
 from relbench_harness.temporal.visibility import ALWAYS, follow
@@ -94,29 +96,37 @@ class FittedWindows:
     def transform(self, examples: Examples) -> Features:
         return self.transform_at(examples, examples.entity)
 
-    def transform_at(self, examples: Examples, entity: NDArray[np.int64], prefix: str = "") -> Features:
-        """Window features of the rows `entity` (−1: none) of the table this was fitted for, at the examples' cut-offs."""
+    def transform_at(
+        self, examples: Examples, entity: NDArray[np.int64], prefix: str = "", start: Route = HERE
+    ) -> Features:
+        """Window features of the rows `entity` (−1: none) of the table this was fitted for, at the examples' cut-offs.
+
+        Args:
+            start: How those rows are reached from the examples' entities.
+        """
         columns: list[Column] = []
         for path, series in self.paths:
             name = f"{prefix}{path.name}"
             if self._wants(f"{name} "):
-                columns.extend(self._path(_PathView(examples, entity, path, name), series))
+                columns.extend(self._path(_PathView(examples, entity, path, name, start.down(path)), series))
         return Features(len(examples), tuple(c for c in columns if self.wanted is None or c.name in self.wanted))
 
     def _path(self, view: _PathView, series: tuple[TableSeries, ...]) -> Iterator[Column]:
         """The features of the rows along one path."""
         history, (first, last), name = view.history, view.seen, view.name
-        yield Column(f"{name} rows", (last - first).astype(np.float32))
+        table = view.database[view.path.table]
+        there = Origin(table.name, None, view.route)
+        yield Column(f"{name} rows", (last - first).astype(np.float32), origins=(there,))
         begins = {f"last {k}": np.maximum(last - k, first) for k in self.windows.rows}
         for days in self.days:
             begin = history.seen(view.owner, view.cutoff - round(days * DAY)).last
             begins[f"{days:g}d"] = begin
-            yield Column(f"{name} rows {days:g}d", _where(history.is_timed, last - begin))
-        yield from _recency(view)
+            yield Column(f"{name} rows {days:g}d", _where(history.is_timed, last - begin), origins=(there,))
+        yield from sourced(_recency(view), Origin(table.name, table.time, view.route))
         for one in series:
             if self._wants(f"{name} {one.name} "):
-                values = one.read(view.database, view.database[view.path.table], view.available)
-                yield from self._series(view, history.series(values), begins, one)
+                values = one.read(view.database, table, view.available)
+                yield from sourced(self._series(view, history.series(values), begins, one), one.origin(table, view.route))
 
     def _series(
         self, view: _PathView, series: Series, begins: Mapping[str, NDArray[np.int64]], read: TableSeries
@@ -146,9 +156,9 @@ class FittedWindows:
 class _PathView:
     """What examples see along one path: of each row `owner` (−1: none) of its top, at the examples' cut-offs."""
 
-    def __init__(self, examples: Examples, owner: NDArray[np.int64], path: KeyPath, name: str) -> None:
+    def __init__(self, examples: Examples, owner: NDArray[np.int64], path: KeyPath, name: str, route: Route) -> None:
         self.database, self.cutoff = examples.database, examples.cutoff
-        self.owner, self.path, self.name = owner, path, name
+        self.owner, self.path, self.name, self.route = owner, path, name, route
         top, self.available = follow(examples.database, path)
         self.history = History.of(top, self.available, len(examples.database[path.top]))
         self.seen = self.history.seen(owner, examples.cutoff)

@@ -143,6 +143,12 @@ class Attributes:
             np.take(self.packed[table], rows, axis=0, out=out.numpy(), mode="clip")
         return out
 
+    def of_copies(self, sources: Mapping[str, NDArray[np.int64]]) -> Attributes:
+        """The records of copies of rows. `sources`: table → (m,) the row that each is a copy of."""
+        return Attributes(
+            self.encoders, MappingProxyType({name: self.packed[name][rows] for name, rows in sources.items()})
+        )
+
     def rows(self, table: str, rows: NDArray[Any]) -> Records:
         """The unpacked records of `rows`."""
         return self.layout(table).unpack(self.take(table, rows))

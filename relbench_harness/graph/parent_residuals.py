@@ -101,6 +101,10 @@ class ParentResiduals:
         """(child, column) → how many residuals a link carries."""
         return {(key.child, key.column): len(some) for key, some in self.lines.items()}
 
+    def columns_of(self, table: str) -> tuple[str, ...]:
+        """The column of each residual of a row of `table`, in the order of `BoundResiduals.columns`."""
+        return tuple(line.own.name for key, lines in self.lines.items() if key.child == table for line in lines)
+
     def bind(self, database: Database) -> BoundResiduals:
         """The residuals of every row of `database`."""
         values = {}
@@ -137,6 +141,22 @@ class BoundResiduals:
         for (child, _), found in self.values.items():
             if child == table:
                 yield from (column.astype(np.float64) for column in found.T)
+
+    def of_copies(self, database: Database, sources: Mapping[str, Rows]) -> BoundResiduals:
+        """The residuals of copies of rows; of a copy without its parent there is nothing to compare.
+
+        Args:
+            database: Of the copies.
+            sources: Table → (m,) the row that each is a copy of.
+        """
+        values = {}
+        for key in foreign_keys(database):
+            name = key.child, key.column
+            if name in self.values:
+                found = self.values[name][sources[key.child]]
+                found[older_parents(database, key) < 0] = np.nan
+                values[name] = found
+        return BoundResiduals(values)
 
     def read(self, key: Key, rows: Rows) -> NDArray[np.float32]:
         """(rows, residuals) along `key`, 0 where nothing can be compared."""

@@ -12,7 +12,7 @@ from relbench_harness.graph.ancestors import AncestorIndex, Found, schedule
 from relbench_harness.graph.attributes import Attributes
 from relbench_harness.graph.parent_residuals import BoundResiduals
 from relbench_harness.graph.row_batch import RowBatch, Rows
-from relbench_harness.temporal.as_of import AsOfIndex
+from relbench_harness.temporal.as_of import AsOfIndex, AsOfKey, AsOfRows
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,25 @@ class RowReader:
     residuals: BoundResiduals
     depth: int
 
+    def row_numbers(self, wanted: Mapping[str, Rows]) -> dict[str, Rows]:
+        """Table → (rows,) the numbers of the rows that `read` reads, in their order."""
+        joins = self._joins(wanted)
+        as_of = {key.name: Found(key.right.child, found.row) for key, found in joins.items()}
+        return self.ancestors.expand(wanted, self.depth, as_of).rows
+
+    def _joins(self, wanted: Mapping[str, Rows]) -> dict[AsOfKey, AsOfRows]:
+        """What the wanted rows find, of the keys by which some of them find something."""
+        joins = {
+            index.key: index.find(wanted[index.key.left.child]) for index in self.as_of if index.key.left.child in wanted
+        }
+        return {key: found for key, found in joins.items() if (found.row >= 0).any()}
+
     def read(self, wanted: Mapping[str, Rows]) -> RowBatch:
         """The rows `wanted` (distinct, by table), followed by their ancestors.
 
         The features of an as-of link are 1, a logarithm of the days from what is found to the row, and exp(−days).
         """
-        joins = {
-            index.key: index.find(wanted[index.key.left.child]) for index in self.as_of if index.key.left.child in wanted
-        }
-        joins = {key: found for key, found in joins.items() if (found.row >= 0).any()}
+        joins = self._joins(wanted)
         as_of = {key.name: Found(key.right.child, found.row) for key, found in joins.items()}
         ancestry = self.ancestors.expand(wanted, self.depth, as_of)
         links = ancestry.links()

@@ -14,6 +14,7 @@ from relbench_harness.data.array_store import spacious
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.children import seen
 from relbench_harness.temporal.paths import ForeignKey, KeyPath
 
 Rows = NDArray[np.int64]
@@ -137,7 +138,29 @@ def there_by(table: Table, rows: Rows, at: Times) -> NDArray[np.bool_]:
     return (rows >= 0) & (gather(table.times, rows) <= at)
 
 
+def no_younger(times: Times) -> NDArray[np.int64]:
+    """(rows,) how many rows, the first ones of a table, are no younger than each: what is seen wherever it is seen."""
+    return np.searchsorted(times, times, side="right").astype(np.int64)
+
+
 def span_of(database: Database) -> int:
     """Nanoseconds from the first to the last row of the table that covers most time; 0 where no table has rows in time."""
     timed = [t.times for t in database.values() if t.times is not None and len(t)]
     return max((int(t[-1] - t[0]) for t in timed), default=0)
+
+
+def before_instant(rows: Rows, visible_rows: int) -> NDArray[np.bool_]:
+    """(n,) whether each of `rows` is among the first `visible_rows` of its table, those older than an instant."""
+    return (rows >= 0) & (rows < visible_rows)
+
+
+def latest_before(children: tuple[Rows, Rows], times: Times, parents: Rows, at: Times) -> Rows:
+    """(n,) the latest child of each of `parents` (−1: none) that is strictly older than `at`; −1 for none.
+
+    Args:
+        children: Where each parent's children begin, and the children, in time order.
+        times: (rows of the children's table,).
+    """
+    starts, rows = children
+    first, end = seen(times[rows], starts, parents, at)
+    return gather(np.asarray(rows, np.int64), np.where(end > first, end - 1, -1), -1)

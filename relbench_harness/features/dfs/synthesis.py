@@ -21,6 +21,7 @@ from relbench_harness.features.dfs.backend import naming
 from relbench_harness.features.dfs.definitions import AGGREGATIONS, TRANSFORMS, Feature, Schema, category_origin, define
 from relbench_harness.features.dfs.duckdb import DuckDB
 from relbench_harness.features.dfs.engine import Engine
+from relbench_harness.features.dfs.origins import origins_of
 from relbench_harness.features.dfs.reference import calculate
 from relbench_harness.features.dfs.spark import Spark, session, write_tables
 from relbench_harness.features.encode import ColumnKind, frequent
@@ -188,14 +189,14 @@ class FittedSynthesis:
 
     def _column(self, feature: Feature, values: NDArray[np.generic], texts: Sequence[str]) -> Column:
         """A feature's column; codes into `texts` become codes into the vocabulary known at training."""
-        origin = category_origin(self.schema, feature)
+        origin, origins = category_origin(self.schema, feature), origins_of(self.schema, feature)
         if origin is None:
-            return Column(feature.get_name(), values.astype(np.float64))
+            return Column(feature.get_name(), values.astype(np.float64), origins=origins)
         vocabulary = self.vocabularies[origin]
         found = pc.index_in(pa.array(texts, pa.large_string()), value_set=pa.array(vocabulary, pa.large_string()))
         known = np.append(np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int32), np.int32(-1))
         codes = np.where(np.isnan(values.astype(np.float64)), -1, values).astype(np.int64)
-        return Column(feature.get_name(), known[codes], vocabulary)
+        return Column(feature.get_name(), known[codes], vocabulary, origins)
 
 
 def distinct_seeds(examples: Examples) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,0 +1,1 @@
+"""What a predictor looks at, down to tables, columns and rows, and whether that is true."""

@@ -1,0 +1,104 @@
+"""Copies of surroundings stand for the database: what is left out of a copy is what is left out of the database, and no more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from relbench_harness.baselines.gnn.method import FittedGNN
+from relbench_harness.baselines.trees.fitted import FittedTrees
+from shop import Shop
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.explain.copies import Copier, Variant
+from relbench_harness.explain.surroundings import REACHES, Surveyor
+from relbench_harness.explain.variants import Subject
+from relbench_harness.protocol.method import Examples, Predictor
+
+from .conftest import LatestWorth, latest_orders
+
+
+def test_surroundings_hold_visible_rows_once_and_say_how_they_are_reached(later: Examples) -> None:
+    surveyor = Surveyor.of(later)
+    for position in range(len(later)):
+        before: dict[str, set[int]] = {}
+        for reach in range(REACHES):
+            around = surveyor.around(position, reach)
+            for table, rows in around.rows.items():
+                assert len(np.unique(rows)) == len(rows)
+                assert before.get(table, set()) <= set(rows.tolist())
+                times = later.database[table].times
+                if times is not None:
+                    assert (times[rows] < later.cutoff[position]).all()
+            before = {table: set(rows.tolist()) for table, rows in around.rows.items()}
+    around = surveyor.around(len(later) // 2, 1)
+    for block in around.blocks[1:]:
+        row = int(block.rows[0])
+        way = around.via(block.table, row)
+        assert len(way) == block.route.hops and way[-1] == ("customer", int(later.entity[len(later) // 2]))
+        for leg, near, far in zip(reversed(block.route.legs), way, [(block.table, row), *way], strict=False):
+            child, parent = (near, far) if leg.up else (far, near)
+            assert later.database[child[0]].parents(leg.key.column)[child[1]] == parent[1]
+
+
+def test_copies_are_in_canonical_order_and_share_nothing(later: Examples) -> None:
+    surveyor, copier = Surveyor.of(later), Copier(later)
+    positions = [0, 3, 3, 5]
+    orders = {i: surveyor.around(i, 1).rows["order"] for i in positions}
+    gone = orders[3][-1:]
+    variants = [Variant(i, surveyor.around(i, 1), {"order": gone} if n == 2 else {}) for n, i in enumerate(positions)]
+    examples, sources = copier.copied(variants)
+    database = examples.database
+    for name, table in database.items():
+        whole = later.database[name]
+        assert table.times is None or (np.diff(table.times) >= 0).all()
+        assert table.key is None or table.rows.column(table.key).to_pylist() == list(range(len(table)))
+        for column in whole.attributes:
+            assert table.rows.column(column).equals(whole.rows.column(column).take(sources[name]))
+        for column, parent in table.references.items():
+            named, meant = table.parents(column), whole.parents(column)[sources[name]]
+            assert (sources[parent][named[named >= 0]] == meant[named >= 0]).all()
+    assert sources["customer"][examples.entity].tolist() == later.entity[positions].tolist()
+    assert len(np.unique(examples.entity)) == len(positions)
+    mine = [set(np.flatnonzero(database["order"].parents("customer") == e).tolist()) for e in examples.entity]
+    assert all(not one & other for n, one in enumerate(mine) for other in mine[n + 1 :])
+    assert len(mine[2]) == len(mine[1]) - 1 and int(gone[0]) not in {int(sources["order"][row]) for row in mine[2]}
+
+
+def _equal(predictor: Predictor, examples: Examples, tolerance: float) -> Subject:
+    """Answers of copies are those of the database, with nothing left out and with rows left out."""
+    subject = Subject.of(predictor, examples)
+    assert subject.exact.any()
+    rng, cases = np.random.default_rng(0), []
+    for position in np.flatnonzero(subject.exact)[:2]:
+        for table, rows in subject.around[position].rows.items():
+            rows = np.setdiff1d(rows, examples.entity[position : position + 1]) if table == "customer" else rows
+            if len(rows):
+                cases.append((int(position), {table: np.sort(rng.choice(rows, min(2, len(rows)), replace=False))}))
+    copied = subject.answers(cases)
+    whole = np.stack([subject._whole(*case) for case in cases])
+    np.testing.assert_allclose(copied, whole, atol=tolerance)
+    assert np.abs(subject.without(cases) - subject.plain[[i for i, _ in cases]]).max() > 0
+    return subject
+
+
+def test_the_network_reads_copies_as_it_reads_the_database(latest_shop: Shop, network: FittedGNN) -> None:
+    examples = latest_shop.examples(TaskType.BINARY, (180,)).take(np.arange(0, 60, 9))
+    assert _equal(network, examples, 1e-5).exact.all()
+
+
+def test_trees_read_copies_as_they_read_the_database(latest_shop: Shop, boosted: FittedTrees) -> None:
+    examples = latest_shop.examples(TaskType.BINARY, (180,)).take(np.arange(0, 60, 9))
+    assert _equal(boosted, examples, 1e-6).exact.all()
+
+
+def test_what_reads_everything_is_explained_by_the_database_itself(later: Examples) -> None:
+    examples = later.take(np.arange(6))
+    subject = Subject.of(LatestWorth(everywhere=1.0), examples)
+    assert not subject.exact.any()
+    row = latest_orders(examples, 0, 1)[0]
+    orders = examples.database["order"]
+    worth = orders.rows.column("worth").to_numpy()
+    seen = np.flatnonzero(orders.times < examples.cutoff[0])
+    mine = latest_orders(examples, 0, 3)
+    expected = worth[mine[1]] + 0.5 * worth[mine[2]] + worth[np.setdiff1d(seen, [row])].mean()
+    assert subject.without([(0, {"order": np.asarray([row])})])[0] == pytest.approx(expected)
