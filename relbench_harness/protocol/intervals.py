@@ -41,7 +41,7 @@ class Intervals:
         """(n, levels) quantiles for (n,) predictions."""
         given = np.asarray(predictions, dtype=np.float64)
         group = np.searchsorted(np.asarray(self.edges), given, side="right")
-        return np.maximum(given[:, None] + np.asarray(self.offsets)[group], self.lowest)
+        return np.asarray(np.maximum(given[:, None] + np.asarray(self.offsets)[group], self.lowest))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -144,6 +144,7 @@ class Run:
         """Reads everything a user can have got wrong, so that a fault of the data is no failure of the method."""
         for split in ("train", "val", "test"):
             self.stages.labels(split)
+        self.stages.check_delay()
 
 
 @dataclass(frozen=True)
