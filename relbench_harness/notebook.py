@@ -117,6 +117,7 @@ def run(
     results_dir: str | Path | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
     answers: str | None = None,
+    objective: str | None = None,
     **overrides: Any,
 ) -> Finished:
     """One run of `method`, by the name of its config (with fields overridden) or as an object, on `task`.
@@ -126,8 +127,9 @@ def run(
         results_dir: Where result and predictions are stored, if anywhere.
         budget: A `Budget`, or some of its fields, such as `{"seconds": 60}`.
         answers: `calibrated` for calibrated probabilities, or quantiles beside a regression's predictions; of a method by name.
+        objective: The metric that the method is fitted and chosen for, such as `rmse`, where it is not the primary one; likewise.
     """
-    around = {group: choice for group, choice in (("answers", answers),) if choice is not None}
+    around = {group: choice for group, choice in (("answers", answers), ("objective", objective)) if choice is not None}
     made = _named(method, around, overrides) if isinstance(method, str) else _given(method, {**around, **overrides})
     request = RunRequest(
         task=task,

@@ -14,7 +14,7 @@ from relbench_harness.errors import InputError, nearest
 from relbench_harness.home import home
 from relbench_harness.plugins import plugin_folders
 
-AROUND = {"guard": "none", "answers": "plain"}
+AROUND = {"guard": "none", "objective": "primary", "answers": "plain"}
 """Groups of configs that put something around a method, the innermost first, each with its choice that puts nothing there. What stands
 there has the group's name as its key in the method's stored configuration."""
 CHOSEN_BY_HYDRA = ("glob(", "choice(", "range(", "interval(", "shuffle(", "sort(", "extend_list(", "${")

@@ -17,7 +17,7 @@ from relbench_harness.protocol.audit.report import AuditReport
 from relbench_harness.protocol.result import Result
 
 FOLDER = "audit"
-AROUND = ("guard", "answers")
+AROUND = ("guard", "objective", "answers")
 """Keys of a result's configuration that describe what stands around the method; an audit is of the method alone."""
 
 

@@ -60,6 +60,16 @@ def test_probabilities_are_those_of_the_run_when_kept_and_auroc_stays(shop: Data
     np.testing.assert_allclose(served(tmp_path / "model", answered)["prediction"], answered["prediction"], atol=1e-6)
 
 
+def test_a_kept_model_holds_its_objective(shop: Dataset, tmp_path: Path) -> None:
+    settings = (f"task={shop.folder}/spend", "method=label_history", "objective=rmse", f"save={tmp_path / 'model'}")
+    result, predictions = requested(*settings, f"results_dir={tmp_path / 'results'}").execute()
+    assert result.ok and result.notes["objective"] == {"metric": "rmse"} and result.metric == "nmae"
+    assert predictions is not None
+    answered = predictions.to_pandas()
+    answered = answered[answered["split"] == "test"].reset_index(drop=True)
+    np.testing.assert_allclose(served(tmp_path / "model", answered)["prediction"], answered["prediction"], atol=1e-6)
+
+
 def test_wrong_choices_are_refused_and_audits_see_the_method_alone(shop: Dataset) -> None:
     with pytest.raises(InputError, match="no answers 'calibrate'; did you mean 'calibrated'"):
         run(f"{shop.folder}/spend", "constant", answers="calibrate")

@@ -56,8 +56,8 @@ def test_a_command_composes_to_the_configuration_of_its_result(method: str, chan
 
 def test_what_stands_around_a_method_is_said_too() -> None:
     for around, setting in (
-        ({"answers": "calibrated"}, {}),
-        ({"answers": "calibrated", "guard": "none"}, {"quantiles": [0.05, 0.95]}),
+        ({"answers": "calibrated", "objective": "rmse"}, {}),
+        ({"answers": "calibrated", "guard": "none", "objective": "quantile"}, {"quantiles": [0.05, 0.95]}),
     ):
         config = make_guarded("label_history", around)[1]
         config["answers"] = {**config["answers"], **setting}
