@@ -25,7 +25,8 @@ class Constant:
     """Predicts one value, learned from the training labels.
 
     Attributes:
-        kind: `auto` takes the median of a regression target (its metric, NMAE, is an absolute error) and the mean of
+        kind: `auto` takes the median of a regression target (its metric, NMAE, is an absolute error), or what is best for the
+            run's objective, and the mean of
             all others: the base rate of a binary label, the frequency of each class, the rate of each label. `mean` and
             `median` say so outright; `majority` is certain of the most frequent class. Recommendations are always the
             items that most training examples name.
@@ -68,7 +69,8 @@ def constant_answer(examples: Examples, kind: Kind = "auto") -> NDArray[np.gener
     if task.type is TaskType.REGRESSION:
         if kind == "majority":
             raise InputError(f"method constant: kind 'majority' has no meaning for the regression task {task.id}")
-        return best_constant(examples.values, quantile=None if kind == "mean" else 0.5)
+        best = 0.5 if examples.goal is None or kind != "auto" else examples.goal.quantile
+        return best_constant(examples.values, quantile=None if kind == "mean" else best)
     classes = len(examples.classes) if task.type is TaskType.MULTICLASS else 0
     return best_constant(examples.values, classes, majority=kind in ("majority", "median"))
 

@@ -10,7 +10,7 @@ import copy
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -26,8 +26,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.home import home
-from relbench_harness.overrides import GUARD, METHOD, MULTIRUN, key_of, readable, unforced
-from relbench_harness.presets import check_method, config_folders
+from relbench_harness.overrides import METHOD, MULTIRUN, key_of, readable, unforced
+from relbench_harness.presets import AROUND, check_choices, check_method, config_folders
 from relbench_harness.presets import method_names as method_names
 from relbench_harness.protocol.budget import Budget
 from relbench_harness.protocol.limits import Limits
@@ -58,6 +58,8 @@ class RunConfig:
     task: str = MISSING
     method: dict[str, Any] = field(default_factory=dict)
     guard: dict[str, Any] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     regime: str = "frozen"
@@ -85,7 +87,7 @@ class PluginConfigs(SearchPathPlugin):
 
 
 def make_method(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
-    """The method of config `name` with fields overridden, and its complete configuration. No guard stands around it.
+    """The method of config `name` with fields overridden, and its complete configuration. Nothing stands around it.
 
     Raises:
         InputError: There is no such config, or no such field.
@@ -93,18 +95,24 @@ def make_method(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
     return build(_composed(name, overrides).method, f"method {name!r}", tuple(overrides))
 
 
-def make_guarded(name: str, **overrides: Any) -> tuple[Method, dict[str, Any]]:
-    """As `make_method`, with the guard that configs put around it."""
-    composed = _composed(name, overrides)
-    return _guarded(composed.guard, *build(composed.method, f"method {name!r}", tuple(overrides)))
+def make_guarded(name: str, around: Mapping[str, str] | None = None, **overrides: Any) -> tuple[Method, dict[str, Any]]:
+    """As `make_method`, with what configs put around it.
+
+    Args:
+        around: Group → choice, such as `{"answers": "calibrated"}`, where it is not the one of runs.
+    """
+    choices = [f"{group}={choice}" for group, choice in (around or {}).items()]
+    check_choices(choices)
+    composed = _composed(name, overrides, choices)
+    return _with_all_around(composed, *build(composed.method, f"method {name!r}", tuple(overrides)))
 
 
-def _composed(name: str, overrides: dict[str, Any]) -> DictConfig:
+def _composed(name: str, overrides: dict[str, Any], around: Sequence[str] = ()) -> DictConfig:
     check_method(name)
     Plugins.instance().register(PluginConfigs)
     try:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(home("configs").resolve())):
-            composed = hydra.compose("config", [f"method={name}"])
+            composed = hydra.compose("config", [f"method={name}", *around])
         OmegaConf.set_struct(composed, False)
         composed.method = OmegaConf.merge(composed.method, overrides)
     except (HydraException, OmegaConfBaseException) as error:
@@ -112,11 +120,14 @@ def _composed(name: str, overrides: dict[str, Any]) -> DictConfig:
     return composed
 
 
-def _guarded(guard: Any, method: Method, config: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
-    """`method` with the guard that the config `guard` describes, which then stands in its configuration."""
-    made, described = build(guard, "guard")
-    around: Method = made.around(method)
-    return around, config if around is method else {**config, GUARD: described}
+def _with_all_around(composed: DictConfig, method: Method, config: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
+    """`method` with what the configs of `AROUND` describe, which then stands in its configuration."""
+    for group in AROUND:
+        made, described = build(composed[group], group)
+        around: Method = made.around(method)
+        if around is not method:
+            method, config = around, {**config, group: described}
+    return method, config
 
 
 def build(config: Any, what: str, set_by_hand: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
@@ -162,15 +173,15 @@ class Composed:
         """The run, and where its result is logged.
 
         Raises:
-            InputError: Its method, guard or tracker cannot be made, or it has no task.
+            InputError: Its method, what stands around it or its tracker cannot be made, or it has no task.
         """
         bare = self.unguarded()
-        method, whole = _guarded(self.config.guard, bare.method, dict(bare.config))
+        method, whole = _with_all_around(self.config, bare.method, dict(bare.config))
         tracker: Tracker = build(self.config.tracker, "tracker")[0]
         return replace(bare, method=method, config=whole), tracker
 
     def unguarded(self) -> RunRequest:
-        """The run without the guard that configs put around its method.
+        """The run without what configs put around its method.
 
         Raises:
             InputError: Its method cannot be made, or it has no task.

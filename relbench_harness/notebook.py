@@ -24,6 +24,7 @@ from relbench_harness.models.keep import Keeping
 from relbench_harness.models.model import Model as Model
 from relbench_harness.models.model import load_model as load_model
 from relbench_harness.protocol.configuration import described_method
+from relbench_harness.protocol.intervals import noted_intervals
 from relbench_harness.protocol.method import Budget, Method
 from relbench_harness.protocol.metrics import Scores
 from relbench_harness.protocol.result import Result
@@ -78,7 +79,7 @@ class Finished:
 
     Attributes:
         result: What is stored of the run and ranked.
-        predictions: Columns split, entity, time, prediction; None where the run failed. Entities and recommended items are
+        predictions: Columns split, entity, time, prediction, and quantiles such as q10 where the method knows them; None where the run failed. Entities and recommended items are
             row numbers of their tables, as in `OpenTask.table`.
     """
 
@@ -115,6 +116,8 @@ def run(
     fit_on: str = "train",
     results_dir: str | Path | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
+    answers: str | None = None,
+    objective: str | None = None,
     **overrides: Any,
 ) -> Finished:
     """One run of `method`, by the name of its config (with fields overridden) or as an object, on `task`.
@@ -123,8 +126,11 @@ def run(
         seed: That of the budget, or 0.
         results_dir: Where result and predictions are stored, if anywhere.
         budget: A `Budget`, or some of its fields, such as `{"seconds": 60}`.
+        answers: `calibrated` for calibrated probabilities, or quantiles beside a regression's predictions; of a method by name.
+        objective: The metric that the method is fitted and chosen for, such as `rmse`, where it is not the primary one; likewise.
     """
-    made = _named(method, overrides) if isinstance(method, str) else _given(method, overrides)
+    around = {group: choice for group, choice in (("answers", answers), ("objective", objective)) if choice is not None}
+    made = _named(method, around, overrides) if isinstance(method, str) else _given(method, {**around, **overrides})
     request = RunRequest(
         task=task,
         method=made.method,
@@ -137,7 +143,15 @@ def run(
     )
     keeping = Keeping()
     result, predictions = request.execute(keeping=keeping)
-    return Finished(result, None if predictions is None else predictions.to_pandas(), keeping)
+    return Finished(result, None if predictions is None else _with_quantiles(predictions.to_pandas(), result), keeping)
+
+
+def _with_quantiles(predictions: pd.DataFrame, result: Result) -> pd.DataFrame:
+    intervals = noted_intervals(result.notes)
+    if intervals is None:
+        return predictions
+    quantiles = intervals.around(predictions["prediction"].to_numpy())
+    return predictions.assign(**dict(zip(intervals.names, quantiles.T, strict=True)))
 
 
 class _Made(NamedTuple):
@@ -148,8 +162,8 @@ class _Made(NamedTuple):
     config: dict[str, Any]
 
 
-def _named(name: str, overrides: Mapping[str, Any]) -> _Made:
-    method, config = make_guarded(name, **overrides)
+def _named(name: str, around: Mapping[str, str], overrides: Mapping[str, Any]) -> _Made:
+    method, config = make_guarded(name, around, **overrides)
     return _Made(method, name, config)
 
 

@@ -16,8 +16,6 @@ from relbench_harness.errors import InputError
 
 METHOD = "method."
 """How the keys of a method's own fields begin."""
-GUARD = "guard"
-"""The key in a method's stored configuration under which the guard around it stands."""
 MULTIRUN = {"-m", "--multirun"}
 
 

@@ -14,6 +14,9 @@ from relbench_harness.errors import InputError, nearest
 from relbench_harness.home import home
 from relbench_harness.plugins import plugin_folders
 
+AROUND = {"guard": "none", "objective": "primary", "answers": "plain"}
+"""Groups of configs that put something around a method, the innermost first, each with its choice that puts nothing there. What stands
+there has the group's name as its key in the method's stored configuration."""
 CHOSEN_BY_HYDRA = ("glob(", "choice(", "range(", "interval(", "shuffle(", "sort(", "extend_list(", "${")
 """How values begin that only Hydra can read."""
 
@@ -53,13 +56,13 @@ def check_options(given: Sequence[str]) -> None:
 
 
 def check_choices(overrides: Sequence[str]) -> None:
-    """Raises `InputError` for the first of `overrides` that names no method, budget, guard, launcher, tracker or study.
+    """Raises `InputError` for the first of `overrides` that names no method, budget, launcher, tracker, study or thing around a method.
 
     A wrong task is one, too, where it is the only one: in a sweep it costs its own runs alone.
     """
     presets = {
         group: sorted(path.stem for path in home("configs").glob(f"{group}/*.yaml"))
-        for group in ("budget", "guard", "launcher", "tracker", "study")
+        for group in ("budget", *AROUND, "launcher", "tracker", "study")
     }
     for override in overrides:
         group, _, value = override.partition("=")

@@ -115,8 +115,8 @@ class RunRequest:
         """
         from relbench_harness.board import lines, store
         from relbench_harness.data.dataset import open_task
-        from relbench_harness.overrides import GUARD
         from relbench_harness.plausibility import implausible
+        from relbench_harness.presets import AROUND
         from relbench_harness.protocol.run import FIT_ON, Run
         from relbench_harness.protocol.stages import Stages
 
@@ -129,7 +129,7 @@ class RunRequest:
         isolation = self._isolation()
         dataset, task = open_task(self.task)
         stages = Stages(dataset, task, choice(self.regime, REGIMES, "regime"))
-        method = {key: value for key, value in self.config.items() if key != GUARD}
+        method = {key: value for key, value in self.config.items() if key not in AROUND}
         counted = lines.count(method, written_for(self.method, task.id), self.overrides)
         fit_on = choice(self.fit_on, FIT_ON, "fit_on")
         run = Run(stages, self.method, self.name, self.budget, self.config, fit_on, counted, isolation, self.jobs, keeping)

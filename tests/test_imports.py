@@ -21,11 +21,21 @@ BELOW: Mapping[str, set[str]] = {
     # what a method chooses on validation, it chooses by the task's own metric
     "protocol.metrics": {"data", "protocol.method"},
     "protocol.mixture": {"data"},
+    "protocol.intervals": set(),
     "temporal": {"data", "protocol.method"},
     "features": {"data", "temporal", "protocol.method"},
     "graph": {"data", "temporal", "protocol.method"},
-    "baselines": {"data", "temporal", "features", "graph", "protocol.method", "protocol.metrics", "protocol.mixture"},
-    "protocol": {"data", "protocol.budget", "protocol.method", "protocol.metrics"},
+    "baselines": {
+        "data",
+        "temporal",
+        "features",
+        "graph",
+        "protocol.method",
+        "protocol.metrics",
+        "protocol.mixture",
+        "protocol.intervals",
+    },
+    "protocol": {"data", "protocol.budget", "protocol.method", "protocol.metrics", "protocol.intervals"},
     "board": {"data", "protocol", "protocol.method", "protocol.metrics", "protocol.mixture"},
     "sweep": {"data", "protocol", "protocol.budget", "protocol.method", "protocol.metrics", "board"},
     "authoring": {"data", "protocol", "protocol.method", "protocol.metrics"},
@@ -135,7 +145,7 @@ def test_nobody_names_a_baseline() -> None:
 
 def test_model_families_are_packages() -> None:
     folders = [p for p in (ROOT / "baselines").iterdir() if p.is_dir() and p.name != "__pycache__"]
-    assert sorted(p.name for p in folders) == ["gnn", "recommendation", "trees"]
+    assert sorted(p.name for p in folders) == ["calibration", "gnn", "recommendation", "trees"]
     assert all(
         (p / "__init__.py").is_file() and not [q for q in p.iterdir() if q.is_dir() and q.name != "__pycache__"]
         for p in folders

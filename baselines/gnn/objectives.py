@@ -29,6 +29,10 @@ class Objective(Protocol):
 def objective_for(train: Examples) -> Objective:
     """The objective of `train`'s task type, fitted to its labels."""
     kind, labels = train.task.type, train.values
+    if kind is TaskType.REGRESSION and train.goal is not None and train.goal.metric == "rmse":
+        return SquaredError.of(labels)
+    if kind is TaskType.REGRESSION and train.goal is not None and train.goal.metric == "quantile":
+        return Quantile.of(labels, train.goal.level)
     if kind is TaskType.REGRESSION:
         return Regression.of(labels)
     if kind is TaskType.MULTICLASS:
@@ -77,6 +81,66 @@ class Regression:
     def decode(self, output: NDArray[np.float64]) -> NDArray[np.float64]:
         number = self.median + self.spread * np.sinh(output[:, 0].clip(-12, 12))
         return np.asarray(np.clip(number, self.low, self.high))
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """A number, learned by the squared error in units of the labels' deviation, whose best constant is the mean.
+
+    Attributes:
+        low, high: The range of the labels, to which predictions are clipped.
+    """
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, labels: NDArray[np.float64]) -> SquaredError:
+        return cls(float(labels.mean()), float(labels.std()) or 1.0, float(labels.min()), float(labels.max()))
+
+    @property
+    def start(self) -> NDArray[np.float64]:
+        return np.zeros(1)
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        return functional.mse_loss(output[:, 0].float(), ((labels - self.mean) / self.deviation).float())
+
+    def decode(self, output: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.clip(self.mean + self.deviation * output[:, 0], self.low, self.high))
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile, on the scale of `Regression`: a scale that never falls leaves quantiles what they are.
+
+    Attributes:
+        level: Which quantile.
+        scale: Its scale, whose centre is the median.
+        initial: The labels' own quantile on it.
+    """
+
+    level: float
+    scale: Regression
+    initial: float
+
+    @classmethod
+    def of(cls, labels: NDArray[np.float64], level: float) -> Quantile:
+        scale = Regression.of(labels)
+        own = float(best_constant(labels, quantile=level))
+        return cls(level, scale, float(np.arcsinh((own - scale.median) / scale.spread)))
+
+    @property
+    def start(self) -> NDArray[np.float64]:
+        return np.asarray([self.initial])
+
+    def loss(self, output: Tensor, labels: Tensor) -> Tensor:
+        above = torch.asinh((labels - self.scale.median) / self.scale.spread).float() - output[:, 0].float()
+        return torch.maximum(self.level * above, (self.level - 1) * above).mean()
+
+    def decode(self, output: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.scale.decode(output)
 
 
 @dataclass(frozen=True)

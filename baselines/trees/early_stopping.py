@@ -14,13 +14,13 @@ FULL_SIZE = 3000
 """With fewer effective training examples than this, the prior mean is smaller in proportion."""
 PRIOR_LOG_STD = 0.3
 """Prior standard deviation of the logarithm of the best number of trees about its mean."""
-GREATER_IS_BETTER = ("auc", "ndcg")
+GREATER_IS_BETTER = ("auc", "average_precision", "ndcg")
 
 
 def stopping_metric(metric: str, fallback: str, valid: TreeDataset | None) -> str:
-    """`metric`; `fallback` in the place of AUROC where validation holds one class, for which it is undefined."""
+    """`metric`; `fallback` in the place of AUROC or average precision where validation holds one class, for which they are undefined."""
     one_class = valid is None or len(np.unique(valid.labels)) < 2
-    return fallback if metric == "auc" and one_class else metric
+    return fallback if metric in ("auc", "aucpr", "average_precision") and one_class else metric
 
 
 def typical_n_estimators(train: TreeDataset, learning_rate: float) -> float:

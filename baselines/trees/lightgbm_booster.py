@@ -15,7 +15,7 @@ from relbench_harness.protocol.method import Budget, Countdown
 from .booster import TreeParameters
 from .dataset import Real, TreeDataset
 from .early_stopping import best_n_estimators, stopping_metric
-from .objectives import Loss, Objective
+from .objectives import Loss, Objective, StopBy
 
 OBJECTIVES: Mapping[Loss, tuple[str, str]] = {
     "binary": ("binary", "auc"),
@@ -26,6 +26,7 @@ OBJECTIVES: Mapping[Loss, tuple[str, str]] = {
     "rank": ("lambdarank", "ndcg"),
 }
 """LightGBM's names of the loss and of the metric on validation."""
+STOP_BY: Mapping[StopBy, str] = {"rmse": "rmse", "average_precision": "average_precision", "log_loss": "binary_logloss"}
 
 
 def fit_lightgbm(
@@ -63,6 +64,7 @@ def _settings(
     parameters: TreeParameters, objective: Objective, valid: TreeDataset | None, budget: Budget
 ) -> dict[str, Any]:
     loss, metric = OBJECTIVES[objective.loss]
+    metric = metric if objective.stop_by is None else STOP_BY[objective.stop_by]
     settings: dict[str, Any] = {
         "objective": loss,
         "metric": stopping_metric(metric, "binary_logloss", valid),

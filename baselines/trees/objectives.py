@@ -6,7 +6,7 @@ A margin is the sum of leaf values, before the link: log odds, log shares of cla
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from relbench_harness.protocol.method import Examples
 from ..best_constant import best_constant
 
 Loss = Literal["binary", "multiclass", "squared", "absolute", "root", "quantile", "rank"]
+StopBy = Literal["rmse", "average_precision", "log_loss"]
 RegressionError = Literal["blend", "absolute", "squared", "root"]
 ERRORS: Mapping[RegressionError, tuple[Loss, ...]] = {
     "blend": ("absolute", "root"),
@@ -40,12 +41,14 @@ class Objective:
         classes: Number of classes, multiclass only.
         quantile: Which quantile, quantile only.
         top: How many items count, rank only.
+        stop_by: The metric on validation that says when to stop, where it is not the one that goes with the loss.
     """
 
     loss: Loss
     classes: int = 1
     quantile: float = 0.5
     top: int = 10
+    stop_by: StopBy | None = None
 
     def constant_margins(self, labels: NDArray[np.float64]) -> NDArray[np.float64]:
         """(outputs,) the best constant answer to `labels`, before the link."""
@@ -60,9 +63,24 @@ class Objective:
         return np.asarray(np.log(share / (1 - share))) if self.loss == "binary" else mean
 
 
+AIMED: Mapping[str, Objective] = {
+    "rmse": Objective("squared", stop_by="rmse"),
+    "quantile": Objective("quantile"),
+    "average_precision": Objective("binary", stop_by="average_precision"),
+    "log_loss": Objective("binary", stop_by="log_loss"),
+}
+"""Metric of a goal → what boosters minimise for it. Those of other metrics are those of the task."""
+
+
 def objectives_for(examples: Examples, error: RegressionError, quantiles: Sequence[float]) -> tuple[Objective, ...]:
-    """The objectives of the examples' task: one for each label of a multilabel task, each quantile or each error."""
+    """The objectives of the examples' task: one for each label of a multilabel task, each quantile or each error.
+
+    Where the examples have a goal that asks for another loss or another metric to stop by than those, it goes first.
+    """
     kind = examples.task.type
+    aimed = None if examples.goal is None or quantiles else AIMED.get(examples.goal.metric)
+    if aimed is not None and examples.goal is not None:
+        return (replace(aimed, quantile=examples.goal.level),)
     if kind is TaskType.MULTICLASS:
         return (Objective("multiclass", classes=len(examples.classes)),)
     if kind is not TaskType.REGRESSION:

@@ -17,7 +17,7 @@ from ..best_constant import best_constant
 from .booster import TreeParameters
 from .dataset import Real, TreeDataset
 from .early_stopping import best_n_estimators, stopping_metric
-from .objectives import Loss, Objective
+from .objectives import Loss, Objective, StopBy
 
 OBJECTIVES: Mapping[Loss, tuple[str, str]] = {
     "binary": ("binary:logistic", "auc"),
@@ -28,6 +28,7 @@ OBJECTIVES: Mapping[Loss, tuple[str, str]] = {
     "rank": ("rank:ndcg", "ndcg"),
 }
 """XGBoost's names of the loss and of the metric on validation."""
+STOP_BY: Mapping[StopBy, str] = {"rmse": "rmse", "average_precision": "aucpr", "log_loss": "logloss"}
 
 
 def fit_xgboost(
@@ -66,6 +67,7 @@ def _settings(
     parameters: TreeParameters, objective: Objective, train: TreeDataset, valid: TreeDataset | None, budget: Budget
 ) -> dict[str, Any]:
     loss, metric = OBJECTIVES[objective.loss]
+    metric = metric if objective.stop_by is None else STOP_BY[objective.stop_by]
     has_gpu = bool(xgboost.build_info().get("USE_CUDA")) and os.path.exists("/dev/nvidia0")
     on_gpu = budget.device == "cuda" or (budget.device == "auto" and has_gpu)
     settings: dict[str, Any] = {

@@ -17,8 +17,8 @@ from relbench_harness.protocol.audit.report import AuditReport
 from relbench_harness.protocol.result import Result
 
 FOLDER = "audit"
-GUARD = "guard"
-"""The key of a result's configuration that describes what stands around the method; an audit is of the method alone."""
+AROUND = ("guard", "objective", "answers")
+"""Keys of a result's configuration that describe what stands around the method; an audit is of the method alone."""
 
 
 def write_report(report: AuditReport, folder: Path) -> Path:
@@ -65,5 +65,5 @@ def audited(results: Iterable[Result], audits: Audits) -> str:
 
 
 def _identity(task: str, regime: str, method: str, data: str, config: Mapping[str, Any]) -> str:
-    alone = {key: value for key, value in config.items() if key != GUARD}
+    alone = {key: value for key, value in config.items() if key not in AROUND}
     return json.dumps([task, regime, method, data, alone], sort_keys=True, default=str)

@@ -35,6 +35,9 @@ class Kind(StrEnum):
     EXTERNAL = "external"
 
 
+NO_DELAY = pd.Timedelta(0)
+
+
 @dataclass(frozen=True)
 class Task:
     """One task of one dataset.
@@ -47,6 +50,8 @@ class Task:
         item_table: The table whose rows are recommended, else None.
         eval_k: How many items a recommendation names, else None.
         remove_columns: (table, column) pairs that no method may see, an autocomplete task's target among them.
+        label_delay: How long after its window a label is known. What learns at a cut-off, and what it is shown of past labels, holds only those
+            labels whose window and delay lie before it.
         query: The predictive query that the task was written from, if any.
         folder: Where the manifest and hosted labels lie, if on disk.
     """
@@ -70,6 +75,7 @@ class Task:
     description: str = ""
     query: str | None = None
     folder: Path | None = None
+    label_delay: pd.Timedelta = NO_DELAY
 
     @property
     def id(self) -> str:
@@ -80,6 +86,11 @@ class Task:
     def own_row_visible(self) -> bool:
         """Whether an example's own row, and the parents it names, are visible at its time (autocomplete)."""
         return self.kind is Kind.AUTOCOMPLETE
+
+    @property
+    def known_after(self) -> int:
+        """Nanoseconds from an example's time t until its label is known: at a cut-off c if t + known_after < c."""
+        return int(self.horizon.value + self.label_delay.value)
 
     def visible_columns(self, database: Database) -> Database:
         """The database without the columns that no method may see."""
@@ -106,7 +117,8 @@ def read_task(path: Path, dataset: str, database_specs: dict[str, tuple[str | No
     try:
         manifest.validate()
         query = raw.get("query")
-        return replace(_task(manifest, dataset, database_specs, path.parent), query=None if query is None else str(query))
+        task = _task(manifest, dataset, database_specs, path.parent)
+        return replace(task, query=None if query is None else str(query), label_delay=_delay(raw.get("label_delay")))
     except ValueError as error:
         raise InputError(f"task manifest {path}: {_one_line(error)}") from None
 
@@ -161,6 +173,17 @@ def _task(manifest: TaskManifest, dataset: str, specs: dict[str, tuple[str | Non
         description=manifest.description or "",
         folder=folder,
     )
+
+
+def _delay(given: object) -> pd.Timedelta:
+    """The key `label_delay`, which is no field of RelBench's manifests."""
+    try:
+        found = NO_DELAY if given is None else pd.Timedelta(str(given))
+    except ValueError:
+        found = -pd.Timedelta(1)
+    if pd.isna(found) or found < NO_DELAY:
+        raise ValueError(f"label_delay is a span of time, such as '30 days', got {given!r}")
+    return found
 
 
 def _pair(entry: object) -> tuple[str, str]:

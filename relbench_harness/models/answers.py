@@ -17,18 +17,25 @@ from numpy.typing import NDArray
 from relbench_harness.data.task import TaskType
 from relbench_harness.data.writing import whole
 from relbench_harness.errors import InputError, nearest
+from relbench_harness.protocol.intervals import Intervals
 from relbench_harness.protocol.method import Examples
 
 ENDINGS = (".parquet", ".csv")
 
 
-def answer_table(examples: Examples, predictions: NDArray[np.generic], keys: tuple[pa.Table, pa.Table | None]) -> pa.Table:
+def answer_table(
+    examples: Examples,
+    predictions: NDArray[np.generic],
+    keys: tuple[pa.Table, pa.Table | None],
+    intervals: Intervals | None = None,
+) -> pa.Table:
     """Original keys, time and prediction of each example; of a recommendation one row per item, the best first.
 
-    A class is given by name, with the probability of each class beside it.
+    A class is given by name, with the probability of each class beside it; a number with its quantiles, where they are known.
 
     Args:
         keys: The original keys of the rows of the entities' table, and of the items'.
+        intervals: Of a regression.
     """
     task, (entities, items) = examples.task, keys
     time = pa.array(examples.time).cast(pa.timestamp("ns"))
@@ -46,6 +53,9 @@ def answer_table(examples: Examples, predictions: NDArray[np.generic], keys: tup
         columns |= {f"prediction {n}": pa.array(v.astype(np.float64)) for n, v in enumerate(predictions.T)}
     else:
         columns["prediction"] = pa.array(predictions.astype(np.float64))
+        if intervals is not None:
+            quantiles = intervals.around(predictions)
+            columns |= {name: pa.array(values) for name, values in zip(intervals.names, quantiles.T, strict=True)}
     return pa.table(columns)
 
 

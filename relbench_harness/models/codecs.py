@@ -19,7 +19,7 @@ from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError
 from relbench_harness.models.class_names import class_named, name_of
 from relbench_harness.models.codec import Codec, Reader, Writer
-from relbench_harness.protocol.method import Examples, Ragged, TrainingLabels
+from relbench_harness.protocol.method import Examples, Goal, Ragged, TrainingLabels
 
 NUMBERS = "biufcmM"
 """Kinds of arrays that are kept as they are."""
@@ -241,6 +241,8 @@ class HeldExamples:
             "classes": into.node(value.classes, "the classes"),
             "width": value.width,
         }
+        if value.goal is not None:
+            node["goal"] = list(value.goal)
         if value.labels is not None:
             arrays = {name: into.array(getattr(value, name)) for name in ("entity", "time", "cutoff")}
             node |= {"arrays": arrays, "labels": into.node(value.labels, "the labels")}
@@ -262,6 +264,7 @@ class HeldExamples:
             classes=source.value(node["classes"]),
             width=int(node["width"]),
             training=opened.training,
+            goal=Goal(*node["goal"]) if "goal" in node else None,
         )
         return _present(found, opened.rows)
 

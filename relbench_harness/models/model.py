@@ -38,6 +38,7 @@ from relbench_harness.models.row_numbers import moved_rows, rows_of
 from relbench_harness.models.schema import check_schema
 from relbench_harness.models.task_facts import read_facts
 from relbench_harness.progress import track
+from relbench_harness.protocol.intervals import intervals_of
 from relbench_harness.protocol.method import Predictor
 from relbench_harness.protocol.stages import Seen, unlabelled
 
@@ -249,7 +250,8 @@ class Model:
         examples = unlabelled(self.task, serving.shown, who, serving.seen)
         for start in track(range(0, len(examples), CHUNK), "chunks predicted"):
             part = examples.take(np.arange(start, min(start + CHUNK, len(examples))))
-            yield answer_table(part, np.asarray(serving.predictor.predict(part)), serving.keys)
+            given = np.asarray(serving.predictor.predict(part))
+            yield answer_table(part, given, serving.keys, intervals_of(serving.predictor))
 
 
 def _hash(*parts: bytes) -> str:

@@ -15,7 +15,13 @@ from relbench_harness.errors import InputError
 def task_facts(task: Task) -> dict[str, Any]:
     """Every field but the folder in which the task lies."""
     found = {entry.name: getattr(task, entry.name) for entry in fields(Task) if entry.name != "folder"}
-    return {**found, "horizon": task.horizon.isoformat(), "remove_columns": [list(pair) for pair in task.remove_columns]}
+    delay = {"label_delay": task.label_delay.isoformat()} if found.pop("label_delay") else {}
+    return {
+        **found,
+        **delay,
+        "horizon": task.horizon.isoformat(),
+        "remove_columns": [list(pair) for pair in task.remove_columns],
+    }
 
 
 def read_facts(facts: Mapping[str, Any], what: str) -> Task:
@@ -27,6 +33,7 @@ def read_facts(facts: Mapping[str, Any], what: str) -> Task:
                 "kind": Kind(facts["kind"]),
                 "type": TaskType(facts["type"]),
                 "horizon": pd.Timedelta(facts["horizon"]),
+                "label_delay": pd.Timedelta(facts.get("label_delay", 0)),
                 "remove_columns": tuple((table, column) for table, column in facts["remove_columns"]),
             }
         )

@@ -84,6 +84,18 @@ def label_values(task: Task, target: pa.Array, classes: Sequence[object]) -> Lab
     return values
 
 
+class Goal(NamedTuple):
+    """A metric that a method is fitted and chosen for; `level` is that of a quantile."""
+
+    metric: str
+    level: float = 0.5
+
+    @property
+    def quantile(self) -> float | None:
+        """Which quantile of a regression's label is best; None for the mean."""
+        return None if self.metric == "rmse" else self.level if self.metric == "quantile" else 0.5
+
+
 @dataclass(frozen=True)
 class Examples:
     """Examples (entity, t) of a task, with labels where the holder may know them.
@@ -103,6 +115,7 @@ class Examples:
         width: How many labels a multilabel task has, else 0.
         training: The labels that training holds, those of windows that are still open at a cut-off included;
             `temporal.closed_labels` says which of them an example may use. None where examples are made by hand.
+        goal: What a method is to be fitted and chosen for on these examples, where that is not the task's primary metric.
     """
 
     task: Task
@@ -116,6 +129,7 @@ class Examples:
     classes: tuple[object, ...] = ()
     width: int = 0
     training: TrainingLabels | None = None
+    goal: Goal | None = None
 
     def __len__(self) -> int:
         return len(self.entity)

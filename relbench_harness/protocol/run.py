@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
@@ -24,6 +25,7 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.progress import work
 from relbench_harness.protocol.holdout import Holdout
+from relbench_harness.protocol.intervals import NOTE, noted_intervals
 from relbench_harness.protocol.machine import commit, machine, versions
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method
 from relbench_harness.protocol.metrics import PRIMARY, Scores
@@ -134,7 +136,7 @@ class Run:
             traceback=report.traceback,
             isolation=self.isolation.name,
             limits=dict(report.limits),
-            notes=dict(report.notes),
+            notes=answers.with_intervals(report.notes) if report.status == "ok" else dict(report.notes),
             **measured,
         )
 
@@ -142,6 +144,7 @@ class Run:
         """Reads everything a user can have got wrong, so that a fault of the data is no failure of the method."""
         for split in ("train", "val", "test"):
             self.stages.labels(split)
+        self.stages.check_delay()
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,15 @@ class Answers:
     def table(self) -> pa.Table:
         """Columns split, entity, time, prediction."""
         return pa.concat_tables(self._tables)
+
+    def with_intervals(self, notes: Mapping[str, Any]) -> dict[str, Any]:
+        """The notes of a method, with what intervals that it knows came to on the test split."""
+        intervals = noted_intervals(notes)
+        if intervals is None:
+            return dict(notes)
+        table = self.table
+        given = table.filter(pc.equal(table.column("split"), "test")).column("prediction").to_numpy()
+        return {**notes, NOTE: {**notes[NOTE], "test": self._test.covered(intervals, given)}}
 
     def hand_in(self, split: Answered, predictions: NDArray[np.generic]) -> None:
         """Scores the predictions of a split.

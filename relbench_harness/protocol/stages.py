@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -19,6 +20,7 @@ from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.labels import LabelTable, Split
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Task, TaskType
+from relbench_harness.errors import InputError
 from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.method import Examples, Labels, Regime, TrainingLabels, label_values
 
@@ -35,6 +37,10 @@ def cut(database: Database, task: Task, entity: NDArray[np.int64], end: int) -> 
             named = int(table.parents(column)[entity].max()) + 1
             keep[parent] = max(keep.get(parent, 0), named)
     return database.upto(end, keep)
+
+
+LEARNED: tuple[Split, Split] = ("train", "val")
+"""The splits that a model for the test split may learn from."""
 
 
 class Seen(NamedTuple):
@@ -103,12 +109,35 @@ class Stages:
             self._tables[split] = self.dataset.labels(self.task, split)
         return self._tables[split]
 
+    def known_labels(self, split: Split, until: pd.Timestamp) -> LabelTable:
+        """The labels of `split` that a model which learns at `until` may learn from; all of them where labels have no delay.
+
+        Raises:
+            InputError: None is known so early.
+        """
+        table = self.labels(split)
+        if not self.task.label_delay:
+            return table
+        rows = np.flatnonzero(table.time + self.task.known_after < nanoseconds(until))
+        if not len(rows):
+            first = pd.Timestamp(int(table.time.min()) + self.task.known_after)
+            raise InputError(
+                f"task {self.task.id}: with label_delay {self.task.label_delay} no label of split {split!r} is known before {until}, "
+                f"the first only after {first}; move the dataset's timestamps apart, or shorten the delay"
+            )
+        return table.take(rows)
+
+    def check_delay(self) -> None:
+        """Raises `InputError` where a model has no labels to learn or to choose by, since they come too late."""
+        self.known_labels("train", self.dataset.cuts.val)
+        self.known_labels("val", self.dataset.cuts.test)
+
     @cached_property
     def classes(self) -> tuple[object, ...]:
         """The classes of a multiclass task: those of its training labels, in order."""
         if self.task.type is not TaskType.MULTICLASS:
             return ()
-        return tuple(sorted(set(self.labels("train").target.to_pylist())))
+        return tuple(sorted(set(self.known_labels("train", self.dataset.cuts.val).target.to_pylist())))
 
     @cached_property
     def width(self) -> int:
@@ -124,18 +153,23 @@ class Stages:
         return float(np.std(self._values(self.labels("train")), ddof=1))
 
     def examples(self, split: Split) -> Examples:
-        """The examples of `split` with their labels. Training sees the database up to the validation timestamp."""
-        table = self.labels(split)
+        """The examples of `split` with their labels. Training sees the database up to the validation timestamp.
+
+        Labels that come late are known to training at the validation timestamp, and those of validation at the test timestamp.
+        """
+        cuts = self.dataset.cuts
+        table = (
+            self.labels(split) if split == "test" else self.known_labels(split, cuts.val if split == "train" else cuts.test)
+        )
         return self._examples(split, table, self._values(table), nanoseconds(self.dataset.cuts.val))
 
     def final_training(self) -> Examples:
         """Training and validation examples with their labels, for a model that is to predict the test split."""
-        both = self._train_and_val
+        both = self._joined(*(self.known_labels(split, self.dataset.cuts.test) for split in LEARNED))
         return self._examples("val", both, self._values(both), nanoseconds(self.dataset.cuts.test), final=True)
 
-    @cached_property
-    def _train_and_val(self) -> LabelTable:
-        train, val = self.labels("train"), self.labels("val")
+    @staticmethod
+    def _joined(train: LabelTable, val: LabelTable) -> LabelTable:
         return LabelTable(
             np.concatenate([train.entity, val.entity]),
             np.concatenate([train.time, val.time]),
@@ -146,7 +180,7 @@ class Stages:
         """The labels that a model fitted at `fit_end` has: those of training, and of validation where it ends later."""
         later = fit_end > nanoseconds(self.dataset.cuts.val)
         if later not in self._held:
-            table = self._train_and_val if later else self.labels("train")
+            table = self._joined(*map(self.labels, LEARNED)) if later else self.labels("train")
             self._held[later] = TrainingLabels(table.entity, table.time, self._values(table))
         return self._held[later]
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
+from relbench_harness.data.manifest_file import read_manifest
 from relbench_harness.errors import InputError
-from relbench_harness.overrides import GUARD
+from relbench_harness.home import home
+from relbench_harness.presets import AROUND
 from relbench_harness.protocol.budget import Budget
 from relbench_harness.protocol.configuration import HYDRA
 from relbench_harness.protocol.result import Result
@@ -77,11 +79,14 @@ def _today(method: str) -> Mapping[str, Any] | str:
 def _changed(today: Mapping[str, Any], then: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Settings in which `then` differs from `today`, and the keys of those that there are no longer."""
     given, lost = [], []
-    if GUARD in today and GUARD not in then:
-        given.append("guard=none")
+    given += [f"{group}={nothing}" for group, nothing in AROUND.items() if group in today and group not in then]
     for key, value in then.items():
-        if key == GUARD and isinstance(value, Mapping) and isinstance(today.get(GUARD), Mapping):
-            given += [f"guard.{k}={literal(v)}" for k, v in value.items() if k not in HYDRA and today[GUARD].get(k) != v]
+        if key in AROUND and isinstance(value, Mapping):
+            known = today.get(key)
+            if not isinstance(known, Mapping):
+                name, known = _nearest_choice(key, value)
+                given.append(f"{key}={name}")
+            given += [f"{key}.{k}={literal(v)}" for k, v in value.items() if k not in HYDRA and known.get(k) != v]
         elif key in HYDRA:
             continue
         elif key not in today:
@@ -89,6 +94,16 @@ def _changed(today: Mapping[str, Any], then: Mapping[str, Any]) -> tuple[list[st
         elif today[key] != value:
             given.append(f"method.{key}={literal(value)}")
     return given, lost
+
+
+def _nearest_choice(group: str, then: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The config of `group` that makes an object of the same class with the most equal fields, and its fields."""
+    found = {path.stem: read_manifest(path, "config") for path in sorted(home("configs").glob(f"{group}/*.yaml"))}
+    return max(found.items(), key=lambda one: (one[1].get("_target_") == then.get("_target_"), _equal(one[1], then)))
+
+
+def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> int:
+    return sum(other.get(key) == value for key, value in one.items())
 
 
 def literal(value: Any) -> str:

@@ -171,7 +171,8 @@ def definition(task: Task, hosted: bool = True) -> dict[str, Any]:
     defined = {f.name: getattr(task, f.name) for f in fields(task) if f.name not in ("description", "folder")}
     files = [] if task.folder is None or not hosted else [task.folder / f"{split}.parquet" for split in SPLITS]
     labels = {path.stem: file_digest(path) for path in files if path.is_file()}
-    return {**defined, "horizon": str(task.horizon), "labels": labels}
+    delay = {"label_delay": str(task.label_delay)} if defined.pop("label_delay") else {}
+    return {**defined, "horizon": str(task.horizon), "labels": labels, **delay}
 
 
 def code_digest(files: Iterable[Path]) -> str:

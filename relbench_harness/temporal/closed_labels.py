@@ -3,8 +3,11 @@
 A window (s, s + Δ] has closed at a cut-off c if every row of it is visible there: s + Δ < c. Training's own labels are used
 as they are. Windows after the last of them are computed by the task's SQL, on the training table's grid carried forward.
 
+A task's labels may be known a delay later than their windows close (`Task.label_delay`): then s + Δ + delay < c.
+
 A window that ends exactly at c has closed too, if no row is to be expected at the instant c (`temporal.window_ends`); its
-label is then computed on rows older than c. Where times are dates, rows at c are to be expected, and they cannot be seen.
+label is then computed on rows older than c. Where times are dates, rows at c are to be expected, and they cannot be seen. With a delay
+every row of a window is visible once its label is known, so this does not arise.
 
 Invariant: a label known at a cut-off reads no row that is not visible there.
 """
@@ -84,7 +87,7 @@ def _held(examples: Examples, training: TrainingLabels | None) -> ClosedLabels:
     if training is None:
         return _none(examples)
     task, database = examples.task, examples.database
-    known_from = training.time + task.horizon.value + 1
+    known_from = training.time + task.known_after + 1
     absent = training.entity >= len(database[task.entity_table])
     labels = _without(ClosedLabels(training.entity, known_from, training.values), absent)
     if isinstance(labels.value, Ragged):
@@ -106,7 +109,7 @@ def _computed(examples: Examples, windows: int) -> ClosedLabels:
     if not filled:
         return _none(examples)
     entity = np.concatenate([t.entity for _, t in tables])
-    known_from = np.repeat([w.end for w, _ in tables], [len(t) for _, t in tables])
+    known_from = np.repeat([w.end + task.label_delay.value for w, _ in tables], [len(t) for _, t in tables])
     target = pa.concat_arrays([values.cast(filled[0].type) for values in filled])
     return ClosedLabels(entity, known_from.astype(np.int64), label_values(task, target, examples.classes))
 
@@ -117,18 +120,18 @@ def window_plan(examples: Examples, windows: int) -> list[Window]:
     They are the windows after the last of training, on its grid carried forward, and those windows of training that end
     exactly at a cut-off at which no row is to be expected.
     """
-    step, cutoffs = examples.task.horizon.value, np.unique(examples.cutoff)
+    step, delay, cutoffs = examples.task.horizon.value, examples.task.label_delay.value, np.unique(examples.cutoff)
     held = _no_times() if examples.training is None else np.unique(examples.training.time)
     later = _later_starts(examples, held, windows)
     starts = np.concatenate([held, later])
     ends = starts + step
     expected = np.ones(len(starts), np.bool_)
-    if np.isin(ends, cutoffs).any():
+    if not delay and np.isin(ends, cutoffs).any():
         expected = rows_expected_at_ends(examples.task, examples.database, starts)
     # with rows at its end a window closes one instant later
-    known_from = np.where(expected, ends + 1, ends)
-    needed = (known_from <= cutoffs[-1]) & (np.isin(starts, later) | (np.isin(ends, cutoffs) & ~expected))
-    return [Window(int(s), int(e)) for s, e in zip(starts[needed], known_from[needed], strict=True)]
+    rows_before = np.where(expected, ends + 1, ends)
+    needed = (rows_before + delay <= cutoffs[-1]) & (np.isin(starts, later) | (np.isin(ends, cutoffs) & ~expected))
+    return [Window(int(s), int(e)) for s, e in zip(starts[needed], rows_before[needed], strict=True)]
 
 
 def _latest(ends: NDArray[np.int64], cutoffs: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -140,8 +143,8 @@ def _latest(ends: NDArray[np.int64], cutoffs: NDArray[np.int64], most: int) -> N
 
 def _later_starts(examples: Examples, held: NDArray[np.int64], windows: int) -> NDArray[np.int64]:
     """Ascending starts of windows after the times `held`; without those, of all that end at the last cut-off or a step,
-    two, … before it. At most `windows` of them end at or before each cut-off."""
-    step, cutoffs = examples.task.horizon.value, np.unique(examples.cutoff)
+    two, … before it. At most `windows` of them end, and their delay with them, at or before each cut-off."""
+    step, known_after, cutoffs = examples.task.horizon.value, examples.task.known_after, np.unique(examples.cutoff)
     if len(held):
         starts = np.arange(held[-1] + step, cutoffs[-1] - step + 1, step)
     else:
@@ -150,7 +153,7 @@ def _later_starts(examples: Examples, held: NDArray[np.int64], windows: int) -> 
         except InputError:
             return _no_times()
         starts = np.arange(cutoffs[-1] - step, first_row - step, -step)[::-1]
-    return _latest(starts + step, cutoffs, windows) - step
+    return _latest(starts + known_after, cutoffs, windows) - known_after
 
 
 def _no_times() -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,6 +39,7 @@ class Toy:
     people: int
     horizon: int
     windows: int
+    delay: int = 0
 
     @property
     def task(self) -> Task:
@@ -46,6 +47,7 @@ class Toy:
             dataset="toy", name="total", kind=Kind.FORECAST, type=TaskType.REGRESSION, entity_table="people",
             entity_col="who", target="total", time_col="t", horizon=pd.Timedelta(days=self.horizon),
             num_eval_timestamps=self.windows, sql=SQL, folder=Path("hosted labels lie here"),
+            label_delay=pd.Timedelta(days=self.delay),
         )  # fmt: skip
 
     @property
@@ -172,8 +174,11 @@ def test_a_row_is_visible_iff_it_is_older(toy: Toy, day: int) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(toys(), st.sampled_from(REGIMES))
-def test_label_history_knows_training_labels_and_later_windows_once_they_have_closed(toy: Toy, regime: Regime) -> None:
+@given(toys(), st.sampled_from(REGIMES), st.sampled_from([0, 0, 1, 3, 9]))
+def test_label_history_knows_training_labels_and_later_windows_once_they_have_closed(
+    toy: Toy, regime: Regime, delay: int
+) -> None:
+    toy = replace(toy, delay=delay)
     examples = Stages(toy.dataset, toy.task, regime).holdout("test").examples
     past = closed_labels(examples, windows=60)
     span = past.known(examples)
@@ -183,13 +188,45 @@ def test_label_history_knows_training_labels_and_later_windows_once_they_have_cl
     latest = int(examples.cutoff.max() // DAY)
     for i, (who, cutoff) in enumerate(zip(examples.entity, examples.cutoff // DAY, strict=True)):
         # persons who are not there at the last cut-off have no examples
-        expected = [float(v) for day, w, v in training if w == who and day + h < cutoff]
+        expected = [float(v) for day, w, v in training if w == who and day + h + delay < cutoff]
         for start in range(last + h, latest, h):
             inside = [v for at, w, v in toy.events if w == who and start < at <= start + h]
             there = toy.joined is None or toy.joined[who] <= start + h
-            if inside and there and start + h < cutoff:
+            if inside and there and start + h + delay < cutoff:
                 expected.append(float(sum(inside)))
         assert np.asarray(past.value)[span.first[i] : span.last[i]].tolist() == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(toys(), st.sampled_from(REGIMES), st.integers(1, 12))
+def test_a_model_learns_from_labels_that_are_known_by_then(toy: Toy, regime: Regime, delay: int) -> None:
+    late = replace(toy, delay=delay)
+    stages, prompt = Stages(late.dataset, late.task, regime), Stages(toy.dataset, toy.task, regime)
+    h = toy.horizon
+
+    def known(split: Split, until: int) -> list[tuple[int, int, int]]:
+        return [row for row in expected_labels(toy, split) if row[0] + h + delay < until]
+
+    def held(examples: Examples) -> list[tuple[int, int, float]]:
+        return list(zip((examples.time // DAY).tolist(), examples.entity.tolist(), examples.values.tolist(), strict=True))
+
+    for split, until in (("train", VAL), ("val", TEST)):
+        if rows := known(split, until):  # type: ignore[arg-type]
+            assert held(stages.examples(split)) == rows  # type: ignore[arg-type]
+        else:
+            with pytest.raises(InputError, match=f"no label of split '{split}' is known before"):
+                stages.check_delay() if split == "train" or known("train", VAL) else stages.examples("val")
+    if known("val", TEST):
+        assert held(stages.final_training()) == known("train", TEST) + known("val", TEST)
+    # all examples are answered, whatever is known of their labels
+    for split in SPLITS:
+        assert np.array_equal(stages.holdout(split).examples.time, prompt.holdout(split).examples.time)
+    # a label that comes too late changes nothing that is learned from or known
+    test = stages.holdout("test").examples
+    past = closed_labels(test)
+    span = past.known(test)
+    last = past.known_from[span.last[span.last > span.first] - 1]
+    assert (last <= test.cutoff[span.last > span.first]).all()
 
 
 def test_labels_of_windows_past_the_data_or_without_rows_are_refused() -> None:

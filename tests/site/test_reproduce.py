@@ -54,6 +54,17 @@ def test_a_command_composes_to_the_configuration_of_its_result(method: str, chan
         assert one.budget == Budget(seed=one.budget.seed, seconds=60.0, threads=1, device="cpu")
 
 
+def test_what_stands_around_a_method_is_said_too() -> None:
+    for around, setting in (
+        ({"answers": "calibrated", "objective": "rmse"}, {}),
+        ({"answers": "calibrated", "guard": "none", "objective": "quantile"}, {"quantiles": [0.05, 0.95]}),
+    ):
+        config = make_guarded("label_history", around)[1]
+        config["answers"] = {**config["answers"], **setting}
+        (made,) = requests(command([result("label_history", config)]).line)
+        assert made.config == config
+
+
 def test_what_a_command_cannot_say_is_said_beside_it() -> None:
     made = command([result("constant", {**make_guarded("constant")[1], "gone": 1}, seed) for seed in range(25)])
     assert made.notes == ("This version has no setting gone.", "5 more seeds are not named, the last of them 24.")

@@ -74,7 +74,7 @@ def early_scene(train: Examples, sizes: Sizes, seed: int) -> tuple[int, Scene] |
     Args:
         train: Training examples as a run hands them over, all of them.
     """
-    horizon = train.task.horizon.value
+    horizon = train.task.known_after
     instants = np.unique(train.time)
     places = {int(EARLY * (len(instants) - 1)), len(instants) - 1}
     for place in sorted(places):
