@@ -99,7 +99,7 @@ class Backtest:
         found = [self._answered(policy, 0, first, clock.seconds) for policy in self.policies]
         if found[0].error:
             raise InputError(f"{self.name} at the first origin: {found[0].error}")
-        self._standing.update({policy: first for policy in self.policies})
+        self._standing.update(dict.fromkeys(self.policies, first))
         for number in range(1, len(self.origins)):
             with work(f"{self.name}: origin {number + 1} of {len(self.origins)}"):
                 found += [self._cell(policy, number) for policy in self.policies]

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relbench_harness.errors import InputError, nearest
+from relbench_harness.backtests.plan import Plan, plan_of
+from relbench_harness.errors import InputError
 
 if TYPE_CHECKING:
-    from relbench_harness.backtests.origins import Plan
     from relbench_harness.backtests.report import Report
     from relbench_harness.request import RunRequest
 
 OWN: Mapping[str, str] = {"origins": "6", "refresh": "never,every", "step": "span", "last": "val"}
 """The keys that `run` does not have, with their defaults."""
-REFUSED = ("save", "isolation", "jobs", "launcher", "resume", "retry", "tracker", "study")
+REFUSED = ("save", "isolation", "limits", "jobs", "launcher", "resume", "retry", "tracker", "study")
 """Keys of `run` that mean nothing here."""
 
 
@@ -30,13 +30,13 @@ def backtest_overrides(overrides: Sequence[str]) -> tuple[Report, Path]:
         InputError: The request cannot be fulfilled.
     """
     own, rest = divided(overrides)
+    plan = plan_of(**own)
     from relbench_harness.presets import check_choices
 
     check_choices(rest)
     from relbench_harness.board.store import ready
     from relbench_harness.compose import composed
 
-    plan, policies = plan_of(own), policies_of(own["refresh"])
     if not any(one.lstrip("+").startswith("fit_on=") for one in rest):
         rest = [*rest, "fit_on=train+val"]
     (found,) = composed(rest)
@@ -49,7 +49,7 @@ def backtest_overrides(overrides: Sequence[str]) -> tuple[Report, Path]:
         raise InputError("results_dir is empty; name a folder, such as results/mine")
     folder = Path(request.results_dir)
     ready(folder)
-    report = backtested(request, plan, policies)
+    report = backtested(request, plan)
     return report, report.write(folder)
 
 
@@ -66,7 +66,7 @@ def divided(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             raise InputError("backtest takes one task and one method at a time; -m belongs to run")
         if one.startswith("-"):
             raise InputError(f"backtest has no option {one!r}; it takes keys, such as origins=6")
-        if key in REFUSED:
+        if key.partition(".")[0] in REFUSED:
             raise InputError(f"backtest takes no {key}; its method runs in this process, at one origin after another")
         if key in OWN:
             own[key] = value.strip("[]'\"")
@@ -75,30 +75,7 @@ def divided(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return own, rest
 
 
-def plan_of(own: Mapping[str, str]) -> Plan:
-    """The origins that the keys describe."""
-    from relbench_harness.backtests.origins import LASTS, STEPS, Plan
-    from relbench_harness.request import choice
-
-    try:
-        number = int(own["origins"])
-    except ValueError:
-        raise InputError(f"origins is {own['origins']!r}; it is a whole number from 2, such as origins=6") from None
-    return Plan(number, choice(own["step"], STEPS, "step"), choice(own["last"], LASTS, "last"))
-
-
-def policies_of(given: str) -> list[str]:
-    """The policies in a comma list, each once."""
-    from relbench_harness.backtests.refreshing import POLICIES
-
-    found = list(dict.fromkeys(name.strip() for name in given.split(",")))
-    for name in found:
-        if name not in POLICIES:
-            raise InputError(f"no refresh {name!r}; {nearest(name, POLICIES)}")
-    return found
-
-
-def backtested(request: RunRequest, plan: Plan, policies: Sequence[str]) -> Report:
+def backtested(request: RunRequest, plan: Plan) -> Report:
     """The backtest of a method as a run is requested.
 
     Raises:
@@ -110,14 +87,15 @@ def backtested(request: RunRequest, plan: Plan, policies: Sequence[str]) -> Repo
     from relbench_harness.backtests.report import Report
     from relbench_harness.backtests.scoring import scored_cells
     from relbench_harness.backtests.shift import column_shifts, label_shift
+    from relbench_harness.data.dataset import open_task
     from relbench_harness.protocol.method import REGIMES
     from relbench_harness.protocol.metrics import PRIMARY
     from relbench_harness.protocol.work import FIT_ON
     from relbench_harness.request import choice
 
-    stages = origins(request.task, plan, choice(request.regime, REGIMES, "regime"))
+    stages = origins(open_task(request.task), plan, choice(request.regime, REGIMES, "regime"))
     teacher = Teacher(request.method, request.budget, choice(request.fit_on, FIT_ON, "fit_on"))
-    cells = Backtest(request.name, teacher, stages, policies).execute()
+    cells = Backtest(request.name, teacher, stages, plan.refresh).execute()
     metric = PRIMARY[stages[0].task.type]
     about = {
         "task": stages[0].task.id,
@@ -159,8 +137,8 @@ def backtest(overrides: Sequence[str]) -> int:
         ("shift since the first origin", report.shift_table()),
     ):
         table = Table(title=Text(heading, style="bold"), title_justify="left", header_style="bold", box=SIMPLE_HEAD)
-        for name in head:
-            table.add_column(Text(name), overflow="fold")
+        for place, name in enumerate(head):
+            table.add_column(Text(name), overflow="fold", no_wrap=place == 0)
         for row in rows:
             table.add_row(*map(Text, row))
         console.print(table)

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relbench_harness.site.curves import HEIGHT, by_method_lines
-from relbench_harness.site.drawing import layer, names, number, svg
+from relbench_harness.site.drawing import Ink, layer, number, svg
 
 WIDTH = 460
+ALONE = '<svg font-family="sans-serif" style="background:#fff" '
+"""A file of its own has no page that would set its font and background."""
 
 
 def picture(lines: Sequence[Mapping[str, Any]], policies: Sequence[str], metric: str) -> str:
@@ -22,12 +24,15 @@ def picture(lines: Sequence[Mapping[str, Any]], policies: Sequence[str], metric:
         for line in lines
         if line["score"] is not None
     ]
-    x, y = number("x", "Origin"), number("y", metric)
-    x["axis"] = {"format": "d", "tickMinStep": 1}
-    bars = [row for row in rows if row["low"] is not None]
-    palette = by_method_lines(rows, policies, x, y)
-    spread = layer(
-        bars, {"type": "rule", "size": 1, "opacity": 0.5},
-        x=x, y=number("low", metric), y2={"field": "high"}, color=palette[0]["encoding"]["color"], detail=names("name"),
-    )  # fmt: skip
-    return str(svg(WIDTH, HEIGHT, [spread, *palette])) + "\n"
+    x, y, low = number("x", "Origin"), number("y", metric), number("low", metric)
+    x["axis"] = {"format": "d", "values": sorted({row["x"] for row in rows})}
+    bars = [
+        layer(
+            [row for row in rows if row["name"] == policy and row["low"] is not None],
+            {"type": "rule", "size": 1, "opacity": 0.5, "color": colour},
+            x=x, y=low, y2={"field": "high"},
+        )
+        for policy, colour in zip(policies, Ink.GROUPS, strict=False)
+    ]  # fmt: skip
+    drawn = svg(WIDTH, HEIGHT, [*bars, *by_method_lines(rows, policies, x, y)])
+    return str(drawn).replace("<svg ", ALONE, 1) + "\n"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar
 
+from relbench_harness.backtests.plan import REFRESH
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, Refittable
 from relbench_harness.protocol.process_state import process_state
@@ -74,9 +75,7 @@ class Teacher:
             InputError: The method cannot learn again.
         """
         if not isinstance(before.chosen, Refittable):
-            raise InputError(
-                f"{type(before.chosen).__name__} cannot learn again on more labels; use refresh=never,every"
-            )
+            raise InputError(f"{type(before.chosen).__name__} cannot learn again on more labels; use refresh=never,every")
         if (stages.classes, stages.width) != (before.seen.classes, before.seen.width):
             return self.anew(stages, origin)
         known = _labels(lambda: stages.examples("train") if self.fit_on == "train" else stages.final_training())
@@ -109,5 +108,5 @@ def warm(teacher: Teacher, before: Standing, stages: Stages, origin: int) -> Sta
 
 
 Policy = Callable[[Teacher, Standing, Stages, int], Standing]
-POLICIES: Mapping[str, Policy] = MappingProxyType({"never": never, "every": every, "warm": warm})
-"""What follows the first origin, at which every policy fits."""
+POLICIES: Mapping[str, Policy] = MappingProxyType(dict(zip(REFRESH, (never, every, warm), strict=True)))
+"""Name → what follows the first origin, at which every policy fits."""

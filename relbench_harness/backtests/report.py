@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from relbench_harness.backtests.carry_out import Cell
-from relbench_harness.backtests.origins import Plan
+from relbench_harness.backtests.plan import Plan
 from relbench_harness.backtests.scoring import Gain, Scored, seconds_of
 from relbench_harness.backtests.shift import CHANGED, STABLE, ColumnShift, LabelShift
 from relbench_harness.board.intervals import Interval
@@ -75,7 +75,7 @@ class Report:
                     "fit_seconds": round(cell.fit_seconds, 4),
                     "predict_seconds": round(cell.predict_seconds, 4),
                     "label_mean": _known(self.labels.means[cell.origin]),
-                    "label_shift": _known(self.labels.index[cell.origin]),
+                    "label_shift": _known(self.labels.indices[cell.origin]),
                     "error": cell.error or None,
                 }
             )
@@ -107,10 +107,11 @@ class Report:
     def shift_table(self) -> list[list[str]]:
         """Headings, then labels and the columns that moved most."""
         numbers = [str(k + 1) for k in range(len(self.dates))]
-        found = [["stability index at origin", *numbers], ["labels", *map(_index, self.labels.index)]]
+        found = [["stability index at origin", *numbers], ["labels", *map(_index, self.labels.indices)]]
         if not math.isnan(self.labels.before):
             found.append([f"mean of labels (before: {self.labels.before:.3g})", *(f"{m:.3g}" for m in self.labels.means)])
-        return found + [[f"{c.table}.{c.column}", *map(_index, c.index)] for c in self.columns[:MOST_COLUMNS]]
+        shown = [column for column in self.columns if not math.isnan(column.largest)][:MOST_COLUMNS]
+        return found + [[f"{c.table}.{c.column}", *map(_index, c.indices)] for c in shown]
 
     def sentences(self) -> list[str]:
         """What the differences say, and who failed."""
@@ -145,7 +146,7 @@ class Report:
             "seconds": {policy: {"fit": round(f, 4), "predict": round(p, 4)} for policy, (f, p) in costs.items()},
             "label_mean_before": _known(self.labels.before),
             "column_shift": [
-                {"table": c.table, "column": c.column, "index": [_known(i) for i in c.index]} for c in self.columns
+                {"table": c.table, "column": c.column, "index": [_known(i) for i in c.indices]} for c in self.columns
             ],
             "machine": machine(),
             "versions": versions(),

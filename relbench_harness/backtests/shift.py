@@ -30,6 +30,8 @@ CATEGORIES = 20
 """The most frequent categories have a bin each, all others one together."""
 STEPS_AWAY = 2
 """How many keys may lie between the table of the entities and a table that is looked at."""
+FEWEST = 200
+"""With fewer rows before an origin than this no index is given: chance alone makes about (bins − 1) / rows of it."""
 STABLE, CHANGED = 0.1, 0.25
 
 Shares = NDArray[np.float64]
@@ -38,15 +40,15 @@ Counter = Callable[[pa.ChunkedArray], Shares]
 
 
 class ColumnShift(NamedTuple):
-    """(origins,) indices of a column; NaN where an origin has no rows of its own."""
+    """(origins,) indices of a column; NaN where too few rows lie in the step before an origin."""
 
     table: str
     column: str
-    index: tuple[float, ...]
+    indices: tuple[float, ...]
 
     @property
     def largest(self) -> float:
-        known = [value for value in self.index if not math.isnan(value)]
+        known = [value for value in self.indices if not math.isnan(value)]
         return max(known, default=math.nan)
 
 
@@ -56,12 +58,12 @@ class LabelShift(NamedTuple):
     Attributes:
         before: Mean of the training labels: a base rate, a mean, or the mean length of lists; NaN for classes.
         means: (origins,) the same of the origin's examples.
-        index: (origins,) stability indices.
+        indices: (origins,) stability indices.
     """
 
     before: float
     means: tuple[float, ...]
-    index: tuple[float, ...]
+    indices: tuple[float, ...]
 
 
 def stability(before: Shares, now: Shares) -> float:
@@ -72,7 +74,7 @@ def stability(before: Shares, now: Shares) -> float:
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def column_shifts(origins: Sequence[Stages]) -> list[ColumnShift]:
+def column_shifts(origins: Sequence[Stages], fewest: int = FEWEST) -> list[ColumnShift]:
     """The index of every numeric and categorical column near the task's entities, the largest first."""
     latest = origins[-1]
     cuts = [stages.dataset.cuts for stages in origins]
@@ -82,26 +84,40 @@ def column_shifts(origins: Sequence[Stages]) -> list[ColumnShift]:
         if table.times is None:
             continue
         known = table.prefix(int(table.visible(cuts[0].test)[0]))
+        if len(known) < fewest:
+            continue
         spans = [(int(table.visible(at.val)[0]), int(table.visible(at.test)[0])) for at in cuts]
-        found += [_shift(known, table, column, stype, spans) for column, stype in stypes(known).items() if stype in KINDS]
+        found += [
+            _shift(known, table, (column, stype), spans, fewest)
+            for column, stype in stypes(known).items()
+            if stype in KINDS
+        ]
     return sorted(found, key=lambda one: -one.largest if not math.isnan(one.largest) else math.inf)
 
 
 def _shift(
-    known: Table, table: Table, column: str, stype: Stype, spans: Sequence[tuple[int, int]]
+    known: Table, table: Table, which: tuple[str, Stype], spans: Sequence[tuple[int, int]], fewest: int
 ) -> ColumnShift:
+    column, stype = which
     before = spread(known.rows.column(column), SAMPLE)
     count = KINDS[stype](before)
-    counted = [count(spread(table.rows.column(column).slice(a, b - a), SAMPLE)) for a, b in spans]
     base = count(before)
-    return ColumnShift(table.name, column, tuple(stability(base, now) for now in counted))
+
+    def index(first: int, last: int) -> float:
+        if last - first < fewest:
+            return math.nan
+        return stability(base, count(spread(table.rows.column(column).slice(first, last - first), SAMPLE)))
+
+    return ColumnShift(table.name, column, tuple(index(*span) for span in spans))
 
 
 def label_shift(origins: Sequence[Stages]) -> LabelShift:
     """How the labels of the origins' examples differ from those of training at the first origin."""
     task, first = origins[0].task, origins[0]
     before = pa.chunked_array([_values(task, first.labels("train"))])
-    count = (by_quantiles if pa.types.is_floating(before.type) and task.type is not TaskType.BINARY else by_category)(before)
+    count = (by_quantiles if pa.types.is_floating(before.type) and task.type is not TaskType.BINARY else by_category)(
+        before
+    )
     now = [pa.chunked_array([_values(task, stages.labels("test"))], before.type) for stages in origins]
     base = count(before)
     return LabelShift(_mean(before), tuple(map(_mean, now)), tuple(stability(base, count(one)) for one in now))
@@ -126,11 +142,9 @@ def near(database: Database, task: Task) -> list[str]:
     """The tables that lie within `STEPS_AWAY` keys of the table of the task's entities, that table first."""
     found = [task.entity_table]
     for _ in range(STEPS_AWAY):
-        for name, table in database.items():
-            named = set(table.references.values())
-            reached = named & set(found) or any(name in database[one].references.values() for one in list(found))
-            if reached and name not in found:
-                found.append(name)
+        parents = {parent for name in found for parent in database[name].references.values()}
+        children = {name for name, table in database.items() if set(table.references.values()) & set(found)}
+        found += [name for name in database if name in parents | children and name not in found]
     return found
 
 
@@ -174,7 +188,6 @@ def _numbers(values: pa.ChunkedArray) -> NDArray[np.float64]:
         found = found.cast(pa.int64())
     numbers = found.cast(pa.float64(), safe=False)
     return np.asarray(numbers.to_numpy(), dtype=np.float64)
-
 
 
 KINDS: dict[Stype, Callable[[pa.ChunkedArray], Counter]] = {

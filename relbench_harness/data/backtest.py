@@ -43,7 +43,12 @@ def in_a_row(cuts: Cuts, step: pd.Timedelta, number: int, through_test: bool) ->
 
 def known_to(database: Database, cuts: Cuts) -> Database:
     """The rows that the labels of a backtest with the moved `cuts` are made of, and all before them."""
-    return through(database, cuts.test + (cuts.test - cuts.val))
+    return through(database, labels_end(cuts))
+
+
+def labels_end(cuts: Cuts) -> pd.Timestamp:
+    """The instant after which no row is left: the labels of the test split end by then."""
+    return cuts.test + (cuts.test - cuts.val)
 
 
 def without_backtest(address: str) -> str:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
-from relbench_harness.data.backtest import PARAMETER, backtest_of, known_to, moved_back, without_backtest
+from relbench_harness.data.backtest import PARAMETER, backtest_of, known_to, labels_end, moved_back, without_backtest
 from relbench_harness.data.cache import Built, is_stored, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
@@ -244,7 +244,14 @@ class Dataset:
 
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
         with phase("labels"):
-            return split_labels(task, self.database, self.cuts, split, regenerate or self.is_moved)
+            return split_labels(task, self.database, self.cuts, split, regenerate or self.is_moved, self._complete_until)
+
+    @cached_property
+    def _complete_until(self) -> int | None:
+        """How far an origin's rows are all there (nanoseconds), though the last of them may lie earlier."""
+        if self.origin is None:
+            return None
+        return min(nanoseconds(labels_end(self.cuts)), open_stored(self.stored).span[1])
 
     def truth(self, task: Task, split: Split) -> Truth | None:
         """The true distribution of the labels of `split`, where the dataset's `build.py` has a function `truth`.
