@@ -133,6 +133,7 @@ def backtest(overrides: Sequence[str]) -> int:
     title = f"{report.about['method']} on {report.about['task']}: {report.scored.metric}, {better} is better"
     for heading, (head, *rows) in (
         (title, report.score_table()),
+        *([("differences", report.gain_table())] if report.scored.gains else []),
         ("cost", report.cost_table()),
         ("shift since the first origin", report.shift_table()),
     ):

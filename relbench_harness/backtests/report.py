@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from relbench_harness.backtests.carry_out import Cell
 from relbench_harness.backtests.plan import Plan
 from relbench_harness.backtests.scoring import Gain, Scored, seconds_of
@@ -23,6 +25,7 @@ from relbench_harness.data.writing import write_whole
 from relbench_harness.protocol.machine import commit, machine, versions
 
 FOLDER = "backtests"
+MEAN = "mean after the first"
 MOST_COLUMNS = 15
 """Columns whose shift is shown; the JSON has all."""
 
@@ -83,17 +86,26 @@ class Report:
 
     def score_table(self) -> list[list[str]]:
         """Headings, then a row for each origin and one for the mean over all after the first."""
-        gains = [(a, b) for a, b in _pairs(self.scored.gains)]
-        found = [["origin", "days since the first", "examples", *self.policies, *(f"{a} − {b}" for a, b in gains)]]
-        ages = {cell.origin: cell.age for cell in self.cells if cell.learned == 0}
+        found = [["origin", "examples", *self.policies]]
         for k, date in enumerate(self.dates):
-            row = [f"{k + 1}: {date[:10]}", f"{ages[k]:.0f}" if k in ages else "", f"{self.examples[k]:,}"]
-            row += [_interval(self.scored.intervals.get((policy, k))) for policy in self.policies]
-            found.append([*row, *(_gain(self._gain(pair, k)) for pair in gains)])
-        row = ["mean after the first", "", f"{sum(self.examples[1:]):,}"]
-        row += [_interval(self.scored.means.get(policy)) for policy in self.policies]
-        found.append([*row, *(_gain(self._gain(pair, None)) for pair in gains)])
-        return found
+            scores = (_interval(self.scored.intervals.get((policy, k))) for policy in self.policies)
+            found.append([f"{k + 1}: {date[:10]}", f"{self.examples[k]:,}", *scores])
+        means = (_interval(self.scored.means.get(policy)) for policy in self.policies)
+        return [*found, [MEAN, f"{sum(self.examples[1:]):,}", *means]]
+
+    def gain_table(self) -> list[list[str]]:
+        """Headings, then what policies gain over each other at each origin after the first, and in the mean."""
+        pairs = _pairs(self.scored.gains)
+        found = [["origin", "days since the first", *(f"{a} − {b}" for a, b in pairs)]]
+        for k, date in list(enumerate(self.dates))[1:]:
+            found.append(
+                [
+                    f"{k + 1}: {date[:10]}",
+                    f"{(pd.Timestamp(date) - pd.Timestamp(self.dates[0])).days}",
+                    *(_gain(self._gain(pair, k)) for pair in pairs),
+                ]
+            )
+        return [*found, [MEAN, "", *(_gain(self._gain(pair, None)) for pair in pairs)]]
 
     def cost_table(self) -> list[list[str]]:
         """Headings, then the seconds of each policy."""
@@ -172,6 +184,7 @@ class Report:
             *self.sentences(),
             "## Scores",
             _markdown(self.score_table()),
+            *(["## Differences", _markdown(self.gain_table())] if self.scored.gains else []),
             "![Scores by origin](backtest.svg)",
             "## Cost",
             _markdown(self.cost_table()),
