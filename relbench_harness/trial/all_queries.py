@@ -18,7 +18,7 @@ from relbench_harness.data.dataset import open_dataset
 from relbench_harness.errors import InputError
 from relbench_harness.site.tables import Cell, Column, Table, TableRow
 from relbench_harness.site.words import NOTHING, fixed, metric_name
-from relbench_harness.trial.carried import LEAST_MINUTES, Carried, Request, Say, carry_out
+from relbench_harness.trial.carried import Carried, Request, Say, carry_out
 from relbench_harness.trial.facts import Trial
 from relbench_harness.trial.parts import Part, Step
 from relbench_harness.trial.plan import REFERENCE, RULES
@@ -27,6 +27,8 @@ from relbench_harness.trial.source import dataset_of
 from relbench_harness.trial.verdict import Verdict, better_than
 
 MOST = 200
+FEWEST_MINUTES = 0.5
+"""A trial is given no less, so that with few minutes some queries are learned rather than all answered by a rule."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Board:
 
 
 def try_all(request: Request, number: int, say: Say, begin: float | None = None) -> Board:
-    """Tries at most `number` suggested queries, the most useful first, in equal parts of the minutes that are left.
+    """Tries at most `number` suggested queries, the most useful first, in equal parts of the minutes that are left, but
+    no less than `FEWEST_MINUTES` each; those for which none are left have no trial.
 
     Args:
         request: As for one trial, without a query.
@@ -97,8 +100,8 @@ def _check(request: Request, number: int) -> None:
 def _entries(request: Request, folder: Path, offered: Sequence[Suggestion], start: float, say: Say) -> Iterator[Entry]:
     for place, one in enumerate(offered):
         left = 60 * request.minutes - (time.monotonic() - start)
-        minutes = left / (len(offered) - place) / 60
-        if minutes < LEAST_MINUTES:
+        minutes = round(max(left / (len(offered) - place) / 60, FEWEST_MINUTES), 2)
+        if left < 60 * FEWEST_MINUTES:
             yield Entry(one, why="no time was left")
             continue
         say(f"{place + 1} of {len(offered)}: {one.name}, {60 * minutes:.0f} s")
@@ -129,7 +132,7 @@ def verdict_of(board: Board) -> Verdict:
     better = sum(any(name not in RULES for name in better_than(t, REFERENCE)) for t in plain)
     said = [
         *([f"In {better} of {len(plain)} a method is shown to beat the plain features of `{REFERENCE}`."] if plain else []),
-        f"{len(board.entries)} queries in {board.seconds / 60:.1f} minutes. Each has a report of its own, with costs and what to do next.",
+        f"{len(trials)} of {len(board.entries)} queries were tried in {board.seconds / 60:.1f} minutes. Each of them has a report of its own.",
         "Shown means: the 95 % interval of the difference leaves out zero, corrected for the methods of one task, not for the tasks.",
     ]
     return Verdict(f"In {beaten} of {len(trials)} tasks a model is shown to beat the simple rule.", tuple(said))
