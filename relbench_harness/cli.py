@@ -1,4 +1,4 @@
-"""The shell: `relbench-harness run | try | predict | status | audit | rank | publish | list | cache | dataset | task`.
+"""The shell: `relbench-harness run | try | predict | status | audit | backtest | rank | publish | list | cache | dataset | task`.
 
 Invariant: every command passes `main`, the one place that turns what a user can mend (bad input, a full disk, a damaged
 file, a server that is down: `errors.sentence`) into one sentence on standard error and exit code 2. Ctrl-C is one line and
@@ -16,11 +16,11 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from relbench_harness.authoring.commands import add_commands
 from relbench_harness.caching import add_cache
@@ -108,8 +108,8 @@ def _watched() -> AbstractContextManager[None]:
 
 
 def _act(given: Sequence[str]) -> int:
-    if not {"-h", "--help"} & set(given) and given[:1] in (["run"], ["audit"]):
-        return _run(list(given[1:])) if given[0] == "run" else _audit(list(given[1:]))
+    if given and given[0] in COMPOSED and not {"-h", "--help"} & set(given):
+        return COMPOSED[given[0]](list(given[1:]))
     parsed = _parser().parse_args(given)
     if not hasattr(parsed, "act"):
         _parser().print_help()
@@ -141,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Takes the keys of run. The report goes to audit/ in results_dir, and rank shows who is audited.",
     )
     audit.set_defaults(act=lambda _: 0)
+    _add_backtest(commands)
     add_rankings(commands)
     add_publish(commands)
     add_cache(commands)
@@ -156,6 +157,17 @@ def _parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_contributions(commands)
     return parser
+
+
+def _add_backtest(commands: Any) -> None:
+    backtest = commands.add_parser(
+        "backtest",
+        help="what a model is worth as it ages: several cut-offs in a row, with and without refreshing it",
+        usage="relbench-harness backtest task=DATASET/TASK method=NAME [origins=6] [refresh=never,every,warm] "
+        "[step=span|horizon] [last=val|test] [KEY=VALUE …]",
+        description="Takes the keys of run. Files go to backtests/ in results_dir; docs/drift.md says what they hold.",
+    )
+    backtest.set_defaults(act=lambda _: 0)
 
 
 def _run(given: list[str]) -> int:
@@ -190,6 +202,16 @@ def _audit(overrides: list[str]) -> int:
     console.print(printed(report))
     console.print(f"{'passed' if report.passed else 'failed'} in {report.seconds:.0f} s; wrote {path}", soft_wrap=True)
     return 0 if report.passed else 1
+
+
+def _backtest(overrides: list[str]) -> int:
+    from relbench_harness.backtests.command import backtest
+
+    return backtest(overrides)
+
+
+COMPOSED: Mapping[str, Callable[[list[str]], int]] = {"run": _run, "audit": _audit, "backtest": _backtest}
+"""Commands whose words are settings, as Hydra reads them."""
 
 
 def _list(parsed: argparse.Namespace) -> int:

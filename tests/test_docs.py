@@ -20,6 +20,8 @@ from typing import NamedTuple
 import pytest
 
 from relbench_harness import cli
+from relbench_harness.backtests.command import divided
+from relbench_harness.backtests.plan import plan_of
 from relbench_harness.board.store import read_results
 from relbench_harness.compose import RunConfig, make_method
 from relbench_harness.presets import method_names
@@ -48,7 +50,7 @@ WRITTEN_BY_READERS = {
 }
 """Files of the tutorials, which their reader makes."""
 OTHER_METHODS = {"habit"}
-STORED_BY_RUNS = {"runs/", "views/", "truth/"}
+STORED_BY_RUNS = {"backtest.json", "backtest.csv", "backtest.md", "backtest.svg", "runs/", "views/", "truth/"}
 """Folders that lie in the cache."""
 HYDRA = {"method", "tracker", "study", "sweep", "-m", "-v", "--dry-run"}
 FIRST_PERSON = re.compile(r"\b(I|[Mm]y|[Mm]ine|[Ww]e|[Oo]urs?|[Mm]e|us)\b")
@@ -177,6 +179,11 @@ def test_the_harness_knows_its_documented_commands(where: str, command: str, com
     given = words_of(command)[1:]
     if given[0] in ("run", "audit"):
         check_run(given[1:], f"{where}: {command}")
+        return
+    if given[0] == "backtest":
+        own, rest = divided(given[1:])
+        plan_of(**own)
+        check_run(rest, f"{where}: {command}")
         return
     said = io.StringIO()
     try:

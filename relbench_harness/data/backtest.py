@@ -8,6 +8,8 @@ Invariant: rows after the labels of a backtest's test split are gone, so no choi
 
 from __future__ import annotations
 
+import pandas as pd
+
 from relbench_harness.data.database import Database
 from relbench_harness.data.labels import Cuts, through
 from relbench_harness.errors import InputError
@@ -28,9 +30,25 @@ def moved_back(cuts: Cuts, spans: int) -> Cuts:
     return Cuts(cuts.val - back, cuts.test - back)
 
 
+def in_a_row(cuts: Cuts, step: pd.Timedelta, number: int, through_test: bool) -> list[Cuts]:
+    """The cut points of `number` origins that lie `step` apart, the earliest first.
+
+    At each origin validation is the `step` before it and the test split at most the `step` after it, so no example is answered
+    at two origins. The test split of the last ends where that of `cuts` begins, or begins there where `through_test` is set.
+    """
+    last = cuts.test if through_test else cuts.test - step
+    tests = [last - back * step for back in range(number - 1, -1, -1)]
+    return [Cuts(test - step, test) for test in tests]
+
+
 def known_to(database: Database, cuts: Cuts) -> Database:
     """The rows that the labels of a backtest with the moved `cuts` are made of, and all before them."""
-    return through(database, cuts.test + (cuts.test - cuts.val))
+    return through(database, labels_end(cuts))
+
+
+def labels_end(cuts: Cuts) -> pd.Timestamp:
+    """The instant after which no row is left: the labels of the test split end by then."""
+    return cuts.test + (cuts.test - cuts.val)
 
 
 def without_backtest(address: str) -> str:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
-from relbench_harness.data.backtest import PARAMETER, backtest_of, known_to, moved_back, without_backtest
+from relbench_harness.data.backtest import PARAMETER, backtest_of, known_to, labels_end, moved_back, without_backtest
 from relbench_harness.data.cache import Built, is_stored, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
@@ -111,12 +111,14 @@ class Dataset:
         folder: Where its manifest lies.
         parameters: Passed to its `build.py`, over the manifest's `parameters`.
         backtest: How often its cut points are moved back; see `data.backtest`.
+        origin: Cut points that stand in the place of all others; rows after the labels of their test split are gone.
     """
 
     address: str
     folder: Path
     parameters: Mapping[str, Value] = field(default_factory=lambda: MappingProxyType({}))
     backtest: int = 0
+    origin: Cuts | None = None
 
     @property
     def name(self) -> str:
@@ -146,6 +148,8 @@ class Dataset:
 
     @cached_property
     def cuts(self) -> Cuts:
+        if self.origin is not None:
+            return self.origin
         instants = []
         for key in ("val_timestamp", "test_timestamp"):
             value = getattr(self.manifest, key)
@@ -167,13 +171,18 @@ class Dataset:
             database = open_stored(self.stored)
             declared = self.declared_stypes()
             database = database.with_stypes(declared) if declared else database
-            return known_to(database, self.cuts) if self.backtest else database
+            return known_to(database, self.cuts) if self.is_moved else database
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether its cut points are others than those of its manifest."""
+        return self.backtest > 0 or self.origin is not None
 
     @cached_property
     def stored(self) -> Path:
         """The cache folder of the database, built where it was not yet."""
-        if self.backtest:
-            return replace(self, address=without_backtest(self.address), backtest=0).stored
+        if self.is_moved:
+            return replace(self, address=without_backtest(self.address), backtest=0, origin=None).stored
         source = self._source()
         return stored(self.name, source.fingerprint(), source.build)
 
@@ -235,7 +244,14 @@ class Dataset:
 
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
         with phase("labels"):
-            return split_labels(task, self.database, self.cuts, split, regenerate or self.backtest > 0)
+            return split_labels(task, self.database, self.cuts, split, regenerate or self.is_moved, self._complete_until)
+
+    @cached_property
+    def _complete_until(self) -> int | None:
+        """How far an origin's rows are all there (nanoseconds), though the last of them may lie earlier."""
+        if self.origin is None:
+            return None
+        return min(nanoseconds(labels_end(self.cuts)), open_stored(self.stored).span[1])
 
     def truth(self, task: Task, split: Split) -> Truth | None:
         """The true distribution of the labels of `split`, where the dataset's `build.py` has a function `truth`.

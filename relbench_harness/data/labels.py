@@ -76,12 +76,15 @@ class LabelTable:
         )
 
 
-def split_labels(task: Task, database: Database, cuts: Cuts, split: Split, regenerate: bool = False) -> LabelTable:
+def split_labels(
+    task: Task, database: Database, cuts: Cuts, split: Split, regenerate: bool = False, complete_until: int | None = None
+) -> LabelTable:
     """The label table of `split`.
 
     Args:
         database: The whole database, times after the test cut included, no column removed.
         regenerate: Run the SQL even where labels are hosted.
+        complete_until: Nanoseconds through which rows are all there; None where that is the last row's time.
 
     Raises:
         InputError: SQL that does not run or lacks a column, a window that reaches past the data, an empty split.
@@ -101,7 +104,8 @@ def split_labels(task: Task, database: Database, cuts: Cuts, split: Split, regen
         labels = _autocomplete(task, database, cuts, split)
     else:
         seen = database if split == "test" else through(database, cuts.test)
-        times = split_timestamps(task, (training_begins(task, seen), seen.span[1]), cuts, split)
+        last = seen.span[1] if complete_until is None else complete_until
+        times = split_timestamps(task, (training_begins(task, seen), last), cuts, split)
         labels = _without_dangling(task, sql_labels(task, seen, times), through(database, cuts.test))
     if len(labels) == 0:
         raise EmptySplitError(task, split, times)

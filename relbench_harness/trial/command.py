@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from relbench_harness.authoring.commands import SOURCES, add_import_options, datasets_folder, wanted_of
+from relbench_harness.errors import InputError
 from relbench_harness.streams import say, show
+
+if TYPE_CHECKING:
+    from relbench_harness.trial.carried import Request
 
 
 def add_try(commands: Any) -> None:
@@ -20,7 +24,10 @@ def add_try(commands: Any) -> None:
         "features, synthesised features, a network and a mixture within the minutes, and writes report.html and report.md.",
     )
     tried.add_argument("source", metavar="URI", help=f"{SOURCES}; or the name of a dataset that is there")
-    tried.add_argument("query", metavar="QUERY", help="PREDICT … FOR EACH table.key [WHERE …]; or a task of the dataset")
+    tried.add_argument(
+        "query", metavar="QUERY", nargs="?", help="PREDICT … FOR EACH table.key [WHERE …]; or a task of the dataset"
+    )
+    tried.add_argument("--all", type=int, metavar="N", help="instead of a query: the N most useful that the schema offers")
     tried.add_argument("--minutes", type=float, default=10.0, metavar="N", help="for the whole command (default: 10)")
     tried.add_argument(
         "--capacity", type=int, metavar="K", help="report the precision of the K highest predictions of each time"
@@ -48,9 +55,11 @@ def _try(parsed: argparse.Namespace) -> int:
     from relbench_harness.trial.carried import Request, carry_out
     from relbench_harness.trial.plan import turns_of
 
+    if (parsed.query is None) == (parsed.all is None):
+        raise InputError("try takes either a query or --all N, such as --all 20")
     request = Request(
         source=parsed.source,
-        query=parsed.query,
+        query=parsed.query or "",
         imports=parsed.out or datasets_folder(),
         minutes=parsed.minutes,
         capacity=parsed.capacity,
@@ -61,9 +70,22 @@ def _try(parsed: argparse.Namespace) -> int:
         wanted=replace(wanted_of(parsed), take_all=True),
         turns=turns_of([name for name in parsed.methods.split(",") if name]),
     )
+    if parsed.all is not None:
+        return _try_all(request, parsed.all, begin)
     carried = carry_out(request, say, begin)
     show(carried.report.verdict.headline.replace("`", ""))
     for sentence in carried.report.verdict.said:
         show(f"- {sentence.replace('`', '')}")
     show(f"wrote {carried.path} and report.md beside it")
+    return 0
+
+
+def _try_all(request: Request, number: int, begin: float) -> int:
+    from relbench_harness.trial.all_queries import try_all
+
+    board = try_all(request, number, say, begin)
+    show(board.verdict.headline)
+    for sentence in board.verdict.said:
+        show(f"- {sentence.replace('`', '')}")
+    show(f"wrote {board.path} and report.md beside it, with a report for each task")
     return 0

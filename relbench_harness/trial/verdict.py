@@ -33,7 +33,7 @@ def verdict(trial: Trial) -> Verdict:
             f"`{trial.proposed}` is best on validation; how sure that is cannot be said.",
             ("There are no intervals: predictions or labels cannot be read by the name of the dataset.", *_failures(trial)),
         )
-    better_than_rule = [] if rule is None else [m for m in _better(trial, rule) if m not in RULES]
+    better_than_rule = [] if rule is None else [m for m in better_than(trial, rule) if m not in RULES]
     to_reference = None if learned is None or reference is None else trial.alone(learned, reference)
     said = [*_against_reference(trial), *_chosen_later(trial), *_against_rule(trial, better_than_rule)]
     said += [*_failures(trial), *_cut_short(trial), *_caveats(trial)]
@@ -69,7 +69,7 @@ def _learned(one: Attempt) -> bool:
     return one.result is not None and one.scored and "fallback" not in one.result.notes
 
 
-def _better(trial: Trial, other: str) -> list[str]:
+def better_than(trial: Trial, other: str) -> list[str]:
     """Methods that are shown to be better than `other`, corrected for how many are compared."""
     return [name for name, found in trial.compared_with(other).items() if _shown_better(trial, found)]
 
@@ -102,7 +102,7 @@ def _against_rule(trial: Trial, better: list[str]) -> Iterator[str]:
     others = [name for name in better if name not in names]
     if others:
         yield f"Also better than the rule: {', '.join(f'`{name}`' for name in others)}."
-    rules = [name for name in _better(trial, trial.rule) if name in RULES]
+    rules = [name for name in better_than(trial, trial.rule) if name in RULES]
     if rules:
         yield f"On test the rule `{rules[0]}` beats `{trial.rule}`, which validation preferred: the two splits are unlike each other."
 
@@ -129,7 +129,7 @@ def _chosen_later(trial: Trial) -> Iterator[str]:
     """Methods that turned out better on test than the one that validation chose."""
     if trial.reference is None or trial.reference in RULES:
         return
-    others = [name for name in _better(trial, trial.reference) if name != trial.learned]
+    others = [name for name in better_than(trial, trial.reference) if name != trial.learned]
     if others:
         yield (
             f"On test {', '.join(f'`{name}`' for name in others)} "
