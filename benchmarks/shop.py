@@ -16,7 +16,8 @@ from importlib import import_module
 from pathlib import Path
 
 from relbench_harness.data.adopt import adopt
-from relbench_harness.data.dataset import load_script, open_dataset
+from relbench_harness.data.dataset import open_dataset
+from relbench_harness.data.script_file import load_script
 from relbench_harness.home import home
 
 

@@ -7,11 +7,8 @@ A dataset folder holds `manifest.yaml`, `tasks/<task>/manifest.yaml` and its tab
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import os
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -52,6 +49,7 @@ from relbench_harness.data.names import (
 from relbench_harness.data.names import (
     search_path as search_path,
 )
+from relbench_harness.data.script_file import load_script
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Task, read_task
 from relbench_harness.data.truth import Truth
@@ -243,15 +241,10 @@ class Dataset:
         return read_task(path, self.name, {n: (s.pkey, s.time_col) for n, s in self.manifest.tables.items()})
 
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
+        # an origin's rows are all there so far, though the last of them may lie earlier
+        until = None if self.origin is None else min(nanoseconds(labels_end(self.cuts)), open_stored(self.stored).span[1])
         with phase("labels"):
-            return split_labels(task, self.database, self.cuts, split, regenerate or self.is_moved, self._complete_until)
-
-    @cached_property
-    def _complete_until(self) -> int | None:
-        """How far an origin's rows are all there (nanoseconds), though the last of them may lie earlier."""
-        if self.origin is None:
-            return None
-        return min(nanoseconds(labels_end(self.cuts)), open_stored(self.stored).span[1])
+            return split_labels(task, self.database, self.cuts, split, regenerate or self.is_moved, until)
 
     def truth(self, task: Task, split: Split) -> Truth | None:
         """The true distribution of the labels of `split`, where the dataset's `build.py` has a function `truth`.
@@ -307,21 +300,6 @@ class _Folder:
             except pa.ArrowInvalid as error:
                 raise InputError(f"{path} is not a parquet file: {' '.join(str(error).split())}") from None
         return tables
-
-
-def load_script(path: Path) -> ModuleType:
-    """The Python file at `path` as a package of its own, so that it may import its neighbours relatively."""
-    name = "_dataset_" + re.sub(r"\W", "_", path.parent.name)
-    name += hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=[str(path.parent)])
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    for loaded in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
-        # a file that was edited since is read anew
-        del sys.modules[loaded]
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)
