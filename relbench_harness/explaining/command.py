@@ -49,7 +49,7 @@ def _explain(parsed: argparse.Namespace) -> int:
 
     check_extra()
     from relbench_harness.explaining.fitted import fitted_by, fitted_in
-    from relbench_harness.explaining.material import found_out
+    from relbench_harness.explaining.found_out import found_out
     from relbench_harness.explaining.page import write_page
 
     if parsed.model is None:

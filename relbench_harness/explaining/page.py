@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, PackageLoader
 from markupsafe import Markup
 
 from relbench_harness.data.writing import write_whole
+from relbench_harness.explaining.about_cohorts import about_cohorts
 from relbench_harness.explaining.about_model import about_model, headline, said
 from relbench_harness.explaining.about_rows import about_rows
 from relbench_harness.explaining.material import Material
@@ -22,7 +23,7 @@ from relbench_harness.trial.prose import prose
 
 def parts_of(material: Material) -> list[Part]:
     """In the order in which they are read."""
-    return [*about_model(material), *about_rows(material)]
+    return [*about_model(material), *about_cohorts(material.cohorts), *about_rows(material)]
 
 
 def page(material: Material) -> str:

@@ -19,6 +19,7 @@ from relbench_harness.site.pages import environment
 from relbench_harness.site.tables import Table
 from relbench_harness.site.words import printable
 from relbench_harness.trial.about_data import data, findings
+from relbench_harness.trial.about_model import looking
 from relbench_harness.trial.about_next import following, made
 from relbench_harness.trial.about_scores import costs, leaderboard, metrics
 from relbench_harness.trial.about_use import choosing, coming_true, hitting
@@ -32,6 +33,7 @@ PARTS: tuple[Callable[[Trial], Part | None], ...] = (
     choosing,
     coming_true,
     hitting,
+    looking,
     data,
     findings,
     costs,
@@ -39,7 +41,7 @@ PARTS: tuple[Callable[[Trial], Part | None], ...] = (
     metrics,
     made,
 )
-"""In the order in which they are read. What the best model looks at is one more function here."""
+"""In the order in which they are read."""
 
 
 @dataclass(frozen=True)

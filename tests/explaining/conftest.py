@@ -10,7 +10,8 @@ from little_shop import CHURN, write_sqlite
 
 from relbench_harness.authoring.wanted import Wanted
 from relbench_harness.explaining.fitted import Fitted, fitted_by
-from relbench_harness.explaining.material import Material, found_out
+from relbench_harness.explaining.found_out import found_out
+from relbench_harness.explaining.material import Material
 from relbench_harness.trial.source import dataset_of
 from relbench_harness.trial.task import task_of
 
