@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import chromium
+import numpy as np
 import pytest
 from chromium import CONTRAST, shown
 from little_shop import EVIL
+from numpy.typing import NDArray
 
+import relbench_harness
+from relbench_harness.authoring.findings import Finding
 from relbench_harness.cli import main
 from relbench_harness.errors import InputError
+from relbench_harness.explain.cohorts import cohort
+from relbench_harness.explain.explanation import Amount, Explanation, Part, age_bands
+from relbench_harness.explaining.doubts import at_the_edge, dominating, findings, gone
 from relbench_harness.explaining.fitted import Fitted
 from relbench_harness.explaining.material import Material
+from relbench_harness.explaining.notebook import Explained
 from relbench_harness.explaining.page import page, parts_of, write_page
 from relbench_harness.explaining.sentences import groups, sentences
+from relbench_harness.protocol.method import Examples
 
 from .conftest import SETTINGS
 
@@ -85,6 +94,59 @@ def test_an_example_is_named_by_the_key_of_the_source(fitted_shop: Fitted) -> No
         fitted_shop.named(["4711@2024-08-02"])
     with pytest.raises(InputError, match="'soon' is neither a time"):
         fitted_shop.named(["17@soon"])
+
+
+def test_warnings_name_what_they_rest_on(material: Material) -> None:
+    column, other = Part("column", table="orders", column="amount"), Part("column", table="customers", column="city")
+    first, last = (Part("age", age=band) for band in age_bands((1.0,)))
+
+    def found(*amounts: tuple[Part, float, float, float]) -> Explanation:
+        return Explanation("model", "ablation", "roc_auc", tuple(Amount(p, v, a, b, abs(v)) for p, v, a, b in amounts))
+
+    later = found((column, 0.001, -0.01, 0.01), (other, 0.0005, -0.01, 0.01), (first, 0.3, 0, 1), (last, 0.1, 0, 1))
+    before = found((column, 0.2, 0.1, 0.3), (other, 0.001, -0.01, 0.02))
+    assert "`orders.amount` has 67% of the importance" in next(dominating(later))
+    assert "rows of 0 to 1 days before the cut-off have 75%" in next(at_the_edge(later))
+    assert ["orders.amount" in one for one in gone(before, later)] == [True]
+    assert list(gone(before, before)) == [] and list(dominating(found((column, 1, 0, 1), (other, 1, 0, 1)))) == []
+    said = [Finding("future-column", "orders.amount", "it knows"), Finding("key", "products", "lacks a key")]
+    assert list(findings(said, later)) == ["`dataset check` says of `orders.amount`: it knows."]
+
+
+def test_predictions_over_the_values_of_a_column(fitted_shop: Fitted) -> None:
+    examples = fitted_shop.valid
+
+    class OfAmounts:
+        def predict(self, given: Examples) -> NDArray[np.float64]:
+            return np.full(len(given), given.database["orders"].rows.column("amount").to_numpy().mean())
+
+    found = cohort(OfAmounts(), examples, "orders", "amount")
+    assert found is not None and found.is_numeric and len(found.points) == 7
+    assert [point.mean for point in found.points] == pytest.approx([point.value for point in found.points])
+    words = cohort(OfAmounts(), examples, "customers", "city")
+    assert words is not None and {point.value for point in words.points} == {"Graz", EVIL}
+    assert all(point.mean == pytest.approx(words.plain) for point in words.points)
+    assert cohort(OfAmounts(), examples, "orders", "nothing") is None
+
+
+def test_a_notebook_shows_it(material: Material) -> None:
+    shown = Explained(material)
+    text = shown._repr_html_()
+    assert "<img" not in text and text.count("<svg") > 5 and "<script" not in text
+    assert set(shown.table("table")["way"]) == {"ablation", "contributions"} and len(shown.rows) == 3
+    with pytest.raises(InputError, match="no kind of parts 'colum'; did you mean 'column'"):
+        shown.table("colum")
+
+
+def test_a_finished_run_and_a_folder_are_explained(
+    shop_task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished = relbench_harness.run(shop_task, "constant", regime="rolling")
+    found = finished.explain(["17@2024-08-02"], level="rows")
+    assert found.material.ones[0].name == "customer 17 at 2024-08-02" and not found.model
+    folder = finished.save(tmp_path / "model")
+    given = ["explain", "--model", str(folder), "--level", "rows", "--examples", "1", "--out", str(tmp_path / "page.html")]
+    assert main(given) == 0 and "explained constant on" in capsys.readouterr().out
 
 
 def test_the_command_writes_a_page(shop_task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
