@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.explain.explainer import explain, ways
 from relbench_harness.explain.explanation import Explanation, Level
@@ -62,8 +63,8 @@ def _ones(fitted: Fitted, named: Sequence[str], count: int) -> list[One]:
     else:
         examples, why = _of_different_height(fitted, count)
     found = explain(fitted.predictor, examples, level="rows")
-    labels = None if examples.labels is None else np.asarray(examples.values, np.float64)
-    known = labels if labels is not None and labels.ndim == 1 else None
+    comparable = examples.labels is not None and examples.task.type in (TaskType.BINARY, TaskType.REGRESSION)
+    known = np.asarray(examples.values, np.float64) if comparable else None
     return [
         One(
             name=f"{key_text(fitted.keys(examples.task.entity_table), int(examples.entity[i]))} at {moment(int(examples.time[i]))}",
