@@ -138,6 +138,7 @@ def test_a_notebook_shows_it(material: Material) -> None:
         shown.table("colum")
 
 
+@pytest.mark.thorough
 def test_a_finished_run_and_a_folder_are_explained(
     shop_task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
