@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from relbench_harness import plot
     from relbench_harness.comparing import Comparison, compare
     from relbench_harness.errors import InputError
+    from relbench_harness.explaining.notebook import Explained, explain_model
     from relbench_harness.notebook import Finished, Model, OpenTask, leaderboard, load_model, open_task, run
     from relbench_harness.protocol.method import Budget
     from relbench_harness.protocol.result import Result
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Budget",
     "Comparison",
+    "Explained",
     "Finished",
     "InputError",
     "Model",
@@ -27,6 +29,7 @@ __all__ = [
     "Result",
     "Tried",
     "compare",
+    "explain_model",
     "leaderboard",
     "load_model",
     "open_task",
@@ -39,6 +42,8 @@ _HOMES = {
     "Budget": "relbench_harness.protocol.method",
     "Comparison": "relbench_harness.comparing",
     "compare": "relbench_harness.comparing",
+    "Explained": "relbench_harness.explaining.notebook",
+    "explain_model": "relbench_harness.explaining.notebook",
     "InputError": "relbench_harness.errors",
     "Result": "relbench_harness.protocol.result",
     "Tried": "relbench_harness.trial.notebook",

@@ -1,4 +1,4 @@
-"""The shell: `relbench-harness run | try | predict | status | audit | backtest | rank | publish | list | cache | dataset | task`.
+"""The shell: `relbench-harness run | try | explain | predict | status | audit | backtest | rank | publish | list | cache | dataset | task`.
 
 Invariant: every command passes `main`, the one place that turns what a user can mend (bad input, a full disk, a damaged
 file, a server that is down: `errors.sentence`) into one sentence on standard error and exit code 2. Ctrl-C is one line and
@@ -26,6 +26,7 @@ from relbench_harness.authoring.commands import add_commands
 from relbench_harness.caching import add_cache
 from relbench_harness.contributions.commands import add_commands as add_contributions
 from relbench_harness.errors import ResultWarning, explained
+from relbench_harness.explaining.command import add_explain
 from relbench_harness.models.commands import add_predict
 from relbench_harness.presets import check_choices, check_options
 from relbench_harness.ranking import add_rankings
@@ -146,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add_publish(commands)
     add_cache(commands)
     add_predict(commands)
+    add_explain(commands)
     add_try(commands)
     status = commands.add_parser("status", help="say how far the sweeps of a results folder have come")
     status.add_argument("results", type=Path, help="a folder of results")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,10 @@ from relbench_harness.protocol.metrics import Scores
 from relbench_harness.protocol.result import Result
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.request import RunRequest
+
+if TYPE_CHECKING:
+    from relbench_harness.explain.explanation import Level
+    from relbench_harness.explaining.notebook import Explained
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,6 +110,12 @@ class Finished:
         """
         self._keeping.write(Path(folder))
         return Path(folder)
+
+    def explain(self, examples: Sequence[str] = (), count: int = 3, level: Level | None = None) -> Explained:
+        """What the fitted method looks at; see `relbench_harness.explain_model`."""
+        from relbench_harness.explaining.notebook import explain_run
+
+        return explain_run(self._keeping, examples, count, level)
 
 
 def run(

@@ -80,6 +80,32 @@ class PermutedColumn:
 
 
 @dataclass(frozen=True)
+class SetColumn:
+    """A column that has the value of one row, `row`, in all of them.
+
+    Whoever names the row answers for its age: no example may be older.
+    """
+
+    table: str
+    column: str
+    row: int
+    is_random: bool = False
+
+    @property
+    def part(self) -> Part:
+        return Part("column", table=self.table, column=self.column)
+
+    def made(self, examples: Examples, seed: int) -> Examples:
+        table = examples.database[self.table]
+        if self.column in (table.key, table.time) or self.column in table.references:
+            raise InputError(f"column {self.column!r} of table {self.table!r} is a key or its time, which is never set")
+        values = table.rows.column(self.column).take(pa.array(np.full(len(table), self.row)))
+        at = table.rows.column_names.index(self.column)
+        rows = table.rows.set_column(at, table.rows.schema.field(self.column), values)
+        return replace(examples, database=_with(examples.database, replace(table, rows=rows)))
+
+
+@dataclass(frozen=True)
 class HiddenTable:
     """A table without rows, but for those that belong to the examples."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from relbench_harness.authoring.check import check_dataset
@@ -24,6 +24,7 @@ from relbench_harness.progress import work
 from relbench_harness.site.publish import check_extra
 from relbench_harness.trial.carry_out import ISOLATION, Attempt, Bounds, attempts
 from relbench_harness.trial.facts import Trial
+from relbench_harness.trial.looked_at import looked_at
 from relbench_harness.trial.plan import SLACK, TURNS, Turn, for_report
 from relbench_harness.trial.report import TrialReport, report_of, write_report
 from relbench_harness.trial.source import dataset_of
@@ -132,6 +133,9 @@ def carry_out(request: Request, say: Say, begin: float | None = None) -> Carried
         say(_line(one))
     clock.step("methods")
     trial = Trial(found, chosen, checked, made, folder, request.minutes, dict(clock.taken), request.capacity)
+    looked = looked_at(trial)
+    clock.step("explanation")
+    trial = replace(trial, seconds=dict(clock.taken), looked_at=looked)
     report = report_of(trial)
     path = write_report(report, folder)
     say(f"report: {clock.step('report'):.1f} s; {time.monotonic() - clock.begin:.0f} s in all")

@@ -9,12 +9,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from relbench_harness.compose import make_guarded
 from relbench_harness.errors import InputError, ResultWarning
+from relbench_harness.models.keep import Keeping
 from relbench_harness.protocol.limits import Limits
 from relbench_harness.protocol.method import Budget, Regime
 from relbench_harness.protocol.result import Result
@@ -38,6 +39,7 @@ class Attempt:
         result: None where it had no turn, or could not begin.
         why: Why there is no score; empty where there is one.
         doubts: What the harness warned of.
+        keeping: The fitted method, where it can be kept.
     """
 
     method: str
@@ -45,6 +47,7 @@ class Attempt:
     result: Result | None
     why: str = ""
     doubts: tuple[str, ...] = ()
+    keeping: Keeping | None = field(default=None, repr=False, compare=False)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -127,8 +130,9 @@ def _attempt(task: str, method: str, time_given: tuple[float, float], bounds: Bo
                 isolation=bounds.isolation,
                 limits=Limits(seconds=limit),
             )
-            result = request.execute().result
+            keeping = Keeping()
+            result = request.execute(keeping=keeping).result
         except InputError as error:
             return Attempt(method, seconds, None, str(error))
     doubts = tuple(str(one.message) for one in caught)
-    return Attempt(method, seconds, result, "" if result.ok else f"{result.status}: {result.error}", doubts)
+    return Attempt(method, seconds, result, "" if result.ok else f"{result.status}: {result.error}", doubts, keeping)

@@ -26,6 +26,7 @@ from relbench_harness.board.uncertainty import row_resamples, with_uncertainty
 from relbench_harness.data.dataset import open_task
 from relbench_harness.data.labels import Split
 from relbench_harness.data.task import Task
+from relbench_harness.explain.explanation import Explanation
 from relbench_harness.protocol.metrics import PRIMARY
 from relbench_harness.protocol.result import Result
 from relbench_harness.protocol.stages import Stages
@@ -49,6 +50,7 @@ class Trial:
         capacity: How many entities can be acted on at a time, where that was named.
         seconds: What each step of the command took.
         minutes: What it was given.
+        looked_at: What the proposed method looks at, or why that is not known.
     """
 
     found: Found
@@ -59,6 +61,7 @@ class Trial:
     minutes: float
     seconds: Mapping[str, float] = field(default_factory=dict)
     capacity: int | None = None
+    looked_at: Explanation | str | None = None
 
     @property
     def results(self) -> list[Result]:

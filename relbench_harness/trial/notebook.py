@@ -11,11 +11,11 @@ import pandas as pd
 
 from relbench_harness.authoring.commands import datasets_folder
 from relbench_harness.protocol.result import Result
-from relbench_harness.site.tables import Table
 from relbench_harness.streams import say
 from relbench_harness.trial.about_scores import leaderboard
 from relbench_harness.trial.carried import Carried, Request, carry_out
 from relbench_harness.trial.facts import Trial
+from relbench_harness.trial.html_table import html_table
 from relbench_harness.trial.plan import turns_of
 
 
@@ -46,17 +46,8 @@ class Tried:
 
     def _repr_html_(self) -> str:
         part = leaderboard(self.trial)
-        tables = "" if part is None else "".join(_html(table) for table in part.tables)
+        tables = "" if part is None else "".join(html_table(table) for table in part.tables)
         return f"<p><b>{escape(self.verdict)}</b></p>{tables}<p>Report: <code>{escape(str(self.report))}</code></p>"
-
-
-def _html(table: Table) -> str:
-    def row(tag: str, texts: Sequence[str]) -> str:
-        return f"<tr>{''.join(f'<{tag}>{escape(text)}</{tag}>' for text in texts)}</tr>"
-
-    body = "".join(row("td", [" ".join(filter(None, (c.text, c.beside))) for c in one.cells]) for one in table.rows)
-    head = row("th", [column.heading for column in table.columns])
-    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
 def try_database(

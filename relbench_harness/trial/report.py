@@ -12,18 +12,20 @@ from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, PackageLoader
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from relbench_harness.data.writing import write_whole
 from relbench_harness.site.pages import environment
 from relbench_harness.site.tables import Table
 from relbench_harness.site.words import printable
 from relbench_harness.trial.about_data import data, findings
+from relbench_harness.trial.about_model import looking
 from relbench_harness.trial.about_next import following, made
 from relbench_harness.trial.about_scores import costs, leaderboard, metrics
 from relbench_harness.trial.about_use import choosing, coming_true, hitting
 from relbench_harness.trial.facts import Trial
 from relbench_harness.trial.parts import Part
+from relbench_harness.trial.prose import CODE, prose
 from relbench_harness.trial.verdict import Verdict, verdict
 
 PARTS: tuple[Callable[[Trial], Part | None], ...] = (
@@ -31,6 +33,7 @@ PARTS: tuple[Callable[[Trial], Part | None], ...] = (
     choosing,
     coming_true,
     hitting,
+    looking,
     data,
     findings,
     costs,
@@ -38,8 +41,7 @@ PARTS: tuple[Callable[[Trial], Part | None], ...] = (
     metrics,
     made,
 )
-"""In the order in which they are read. What the best model looks at is one more function here."""
-CODE = re.compile(r"`([^`\n]+)`")
+"""In the order in which they are read."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,6 @@ def page(report: TrialReport) -> str:
 
 def _asset(name: str) -> str:
     return (files("relbench_harness.site") / "templates" / name).read_text(encoding="utf-8")
-
-
-def prose(text: str) -> Markup:
-    """A sentence as HTML: what stands between backticks is code, all else is text."""
-    return Markup(CODE.sub(lambda found: f"<code>{found[1]}</code>", str(escape(printable(text)))))
 
 
 # -- Markdown -----------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from relbench_harness.board.paired import Difference
 from relbench_harness.board.store import read_results
 from relbench_harness.trial.carried import Carried, Request, carry_out
 from relbench_harness.trial.facts import Trial
+from relbench_harness.trial.looked_at import looked_at
 from relbench_harness.trial.plan import turns_of
 from relbench_harness.trial.report import markdown, page, report_of
 from relbench_harness.trial.source import Found
@@ -206,3 +207,15 @@ def test_a_regression_is_read_by_deciles(others: dict[str, str]) -> None:
 
 def test_recommendations_are_read_by_hits(others: dict[str, str]) -> None:
     assert "| Method | Hit rate at 1 | Hit rate at 3 |" in others["basket"]
+
+
+def test_it_says_what_the_proposed_method_looks_at(tried: Carried) -> None:
+    learned = tuple(one for one in tried.trial.attempts if one.method == "lightgbm_simple")
+    trial = replace(tried.trial, attempts=learned)
+    found = looked_at(trial)
+    assert trial.proposed == "lightgbm_simple" and found is not None and not isinstance(found, str)
+    part = parts_of(replace(trial, looked_at=found))["looking"]
+    assert "What lightgbm_simple looks at" in part.replace("\\", "") and found.of("table")[0].part.label in part
+    assert "looking" not in parts_of(replace(trial, looked_at=None))
+    assert "no such thing" in parts_of(replace(trial, looked_at="no such thing"))["looking"]
+    assert looked_at(replace(trial, attempts=(replace(learned[0], keeping=None),))) is None

@@ -1,0 +1,94 @@
+"""Finds out all that a page says: the one place where a predictor is called for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from relbench_harness.data.task import TaskType
+from relbench_harness.errors import InputError
+from relbench_harness.explain.explainer import explain, ways
+from relbench_harness.explain.explanation import Explanation, Level
+from relbench_harness.explain.outputs import Output, answers, check_values
+from relbench_harness.explaining.about_cohorts import cohorts_of
+from relbench_harness.explaining.doubts import doubts
+from relbench_harness.explaining.fitted import Fitted
+from relbench_harness.explaining.material import Material, One, key_text, moment
+from relbench_harness.protocol.method import Examples
+
+MOST_EXPLAINED = 50
+"""Predictions on one page, at most."""
+MOST_LOOKED_AT = 2000
+"""Validation examples among which the highest, the middle and the lowest prediction are looked for."""
+
+
+def found_out(fitted: Fitted, level: Level | None, named: Sequence[str] = (), count: int = 3) -> Material:
+    """Explains the model, single predictions, or both where `level` is None.
+
+    Args:
+        named: KEY@TIME of each prediction to explain; `count` of different height among validation examples where empty.
+
+    Raises:
+        InputError: An example is none, or the task recommends items.
+    """
+    if not 1 <= count <= MOST_EXPLAINED:
+        raise InputError(f"--examples is {count}; it is a whole number from 1 to {MOST_EXPLAINED}")
+    if len(named) > MOST_EXPLAINED:
+        raise InputError(f"{len(named)} examples are named; a page takes at most {MOST_EXPLAINED}")
+    check_values(fitted.valid)
+    ones = [] if level == "model" else _ones(fitted, named, count)
+    model: dict[str, Explanation] = {}
+    if level != "rows":
+        model = {str(way): explain(fitted.predictor, fitted.valid, by=way)[0] for way in ways(fitted.predictor, "model")}
+    first = model.get("ablation")
+    return Material(
+        method=fitted.name,
+        task=fitted.task,
+        entity_table=fitted.stages.task.entity_table,
+        examples=len(fitted.valid),
+        model=model,
+        ones=ones,
+        rows={name: table.rows for name, table in fitted.stages.shown.items()},
+        attributes={name: tuple(table.attributes) for name, table in fitted.stages.shown.items()},
+        keys=fitted.keys,
+        doubts=() if first is None else doubts(fitted, first),
+        cohorts=() if first is None else cohorts_of(fitted, first),
+    )
+
+
+def _ones(fitted: Fitted, named: Sequence[str], count: int) -> list[One]:
+    if named:
+        examples, why = fitted.named(named), ["chosen"] * len(named)
+    else:
+        examples, why = _of_different_height(fitted, count)
+    found = explain(fitted.predictor, examples, level="rows")
+    comparable = examples.labels is not None and examples.task.type in (TaskType.BINARY, TaskType.REGRESSION)
+    known = np.asarray(examples.values, np.float64) if comparable else None
+    return [
+        One(
+            name=f"{key_text(fitted.keys(examples.task.entity_table), int(examples.entity[i]))} at {moment(int(examples.time[i]))}",
+            why=why[i],
+            cutoff=int(examples.cutoff[i]),
+            label=None if known is None else float(known[i]),
+            found=one,
+        )
+        for i, one in enumerate(found)
+    ]
+
+
+def _of_different_height(fitted: Fitted, count: int) -> tuple[Examples, list[str]]:
+    """Validation examples from the highest prediction to the lowest, at even steps of rank."""
+    some = fitted.valid
+    if len(some) > MOST_LOOKED_AT:
+        some = some.take(np.sort(np.random.default_rng(0).choice(len(some), MOST_LOOKED_AT, replace=False)))
+    given = answers(fitted.predictor, some)
+    order = np.argsort(-Output.chosen(given).of(given), kind="stable")
+    places = np.unique(np.linspace(0, len(order) - 1, count).round().astype(np.int64))
+    words = {
+        0: "the highest prediction",
+        len(order) - 1: "the lowest prediction",
+        places[len(places) // 2]: "a middle prediction",
+    }
+    why = [words.get(int(place), f"place {place + 1} of {len(order)}") for place in places]
+    return some.take(order[places]), why
