@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.dataset import Dataset, open_dataset
-from relbench_harness.data.script_file import load_script
 from relbench_harness.data.labels import Split
+from relbench_harness.data.script_file import load_script
 from relbench_harness.data.truth import Truth
 from relbench_harness.home import home
 from relbench_harness.protocol.method import Labels, label_values
