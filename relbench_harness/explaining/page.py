@@ -5,20 +5,15 @@ Invariant: every value is text to the template but for charts, whose making ends
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import ChoiceLoader, PackageLoader
-from markupsafe import Markup
 
 from relbench_harness.data.writing import write_whole
 from relbench_harness.explaining.about_cohorts import about_cohorts
 from relbench_harness.explaining.about_model import about_model, headline, said
 from relbench_harness.explaining.about_rows import about_rows
 from relbench_harness.explaining.material import Material
-from relbench_harness.site.pages import environment
+from relbench_harness.trial.page_of_parts import page_of_parts
 from relbench_harness.trial.parts import Part
-from relbench_harness.trial.prose import prose
 
 
 def parts_of(material: Material) -> list[Part]:
@@ -28,24 +23,8 @@ def parts_of(material: Material) -> list[Part]:
 
 def page(material: Material) -> str:
     """The whole page, its style sheet and its script within."""
-    templates = environment()
-    templates.loader = ChoiceLoader(
-        [
-            PackageLoader("relbench_harness.explaining"),
-            PackageLoader("relbench_harness.trial"),
-            PackageLoader("relbench_harness.site"),
-        ]
-    )
-    templates.filters["prose"] = prose
-    folder = files("relbench_harness.site") / "templates"
-    style, script = (Markup((folder / name).read_text(encoding="utf-8")) for name in ("style.css", "tables.js"))
-    given = {
-        "headline": headline(material),
-        "said": list(said(material)),
-        "parts": parts_of(material),
-        "material": material,
-    }
-    return templates.get_template("explanation.html").render(style=style, script=script, **given)
+    parts = parts_of(material)
+    return page_of_parts("explanation.html", said(material), parts, headline=headline(material), material=material)
 
 
 def write_page(material: Material, path: Path) -> Path:

@@ -8,14 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, PackageLoader
-from markupsafe import Markup
-
 from relbench_harness.data.writing import write_whole
-from relbench_harness.site.pages import environment
 from relbench_harness.site.tables import Table
 from relbench_harness.site.words import printable
 from relbench_harness.trial.about_data import data, findings
@@ -24,8 +19,9 @@ from relbench_harness.trial.about_next import following, made
 from relbench_harness.trial.about_scores import costs, leaderboard, metrics
 from relbench_harness.trial.about_use import choosing, coming_true, hitting
 from relbench_harness.trial.facts import Trial
+from relbench_harness.trial.page_of_parts import page_of_parts
 from relbench_harness.trial.parts import Part
-from relbench_harness.trial.prose import CODE, prose
+from relbench_harness.trial.prose import CODE
 from relbench_harness.trial.verdict import Verdict, verdict
 
 PARTS: tuple[Callable[[Trial], Part | None], ...] = (
@@ -75,15 +71,7 @@ def write_report(report: TrialReport, folder: Path) -> Path:
 
 def page(report: TrialReport) -> str:
     """The whole page, its style sheet and its script within."""
-    templates = environment()
-    templates.loader = ChoiceLoader([PackageLoader("relbench_harness.trial"), PackageLoader("relbench_harness.site")])
-    templates.filters["prose"] = prose
-    own = {name: Markup(_asset(name)) for name in ("style.css", "tables.js")}
-    return templates.get_template("report.html").render(report=report, style=own["style.css"], script=own["tables.js"])
-
-
-def _asset(name: str) -> str:
-    return (files("relbench_harness.site") / "templates" / name).read_text(encoding="utf-8")
+    return page_of_parts("report.html", report.verdict.said, report.parts, report=report)
 
 
 # -- Markdown -----------------------------------------------------------------------------------------------------------------
