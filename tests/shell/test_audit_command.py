@@ -65,6 +65,7 @@ def test_a_report_is_stored_and_counted(
     assert "cheat failed its audit" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_other_settings_are_not_audited(shop_path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     settings = [TASK, "method=label_history", f"results_dir={folder}"]

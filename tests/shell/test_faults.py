@@ -212,6 +212,7 @@ def test_a_tracker_that_is_down_loses_no_result_and_no_further_run(
     assert len(read_results(results)) == 2 == shown.out.count("roc_auc val")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_hub_that_is_down_is_a_sentence(tmp_path: Path) -> None:
     environment = {

@@ -12,6 +12,7 @@ from relbench_harness.authoring.new_task import new_task
 from relbench_harness.cli import main
 
 
+@pytest.mark.thorough
 def test_the_column_behind_an_implausible_score_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = cup(tmp_path / "cup", timed_entity=False)
     query = (

@@ -71,6 +71,7 @@ def left_on(drawn: str) -> list[str]:
     return [line.rstrip() for line in lines if line.strip()]
 
 
+@pytest.mark.thorough
 def test_a_terminal_keeps_what_is_said_while_bars_are_drawn(shop_path: Path, tmp_path: Path) -> None:
     small = ["method.epochs=2", f"results_dir={tmp_path}"]
     sweep = ["run", "-m", f"{TASK},little-shop/none", "method=gnn", "guard=none", "seed=0,1", *small]
@@ -97,6 +98,7 @@ def test_a_terminal_shows_runs_phases_and_epochs_with_their_score(shop_path: Pat
     )
 
 
+@pytest.mark.thorough
 def test_a_terminal_shows_feature_blocks(shop_path: Path, tmp_path: Path) -> None:
     _, drawn = on_a_terminal(["run", TASK, "method=lightgbm", f"results_dir={tmp_path}"])
     assert "feature blocks" in drawn and "boosters" in drawn
@@ -117,6 +119,7 @@ def test_what_is_quick_draws_nothing(shop_path: Path) -> None:
     assert drawn == "" and "gnn" in said
 
 
+@pytest.mark.thorough
 def test_a_file_gets_lines_only_when_asked(shop_path: Path, tmp_path: Path) -> None:
     run = ["run", "-m", TASK, "method=gnn", "seed=0,1", "method.epochs=3"]
     into = [f"results_dir={tmp_path / 'quiet'}"]
@@ -134,6 +137,7 @@ def test_a_file_gets_lines_only_when_asked(shop_path: Path, tmp_path: Path) -> N
     assert {"phase load", "phase labels", "phase fit", "phase predict"} <= {line.partition(":")[0] for line in lines}
 
 
+@pytest.mark.thorough
 def test_the_lines_of_a_sweep_show_what_was_swept(
     shop_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_a_sweep_whose_output_is_cut_short_runs_to_its_end(tmp_path: Path, shop_path: Path) -> None:
     line = f"harness run -m {TASK} method=constant seed=0,1,2,3 results_dir={tmp_path} | head -1; echo ${{PIPESTATUS[0]}}"
     done = shell(line)
@@ -46,13 +47,19 @@ def test_a_board_whose_output_is_cut_short_is_written(tmp_path: Path, shop_path:
     assert "constant" in (tmp_path / "leaderboard.md").read_text()
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+THOROUGH = pytest.mark.thorough
+
+
+@pytest.mark.parametrize(
+    "closed", [pytest.param(">&-", marks=THOROUGH), pytest.param("2>&-", marks=THOROUGH), ">&- 2>&-", "<&-"]
+)
 def test_a_closed_stream_ends_no_run(closed: str, tmp_path: Path, shop_path: Path) -> None:
     done = shell(f"harness run {TASK} method=constant results_dir={tmp_path} {closed}; echo $? >{tmp_path}/code")
     assert (tmp_path / "code").read_text() == "0\n" and "Traceback" not in done.stderr
     assert len(read_results(tmp_path)) == 1
 
 
+@pytest.mark.thorough
 def test_signs_that_a_locale_lacks_end_no_command(tmp_path: Path, shop_path: Path) -> None:
     query = "PREDICT COUNT(orders.*, 0, 20, days) > 1 FOR EACH customers.customer"
     copied = tmp_path / "datasets" / "little-shop"

@@ -28,6 +28,7 @@ def test_the_default_recipe_on_formula_one(real_data: Path) -> None:
     assert entity_only < 0.89
 
 
+@pytest.mark.thorough
 def test_the_default_recipe_on_a_database_that_ends_early(real_data: Path) -> None:
     """Half of the forests have seen history as old as it will be."""
     quick = {"ensemble_size": 1, "early_stopping_rounds": 40}

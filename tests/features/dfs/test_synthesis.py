@@ -98,6 +98,7 @@ def test_no_space_to_spill_names_the_feature(shop: Any) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("synthesis", "status", "error"),
@@ -254,6 +255,7 @@ def test_made_schemas_equal_featuretools_beyond_the_defaults(made: dict[str, Any
     check_made(made, DeepFeatureSynthesis(depth=2, primitives=("mean", "count", *ORDERED)))
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(made=databases_and_seeds())
