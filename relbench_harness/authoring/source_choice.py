@@ -9,6 +9,7 @@ from relbench_harness.authoring.duckdb_source import DuckDBSource
 from relbench_harness.authoring.file_source import FolderSource
 from relbench_harness.authoring.sources import Source
 from relbench_harness.authoring.sql_source import listed, sql_source
+from relbench_harness.data.names import check_no_uri
 from relbench_harness.errors import InputError
 
 SCHEMES = ("postgresql://", "mysql://", "mariadb://", "sqlite:///", "duckdb:///", "delta://", "a folder of CSV or Parquet")
@@ -20,6 +21,7 @@ def open_source(uri: str) -> Source:
         raise InputError(f"the source has no name; known: {', '.join(SCHEMES)}")
     scheme, separator, rest = uri.partition("://")
     if not separator:
+        check_no_uri(uri, "the source is neither a folder, nor a file, nor a URI")
         return _folder(Path(uri).expanduser())
     kind = scheme.lower().split("+")[0]
     if kind in ("postgresql", "postgres", "mysql", "mariadb", "sqlite"):

@@ -40,6 +40,11 @@ def hosted() -> dict[str, Hosted]:
     return found
 
 
+DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite", "duckdb")
+"""How URIs of databases begin."""
+NO_DATASET = "a dataset is named here, not a URI: `relbench-harness dataset new NAME --from URI` imports one"
+
+
 def search_path() -> list[Path]:
     """Folders that hold datasets, first found wins: `$RELBENCH_HARNESS_DATASETS`, those that ship, those of plugins."""
     return [*_named(), home("datasets"), *plugin_folders("datasets")]
@@ -55,8 +60,24 @@ def dataset_names() -> list[str]:
     return sorted({f.parent.name for folder in search_path() if folder.is_dir() for f in folder.glob("*/manifest.yaml")})
 
 
+def check_no_uri(text: str, wanted: str) -> None:
+    """Raises `InputError` where `text` is the URI of a database, or begins like one; it may hold a password, so it is not shown.
+
+    Args:
+        wanted: What should stand in its place.
+    """
+    kind, colon, _ = text.partition(":")
+    if "://" in text or (colon and kind.lower().split("+")[0] in DATABASES):
+        raise InputError(f"{wanted}; the URI of a database reads postgresql://user@host/database")
+
+
 def parse_address(address: str) -> tuple[str, dict[str, Value]]:
-    """`name` or `name@key=value,key=value` as the name and the parameters of its `build.py`."""
+    """`name` or `name@key=value,key=value` as the name and the parameters of its `build.py`.
+
+    Raises:
+        InputError: A URI, or a parameter of another form.
+    """
+    check_no_uri(address, NO_DATASET)
     name, _, rest = address.partition("@")
     parameters: dict[str, Value] = {}
     for part in filter(None, rest.split(",")):
@@ -88,6 +109,7 @@ def dataset_folder(name: str) -> Path | None:
     """
     if name.startswith(HUB):
         return None
+    check_no_uri(name, NO_DATASET)
     candidates = [Path(name).expanduser()] if os.sep in name or name.startswith(".") else []
     candidates += [] if candidates else [folder / name for folder in search_path()]
     for folder in candidates:

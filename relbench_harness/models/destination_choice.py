@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from relbench_harness.data.names import check_no_uri
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.models.destinations import Destination, File
 from relbench_harness.models.score_table import Place, ScoreTable, Server
@@ -22,9 +23,8 @@ def destination(out: str) -> Destination:
     """
     if "://" in out:
         return score_table(out)
-    if out.partition(":")[0].lower().split("+")[0] in (*KINDS, "postgres"):
-        # what was meant as a URI may hold a password, so it is neither shown nor made a file's name
-        raise InputError(f"--out is neither a file nor a URI; one reads {FORM}")
+    # what was meant as a URI is not made a file's name either
+    check_no_uri(out, "--out is neither a file nor a URI")
     return File(Path(out))
 
 

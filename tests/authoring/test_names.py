@@ -21,6 +21,7 @@ import pytest
 import relbench_harness
 from relbench_harness.authoring.new_dataset import Wanted, new_dataset
 from relbench_harness.authoring.new_task import new_task
+from relbench_harness.cli import main
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import open_dataset
 from relbench_harness.data.labels import Window, sql_labels, window_labels
@@ -272,3 +273,21 @@ def test_a_path_is_no_pattern_and_no_partition(tmp_path: Path) -> None:
     folder = new_dataset("made", uri, out, Wanted(times={"order_lines": None})).folder
     orders = open_dataset(str(folder)).database["or*[d]?ers"]
     assert len(orders) == 300 and "year" not in orders.rows.column_names
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "task=postgresql://u:secret@h/db/x", "method=constant"],
+        ["run", "task=postgresql:/u:secret@h/db", "method=constant"],
+        ["dataset", "new", "x", "--from", "postgresql:/u:secret@h/db"],
+        ["dataset", "check", "mysql+pymysql://u:secret@h/db"],
+        ["try", "postgresql:/u:secret@h/db", "PREDICT COUNT(a.*, 0, 1, days) = 0 FOR EACH b.id"],
+    ],
+)
+def test_a_uri_in_the_wrong_place_or_mistyped_is_never_shown(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "secret" not in said and "postgresql://user@host/database" in said
