@@ -29,7 +29,9 @@ def written(kind: str, folder: Path, where: Path, request: pytest.FixtureRequest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(one, marks=pytest.mark.thorough) if one == "mariadb" else one for one in SOURCES]
+)
 def test_labels_survive(kind: str, retail: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     where = tmp_path / "source"
     where.mkdir()

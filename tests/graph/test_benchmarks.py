@@ -31,7 +31,7 @@ def test_the_numpy_reference_finds_the_same_nodes() -> None:
     assert abs(np.mean(some) - np.mean(other)) < 4 * np.std([*some, *other]) / np.sqrt(20) + 1e-9
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_benchmarks_print_json() -> None:
     for arguments in (
         ["sampling.py", "--transactions", "20000", "--customers", "400", "--products", "40", "--batches", "1"],

@@ -125,7 +125,7 @@ def test_frames_of_whole_tables_and_of_batches_are_the_same() -> None:
             assert batch[name].tf == expected
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.thorough)])
 def test_frames_come_from_worker_processes_however_those_begin(start: str) -> None:
     database = random_database(np.random.default_rng(1), 20, 20, 150, 80)
     graph = Graph.from_database(database)

@@ -221,7 +221,7 @@ SECRET = 7_391_846.215
 """What every label of the test split is near."""
 
 
-@pytest.mark.parametrize("name", ["process", "sealed"])
+@pytest.mark.parametrize("name", ["process", pytest.param("sealed", marks=pytest.mark.thorough)])
 def test_labels_of_the_test_split_are_nowhere_in_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Literal["process", "sealed"]
 ) -> None:

@@ -149,7 +149,7 @@ def workers(results: Path, sweep: subprocess.Popen[str]) -> list[int]:
     ("launcher", "number"),
     [
         ("joblib", signal.SIGKILL),
-        ("slurm", signal.SIGUSR2),
+        pytest.param("slurm", signal.SIGUSR2, marks=pytest.mark.thorough),
         *(pytest.param(name, signal.SIGKILL, marks=pytest.mark.thorough) for name in ("ray", "slurm")),
     ],
 )
@@ -231,6 +231,7 @@ def test_folders_of_results_that_are_copied_together_are_one(tmp_path: Path, sho
     assert {path.parent.name for path in made} <= {"sweeps"}
 
 
+@pytest.mark.thorough
 def test_a_dataset_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_shop(tmp_path / "datasets" / "shop")
     monkeypatch.setenv("RELBENCH_HARNESS_DATASETS", str(tmp_path / "datasets"))
