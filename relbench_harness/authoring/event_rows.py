@@ -165,7 +165,7 @@ class EventRows:
 def event_rows(database: Database, specs: Mapping[str, TableSpec]) -> Iterator[EventRows]:
     """Every timed table with every table of entities above it, by paths of one foreign key, or of two where none of one is.
 
-    Of several paths each is told apart by a foreign key that no other goes by, and left out where it has none. A table above itself is left
+    Of several paths each is named by a foreign key that no other goes by, and left out where it has none. A table above itself is left
     out: an aggregate over the entity's own table counts the row itself, not those that refer to it.
     """
     for table in database.values():

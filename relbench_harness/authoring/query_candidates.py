@@ -49,6 +49,10 @@ class Estimate(NamedTuple):
     balance: float
 
 
+TWO_CLASSES = ("churn", "event")
+"""Kinds whose label is yes or no."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A predictive query.
@@ -126,8 +130,8 @@ class Candidates:
     def _recurring(self) -> Iterator[Callable[[Window], Candidate | None]]:
         # lines of orders come and stay away with the orders
         if len(self.events.path) == 1:
-            yield lambda w: self._made("churn", w, f"{self._count(w)} = 0", lambda s: self._counts(s) == 0, True)
-            yield lambda w: self._made("volume", w, self._count(w), self._counts, False)
+            yield lambda w: self._made("churn", w, f"{self._count(w)} = 0", lambda s: self._counts(s) == 0)
+            yield lambda w: self._made("volume", w, self._count(w), self._counts)
         yield from map(self._number, numbers(self.events.table))
         for column, value in flags(self.events.table):
             yield self._event(column, value)
@@ -166,7 +170,7 @@ class Candidates:
 
         function, kind = ("SUM", "value") if adds else ("AVG", "level")
         named = " * ".join(said(Column(self.events.table.name, column, 1)) for column in columns) + self.events.via
-        return lambda w: self._made(kind, w, f"{function}({named}, {self._window(w)})", labels, False, " ".join(columns))
+        return lambda w: self._made(kind, w, f"{function}({named}, {self._window(w)})", labels, " ".join(columns))
 
     def _event(self, column: str, value: object) -> Callable[[Window], Candidate | None]:
         condition, mask = _condition(self.events, column, value)
@@ -174,7 +178,7 @@ class Candidates:
 
         def make(w: Window) -> Candidate | None:
             target = f"COUNT({self.rows} WHERE {condition}, {self._window(w)}) > 0"
-            return self._made("event", w, target, lambda s: self._counts(s, weights) > 0, True, f"{column} {value}")
+            return self._made("event", w, target, lambda s: self._counts(s, weights) > 0, f"{column} {value}")
 
         return make
 
@@ -186,7 +190,7 @@ class Candidates:
             entity, first = np.unique(self.events.entity[sample.future], return_index=True)
             return codes[sample.future][first[np.isin(entity, sample.active)]]
 
-        return lambda w: self._made("next", w, f"FIRST({named}, {self._window(w)})", labels, False, column)
+        return lambda w: self._made("next", w, f"FIRST({named}, {self._window(w)})", labels, column)
 
     def _item_columns(self) -> Iterator[str]:
         """Foreign keys, other than those to the entity, to rows that several entities share."""
@@ -213,7 +217,7 @@ class Candidates:
 
         def make(w: Window) -> Candidate | None:
             target = f"LIST_DISTINCT({named}, {self._window(w)}) RANK TOP {TOP}"
-            return self._made("items", w, target, lambda s: items[s.future][items[s.future] >= 0], False, parent)
+            return self._made("items", w, target, lambda s: items[s.future][items[s.future] >= 0], parent)
 
         return make
 
@@ -235,14 +239,14 @@ class Candidates:
             number, unit = spoken(w.before)
             past = f"-{number}, 0, {unit}"
             where = f"COUNT({own}, {past}) > 0 AND COUNT({self.rows}, {past}) = 0"
-            return self._made("event", w, f"{self._count(w)} > 0", lambda s: self._counts(s) > 0, True, where=where)
+            return self._made("event", w, f"{self._count(w)} > 0", lambda s: self._counts(s) > 0, where=where)
 
         yield make
 
     # -- what comes out ---------------------------------------------------------------------------------------------------
 
     def _made(
-        self, kind: str, w: Window, target: str, labels: Labels, binary: bool, detail: str = "", where: str | None = None
+        self, kind: str, w: Window, target: str, labels: Labels, detail: str = "", where: str | None = None
     ) -> Candidate | None:
         samples = list(self.events.samples(w, self.cuts, where is not None))
         found = [labels(sample) for sample in samples if len(sample.active)]
@@ -251,7 +255,7 @@ class Candidates:
         joined = np.concatenate(found)
         active = float(np.mean([len(sample.active) for sample in samples]))
         per_cut = len(joined) / len(samples)
-        times, balanced = 1 if kind == "items" else self._eval_timestamps(w), balance(joined, binary)
+        times, balanced = 1 if kind == "items" else self._eval_timestamps(w), balance(joined, kind in TWO_CLASSES)
         if kind == "items":
             # a list of ten says little of entities that have many times more, and rows are recommended to the larger table
             balanced *= min(1.0, 5 * TOP * active / max(per_cut, 1.0))

@@ -38,7 +38,7 @@ class Found:
         address: What opens it.
         how: `there`: it was named itself; `found`: the import of before, whose source has not changed.
         notes: What the import says of what it left out, changed, or could not decide.
-        searched: The folder in which this process looks for datasets since then; other processes have to be told of it.
+        searched: The folder in which this process looks for datasets since then; other processes do not know of it.
     """
 
     address: str
