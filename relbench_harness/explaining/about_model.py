@@ -59,7 +59,7 @@ def said(material: Material) -> Iterator[str]:
         if explanation.unit == "prediction":
             yield f"{with_it}."
         else:
-            loss = f"{metric_name(explanation.unit)} gets worse by {fixed(best.value, 3)} ({span(best.low, best.high, 3)})"
+            loss = f"{metric_name(explanation.unit)} loses {fixed(best.value, 3)} ({span(best.low, best.high, 3)})"
             yield f"{with_it}, and {loss}{'' if best.low > 0 else ': that it helps is not shown'}."
     for way, one in material.model.items():
         yield f"{way.capitalize()}: {_unit(one)}, over {counted(int(str(one.notes.get('examples', material.examples))), 'validation example')}."
