@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relbench_harness.composed_alone import composed_alone
 from relbench_harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,20 +25,10 @@ def audit_overrides(overrides: Sequence[str]) -> tuple[AuditReport, Path]:
     Raises:
         InputError: The request cannot be fulfilled, or the method does not do the task.
     """
-    from relbench_harness.presets import check_choices
-
-    for one in overrides:
-        if one in ("-m", "--multirun"):
-            raise InputError("audit takes one task and one method at a time; -m belongs to run")
-    check_choices(overrides)
+    request = composed_alone(overrides, "audit").unguarded()
     from relbench_harness.board.audits import write_report
     from relbench_harness.board.store import ready
-    from relbench_harness.compose import composed
 
-    (found,) = composed(overrides)
-    if isinstance(found, InputError):
-        raise found
-    request = found.unguarded()
     if request.results_dir is None or not str(request.results_dir).strip():
         raise InputError("results_dir is empty; name a folder, such as results/mine")
     folder = Path(request.results_dir)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relbench_harness.backtests.plan import Plan, plan_of
+from relbench_harness.composed_alone import check_alone, composed_alone
 from relbench_harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,18 +32,11 @@ def backtest_overrides(overrides: Sequence[str]) -> tuple[Report, Path]:
     """
     own, rest = divided(overrides)
     plan = plan_of(**own)
-    from relbench_harness.presets import check_choices
-
-    check_choices(rest)
-    from relbench_harness.board.store import ready
-    from relbench_harness.compose import composed
-
     if not any(one.lstrip("+").startswith("fit_on=") for one in rest):
         rest = [*rest, "fit_on=train+val"]
-    (found,) = composed(rest)
-    if isinstance(found, InputError):
-        raise found
-    request, _ = found.request()
+    request, _ = composed_alone(rest, "backtest").request()
+    from relbench_harness.board.store import ready
+
     request = replace(request, isolation="none")
     request.check()
     if request.results_dir is None:
@@ -59,11 +53,10 @@ def divided(overrides: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     Raises:
         InputError: A key that means nothing here.
     """
+    check_alone(overrides, "backtest")
     own, rest = dict(OWN), list[str]()
     for one in overrides:
         key, _, value = one.partition("=")
-        if one in ("-m", "--multirun"):
-            raise InputError("backtest takes one task and one method at a time; -m belongs to run")
         if one.startswith("-"):
             raise InputError(f"backtest has no option {one!r}; it takes keys, such as origins=6")
         if key.partition(".")[0] in REFUSED:

@@ -7,9 +7,10 @@ one sentence. Metrics are those of `protocol.metrics`; nothing is scored here by
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,7 @@ from relbench_harness.protocol.run import check_items
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.protocol.work import InvalidPredictionsError
 
+T = TypeVar("T")
 SCORED: tuple[Split, ...] = ("val", "test")
 TOLERANCE = 1e-12
 """How far a score made again may lie from the stored one, relative to it where it is above 1."""
@@ -76,7 +78,8 @@ def stages_here(address: str, data: str, regime: Regime = "rolling") -> Stages |
 
     Nothing is fetched to find out. `data` is the beginning of a fingerprint.
     """
-    try:
+
+    def opened() -> Stages | str:
         name, task = split_address(address)
         if dataset_folder(parse_address(name)[0]) is None:
             return f"the dataset {name} is not on this machine, and nothing is fetched for labels"
@@ -87,21 +90,20 @@ def stages_here(address: str, data: str, regime: Regime = "rolling") -> Stages |
         if not here.startswith(data):
             return f"the data on this machine are version {here[:8]}, the results are of {data}"
         return Stages(dataset, dataset.task(task), regime)
-    except Exception as error:
-        # whatever keeps labels from being read here keeps nobody from being ranked
-        why = sentence(error)
-        if why is None:
-            raise
-        return why
+
+    return _or_why(opened)
 
 
 def labels_here(address: str, data: str) -> SplitLabels | str:
     """The test labels of the task at `address`, which are the same in both regimes, or why they are not at hand."""
     stages = stages_here(address, data)
-    if isinstance(stages, str):
-        return stages
+    return stages if isinstance(stages, str) else _or_why(lambda: split_labels(stages, "test"))
+
+
+def _or_why(make: Callable[[], T]) -> T | str:
+    """What `make` gives, or the sentence of what keeps it from being read here, which keeps nobody from being ranked."""
     try:
-        return split_labels(stages, "test")
+        return make()
     except Exception as error:
         why = sentence(error)
         if why is None:

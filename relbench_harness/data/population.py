@@ -19,6 +19,26 @@ from relbench_harness.data.query import CutQueries
 from relbench_harness.data.task import Kind, Task
 from relbench_harness.errors import InputError, nearest
 
+NOW = "now"
+"""The word for the present."""
+
+
+def time_named(at: str | pd.Timestamp, database: Database) -> pd.Timestamp:
+    """The time that `at` names, in UTC; `now` is the present of `database`.
+
+    Raises:
+        InputError: It is no time.
+    """
+    if at == NOW:
+        return present(database, pd.Timestamp.now(tz="UTC").tz_localize(None))
+    try:
+        found = pd.Timestamp(at)
+    except (ValueError, TypeError):
+        raise InputError(f"{at!r} is neither a time, such as 2026-01-31, nor now") from None
+    if pd.isna(found):
+        raise InputError("the time to predict at is missing")
+    return found if found.tz is None else found.tz_convert("UTC").tz_localize(None)
+
 
 def present(database: Database, clock: pd.Timestamp) -> pd.Timestamp:
     """The first full second after the latest row, and no later than `clock`: rows that are dated ahead have not come yet."""

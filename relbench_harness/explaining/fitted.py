@@ -16,8 +16,9 @@ import pandas as pd
 import pyarrow as pa
 
 from relbench_harness.authoring.original_keys import original_keys
+from relbench_harness.composed_alone import composed_alone
 from relbench_harness.data.dataset import Dataset, open_task
-from relbench_harness.data.population import present
+from relbench_harness.data.population import NOW, time_named
 from relbench_harness.errors import InputError
 from relbench_harness.models.model import Model
 from relbench_harness.models.row_numbers import rows_of
@@ -27,8 +28,6 @@ from relbench_harness.protocol.stages import Seen, Stages, unlabelled
 
 if TYPE_CHECKING:
     from relbench_harness.request import RunRequest
-
-NOW = "now"
 
 
 @dataclass(frozen=True)
@@ -89,15 +88,10 @@ class Fitted:
         parts = [key] if width == 1 else key.split(",")
         if len(parts) != width or not all(parts):
             raise InputError(f"--example {text!r} is not KEY@TIME with {width} parts of the key, such as 17@2024-05-02")
-        if at == NOW:
-            return parts, present(self.dataset.database, pd.Timestamp.now(tz="UTC").tz_localize(None))
         try:
-            time = pd.Timestamp(at)
-        except (ValueError, TypeError):
-            raise InputError(f"--example {text!r}: {at!r} is neither a time, such as 2024-05-02, nor now") from None
-        if pd.isna(time):
-            raise InputError(f"--example {text!r} lacks a time")
-        return parts, time if time.tz is None else time.tz_convert("UTC").tz_localize(None)
+            return parts, time_named(at, self.dataset.database)
+        except InputError as error:
+            raise InputError(f"--example {text!r}: {error}") from None
 
 
 def fitted_by(overrides: Sequence[str]) -> Fitted:
@@ -106,18 +100,7 @@ def fitted_by(overrides: Sequence[str]) -> Fitted:
     Raises:
         InputError: They cannot be composed, or the method does not do the task.
     """
-    from relbench_harness.presets import check_choices
-
-    for one in overrides:
-        if one in ("-m", "--multirun"):
-            raise InputError("explain takes one task and one method at a time; -m belongs to run")
-    check_choices(overrides)
-    from relbench_harness.compose import composed
-
-    (found,) = composed(overrides)
-    if isinstance(found, InputError):
-        raise found
-    return fitted(found.unguarded())
+    return fitted(composed_alone(overrides, "explain").unguarded())
 
 
 def fitted(request: RunRequest) -> Fitted:

@@ -25,7 +25,7 @@ from relbench_harness.authoring.original_keys import original_keys
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.data.database import Database
 from relbench_harness.data.dataset import Dataset, open_dataset
-from relbench_harness.data.population import complete_until, named_by, population, present
+from relbench_harness.data.population import NOW, complete_until, named_by, population, time_named
 from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError, ResultWarning
 from relbench_harness.models.answers import answer_table
@@ -44,7 +44,6 @@ from relbench_harness.protocol.stages import Seen, unlabelled
 
 CHUNK = 50_000
 """Examples that are predicted at a time."""
-NOW = "now"
 Who = tuple[NDArray[np.int64], NDArray[np.int64]]
 """(n,) row numbers of entities, and (n,) the times of the examples about them, in nanoseconds."""
 
@@ -176,15 +175,7 @@ class Model:
 
     def time(self, serving: Serving, at: str | pd.Timestamp) -> pd.Timestamp:
         """The time that `at` names: `now` is the instant after the latest row, or the clock's where rows are dated ahead."""
-        if at == NOW:
-            return present(serving.dataset.database, pd.Timestamp.now(tz="UTC").tz_localize(None))
-        try:
-            found = pd.Timestamp(at)
-        except (ValueError, TypeError):
-            raise InputError(f"{at!r} is neither a time, such as 2026-01-31, nor now") from None
-        if pd.isna(found):
-            raise InputError("the time to predict at is missing")
-        return found if found.tz is None else found.tz_convert("UTC").tz_localize(None)
+        return time_named(at, serving.dataset.database)
 
     def _doubt(self, serving: Serving, who: Who) -> None:
         """Warns of times that predictions say little about."""
