@@ -32,6 +32,13 @@ def _real_data() -> Path | None:
     return None
 
 
+def pytest_configure() -> None:
+    """Real data are on the search path before any test: one that sets the variable for itself restores it to this."""
+    folder = _real_data()
+    if folder is not None and str(folder) not in os.environ.get(REAL_DATA, "").split(os.pathsep):
+        os.environ[REAL_DATA] = os.pathsep.join(filter(None, [str(folder), os.environ.get(REAL_DATA)]))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Built artefacts of tests never meet those of the user."""
@@ -44,8 +51,6 @@ def real_data() -> Path:
     folder = _real_data()
     if folder is None:
         pytest.skip(f"no rel-f1 beside the checkout (../shared/data) nor in {REAL_DATA}")
-    if str(folder) not in os.environ.get(REAL_DATA, "").split(os.pathsep):
-        os.environ[REAL_DATA] = os.pathsep.join(filter(None, [str(folder), os.environ.get(REAL_DATA)]))
     return folder
 
 

@@ -18,7 +18,7 @@ from relbench_harness.trial.task import task_of
 SETTINGS = ("method=lightgbm_simple", "method.n_estimators=15", "budget.threads=1", "regime=rolling")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop_task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a task about churn, while its dataset can be found."""
     home: Path = tmp_path_factory.mktemp("explained")
@@ -29,11 +29,11 @@ def shop_task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield task_of(found.address, CHURN, None, 3).address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fitted_shop(shop_task: str) -> Fitted:
     return fitted_by([f"task={shop_task}", *SETTINGS])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def material(fitted_shop: Fitted) -> Material:
     return found_out(fitted_shop, None)
