@@ -74,6 +74,18 @@ def compare(results: Runs, first: str, second: str, metric: str | None = None) -
     return Comparison(first, second, chosen, found, in_words(found, chosen not in LOWER_IS_BETTER))
 
 
+def runs_of(results: Runs) -> list[Result]:
+    """The results of a trial, or of runs that have ended; all of one task, regime and version of the data.
+
+    Raises:
+        InputError: They are of several tasks.
+    """
+    found = list(results.trial.results) if isinstance(results, Tried) else [one.result for one in results]
+    for one in found:
+        _check_same(found[0], one)
+    return found
+
+
 def side_by_side(results: Runs) -> SideBySide:
     """The runs that have predictions, all of one task, regime and version of the data.
 

@@ -15,13 +15,11 @@ from dataclasses import dataclass, field
 
 from relbench_harness.errors import sentence
 from relbench_harness.progress import Work, watched
+from relbench_harness.protocol.epochs import validated
 from relbench_harness.tracking import NoTracker, Tracker
 
 RUN = re.compile(r".+ on .+, seed \d+")
 """What `protocol.run` calls the work on a run: `tracking.run_name`."""
-EPOCH = "epoch"
-"""The work on a network's epochs, as `graph.training` reports it."""
-VALIDATED = re.compile(r"validation (-?\d+\.\d+)")
 
 
 @contextmanager
@@ -59,9 +57,9 @@ class LearningCurves:
             self.run = work.label
 
     def moved(self, work: Work) -> None:
-        found = VALIDATED.fullmatch(work.note)
-        if self.run and work.label == EPOCH and found is not None:
-            self._points.append((int(work.done), float(found[1])))
+        found = validated(work)
+        if self.run and found is not None:
+            self._points.append(found)
             if self.isolated:
                 self._hand_over()
 

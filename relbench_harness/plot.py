@@ -8,12 +8,14 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench_harness.comparing import Runs, SideBySide, side_by_side
+from relbench_harness.comparing import Runs, SideBySide, runs_of, side_by_side
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.protocol.epochs import Point
 from relbench_harness.site.curves import MOST_METHODS, calibration_plot, lift_curve, lift_plot
 from relbench_harness.site.curves import calibration as groups_of
 from relbench_harness.site.drawing import Figure
+from relbench_harness.site.learning import learning_plot, longest_curve
 from relbench_harness.site.publish import check_extra
 from relbench_harness.trial.pictures import gain_plot, observed_plot
 from relbench_harness.trial.targeting import deciles
@@ -61,6 +63,22 @@ def calibration(results: Runs) -> Chart:
     truth = _truth(beside)
     pooled = {name: np.concatenate([_real(one) for one in given]) for name, given in _first(beside)}
     return Chart(calibration_plot({n: groups_of(np.tile(truth, len(g) // len(truth)), g) for n, g in pooled.items()}))
+
+
+def learning_curves(results: Runs) -> Chart:
+    """The validation score of each epoch by the seconds since the run began; the first run of each method that holds a curve.
+
+    Raises:
+        InputError: No run trained a network and validated it.
+    """
+    check_extra()
+    curves: dict[str, list[Point]] = {}
+    for one in runs_of(results):
+        if one.method not in curves and (curve := longest_curve(one)):
+            curves[one.method] = curve
+    if not curves:
+        raise InputError("none of these runs holds a learning curve; methods that train a network do")
+    return Chart(learning_plot(dict(list(curves.items())[:MOST_METHODS])))
 
 
 def observed(results: Runs) -> Chart:

@@ -236,6 +236,10 @@ class Speaks(Fine):
             for _ in range(3):
                 one.advance("loss 0.5")
                 time.sleep(0.25)
+        with work("epoch", 2) as one:
+            one.advance("validation 0.5000")
+            time.sleep(0.25)
+            one.advance("validation 0.7500")
         return self
 
 

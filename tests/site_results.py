@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def results() -> list[Result]:
                 made("beta", 0.82 + seed / 100, seed=seed, regime=regime),
             ]
         found += [made("alpha", 0.41 + seed / 100, SPEND, seed), made("beta", 0.52 + seed / 100, SPEND, seed)]
+    curves: dict[str, Any] = {"seconds": [[1.0, 2.5, 4.0]], "epoch": [[1, 2, 3]], "validation": [[0.5, 0.7, 0.8]]}
+    found[0] = replace(found[0], learning_curves=curves)
     found += [made("broken", None), made("broken", None, SPEND)]
     found += [made(EVIL, 0.6), made(LONG, 0.55), made("alpha", 0.7, ODD), made("con", 0.65, ODD, notes={"why": EVIL})]
     return found

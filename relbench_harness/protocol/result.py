@@ -49,6 +49,8 @@ class Result:
         isolation: `none`, `process` or `sealed`: where the method ran.
         limits: What was in force, each limit with its value and the means that kept it.
         notes: What the method says of how it answers: `fallback`, the trivial method that answered in its place.
+        learning_curves: Of each network that was trained its epochs: `seconds` since the run began, `epoch` from 1, and the
+            `validation` score, more being better; a list a network (`protocol.epochs`). Empty where no network was validated.
         predictions: File name of the predictions beside this result, if any.
         identity: What makes this run the run that it is (`sweep.identity`): equal for every repetition of it. Empty in results
             of versions that did not know it, and of other tools.
@@ -84,6 +86,7 @@ class Result:
     isolation: str = "none"
     limits: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    learning_curves: Mapping[str, Any] = field(default_factory=dict)
     predictions: str | None = None
     identity: str = ""
     schema: int = SCHEMA

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.progress import work
+from relbench_harness.progress import watched, work
+from relbench_harness.protocol.epochs import Epochs
 from relbench_harness.protocol.holdout import Holdout
 from relbench_harness.protocol.intervals import NOTE, noted_intervals
 from relbench_harness.protocol.machine import commit, machine, versions
@@ -88,7 +89,8 @@ class Run:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         task = self.stages.task
         answers, around = Answers(self.stages, self.fit_on), Surroundings(self.budget.device)
-        with work(f"{self.name} on {task.id}, seed {self.budget.seed}"), timed() as watch:
+        epochs = Epochs()
+        with work(f"{self.name} on {task.id}, seed {self.budget.seed}"), timed() as watch, watched(epochs):
             begin, countdown = time.perf_counter(), Countdown(self.budget)
             with phase("load"):
                 self._prepare()
@@ -99,7 +101,9 @@ class Run:
         if report.status != "ok":
             log.warning("%s on %s failed: %s\n%s", self.name, task.id, report.error, report.traceback or "")
         _add(watch, report)
-        result = self._result(answers, report, {**cost, **_costs(watch, elapsed), "started": started})
+        result = self._result(
+            answers, report, {**cost, **_costs(watch, elapsed), "started": started, "learning_curves": epochs.stored()}
+        )
         if self.keep is not None and report.kept is not None:
             self.keep.take(report.kept, answers.test())
         return Outcome(result, answers.table if report.status == "ok" else None)

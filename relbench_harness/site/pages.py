@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from relbench_harness.board.overall import overall, win_matrix
 from relbench_harness.progress import work
+from relbench_harness.site import learning
 from relbench_harness.site.curves import Curves, curves
 from relbench_harness.site.drawing import Figure
 from relbench_harness.site.facts import Facts, facts_of
@@ -69,6 +70,7 @@ class Section:
     scores: Figure | None
     costs: list[Figure]
     curves: Curves
+    learning: list[Figure]
     seeds: Table
     metrics: Table
 
@@ -146,7 +148,7 @@ def sections(its_rankings: list[Ranking], facts: Facts, material: Material) -> l
     return [
         Section(
             ranking, titled(ranking, material), ranking_table(ranking, whole=True), comparison_table(ranking), published_table(ranking), score_plot(ranking),
-            cost_plots(ranking), curves(ranking, facts.labels(ranking.data), material), seeds_table(ranking), metrics_table(ranking),
+            cost_plots(ranking), curves(ranking, facts.labels(ranking.data), material), learning.of_task(ranking), seeds_table(ranking), metrics_table(ranking),
         )
         for ranking in its_rankings
     ]  # fmt: skip
@@ -159,4 +161,5 @@ def of_method(rows: Rows, material: Material) -> dict[str, Any]:
     return {
         "rows": rows, "scores": scores_table(rows), "commands": commands, "configurations": configurations(rows),
         "code": code(latest.results[-1]), "audits": audits(rows, material.reports), "said": said(rows), "made_on": made_on(rows),
+        "learning": learning.of_method(rows),
     }  # fmt: skip

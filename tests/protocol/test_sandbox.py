@@ -147,7 +147,9 @@ def test_log_warnings_and_progress_reach_the_user(stages: Stages, caplog: pytest
     seen = Seen()
     caplog.set_level(logging.INFO, "relbench_harness")
     with watched(seen), pytest.warns(ResultWarning, match="a result to look at"):
-        assert result_of(stages, bad.Speaks()).ok
+        spoken = result_of(stages, bad.Speaks())
+    assert spoken.ok
+    assert spoken.learning_curves["epoch"] == [[1, 2]] and spoken.learning_curves["validation"] == [[0.5, 0.75]]
     assert "a line of the log" in caplog.text and "a line that nobody wants" not in caplog.text
     assert ("relbench_harness.bad", logging.INFO, "a line of the log") in caplog.record_tuples
     assert {"phase fit", "epochs", "phase predict"} <= set(seen.begun) and sorted(seen.begun) == sorted(seen.over)

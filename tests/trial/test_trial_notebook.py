@@ -68,3 +68,5 @@ def test_charts_are_those_of_the_report(there: Tried) -> None:
     assert rh.plot.lift(there).svg in report
     with pytest.raises(InputError, match="this chart is for a regression"):
         rh.plot.observed(there)
+    with pytest.raises(InputError, match="none of these runs holds a learning curve"):
+        rh.plot.learning_curves(there)
