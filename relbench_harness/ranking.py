@@ -95,9 +95,14 @@ def _results(folder: Path) -> list[Result]:
 
 def _board(parsed: argparse.Namespace) -> int:
     from relbench_harness.board.page import write_board
+    from relbench_harness.board.predictions import labels_here
     from relbench_harness.presets import method_names
 
-    for path in write_board(parsed.results, _results(parsed.results), method_names()):
+    results = _results(parsed.results)
+    for task, data in sorted({(one.task, one.dataset_fingerprint[:8]) for one in results if one.predictions}):
+        if isinstance(why := labels_here(task, data), str):
+            say(f"no intervals for {task}: {why}")
+    for path in write_board(parsed.results, results, method_names()):
         show(f"wrote {path}")
     return 0
 

@@ -134,7 +134,7 @@ def _missing(board: pd.DataFrame, results: Sequence[Result], methods: Iterable[s
     yield f"- methods: {render.escaped(_joined(set(methods) - there) or 'none')}"
     yield f"- tasks of the dataset: {render.escaped(_joined(set(gone) - tasks) or 'none')}"
     bare = board["low"].isna() if "low" in board else pd.Series(True, board.index)
-    yield f"- rows without stored predictions, and so without an interval: {int(bare.sum())} of {len(board)}"
+    yield f"- rows without an interval, since their predictions are not stored or the labels were not at hand: {int(bare.sum())} of {len(board)}"
 
 
 def _published(rows: Sequence[PublishedRow]) -> Iterator[str]:

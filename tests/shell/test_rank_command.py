@@ -68,8 +68,16 @@ def test_intervals_formats_and_another_metric(results: Path, tmp_path: Path, cap
     assert "did you mean 'constant'" in capsys.readouterr().err
 
 
-def test_a_board_gets_a_page(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_board_gets_a_page(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert main(["board", str(results)]) == 0
     text = (results / "README.md").read_text(encoding="utf-8")
     assert "little-shop/churn, frozen: roc" in text and "label\\_history" in text
+    capsys.readouterr()
     assert main(["board", str(results)]) == 0 and (results / "README.md").read_text(encoding="utf-8") == text
+    assert capsys.readouterr().err == ""
+    # where the labels are not at hand there are no intervals, and it is said
+    monkeypatch.setenv("RELBENCH_HARNESS_DATASETS", str(tmp_path))
+    assert main(["board", str(results)]) == 0
+    assert "no intervals for little-shop/churn: no dataset 'little-shop'" in capsys.readouterr().err

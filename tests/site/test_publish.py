@@ -144,6 +144,9 @@ def test_a_page_holds_scores_commands_configuration_audit_and_published_values(s
         "depth: 3", "later rows", "100", "Abacus <3>", "no method 'alpha'",
     ):  # fmt: skip
         assert part in method
+    # the validation of each epoch: a line and points on both pages, and no heading where a method holds no curves
+    assert "Learning curves" in task and "Learning curves" in method and "Seconds" in method
+    assert "Learning curves" not in found["methods/beta.html"].text
     assert "†" not in method
     assert "†" in found["methods/beta.html"].text
 
