@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from relbench_harness.board.leaderboard import GROUP
+from relbench_harness.board.plain_text import printable
 
 SIGNS = {
     "\\": r"\textbackslash{}",
@@ -58,8 +59,7 @@ class ScoredRow(NamedTuple):
 
 def escaped(text: str) -> str:
     """`text` on one line, each sign that means something to LaTeX as that sign."""
-    plain = "".join(sign if sign.isprintable() or sign.isspace() else "\ufffd" for sign in text)
-    return "".join(SIGNS.get(sign, sign) for sign in " ".join(plain.split()))
+    return "".join(SIGNS.get(sign, sign) for sign in " ".join(printable(text).split()))
 
 
 def table(caption: str, headings: Sequence[str], rows: Sequence[ScoredRow], higher_is_better: bool, digits: int = 4) -> str:

@@ -28,6 +28,11 @@ UNBOUNDED = 1200.0
 """Further than this from the centre (odds of 1000 to 1) a resampled rating counts as infinite."""
 
 
+def of_several_tasks(board: pd.DataFrame) -> pd.DataFrame:
+    """The rows of those regimes that have several tasks, which alone can be ranked across tasks."""
+    return board[board["task"].groupby(board["regime"]).transform("nunique") > 1]
+
+
 def overall(board: pd.DataFrame) -> pd.DataFrame:
     """One row per regime and method of a leaderboard with several methods, best mean rank first.
 

@@ -15,7 +15,8 @@ import pandas as pd
 
 from relbench_harness.board.causes import CHANCE, by_cause
 from relbench_harness.board.leaderboard import GROUP, UNKNOWN
-from relbench_harness.board.overall import overall
+from relbench_harness.board.overall import of_several_tasks, overall
+from relbench_harness.board.plain_text import one_line
 
 TIED = "≈"
 """The sign beside the best score and those from which it is not shown to differ."""
@@ -39,14 +40,9 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "title", _printable(self.title))
-        object.__setattr__(self, "rows", tuple(tuple(map(_printable, row)) for row in self.rows))
-        object.__setattr__(self, "notes", tuple(map(_printable, self.notes)))
-
-
-def _printable(text: str) -> str:
-    """`text` without signs that no medium shows: a method's error may hold a terminal's commands or half a character."""
-    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "\ufffd" for sign in text)
+        object.__setattr__(self, "title", one_line(self.title))
+        object.__setattr__(self, "rows", tuple(tuple(map(one_line, row)) for row in self.rows))
+        object.__setattr__(self, "notes", tuple(map(one_line, self.notes)))
 
 
 def sheets(board: pd.DataFrame) -> list[Sheet]:
@@ -58,7 +54,7 @@ def sheets(board: pd.DataFrame) -> list[Sheet]:
 
 def overall_sheets(board: pd.DataFrame) -> list[Sheet]:
     """One sheet for each regime that has several tasks."""
-    ranking = overall(board[board["task"].groupby(board["regime"]).transform("nunique") > 1])
+    ranking = overall(of_several_tasks(board))
     return [_overall_sheet(str(regime), group) for regime, group in ranking.groupby("regime", sort=True)]
 
 
@@ -160,12 +156,17 @@ def _task_notes(group: pd.DataFrame) -> Iterator[str]:
             f"{_spread(first['stated'], first['stated_sd'])} on labels drawn from the truth."
         )
     for row in group.to_dict("records"):
-        if row.get("audited") == "failed":
-            yield f"{row['method']} failed its audit, so its scores may rest on what it must not see."
-        if row.get("fallback"):
-            yield f"{row['method']} is worse on validation than a trivial method and gave way to {row['fallback']}."
-        if row["error"]:
-            yield f"{row['method']} failed: {shorten(str(row['error']), 200, placeholder=' …')}"
+        yield from row_notes(str(row["method"]), row)
+
+
+def row_notes(name: str, row: Mapping[Hashable, Any]) -> Iterator[str]:
+    """What a reader must know of one row of the leaderboard: a failed audit, a trivial method that answered, an error."""
+    if row.get("audited") == "failed":
+        yield f"{name} failed its audit, so its scores may rest on what it must not see."
+    if row.get("fallback"):
+        yield f"{name} is worse on validation than a trivial method and gave way to {row['fallback']}."
+    if row.get("error"):
+        yield f"{name} failed: {shorten(str(row['error']), 200, placeholder=' …')}"
 
 
 def _overall_sheet(regime: str, group: pd.DataFrame) -> Sheet:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import vl_convert
 from markupsafe import Markup
 
-from relbench_harness.site.words import printable
+from relbench_harness.board.plain_text import printable
 
 Spec = dict[str, Any]
 """A piece of Vega-Lite."""

@@ -14,7 +14,8 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from relbench_harness.board.overall import overall, win_matrix
+from relbench_harness.board.overall import of_several_tasks, overall, win_matrix
+from relbench_harness.board.plain_text import printable
 from relbench_harness.progress import work
 from relbench_harness.site import learning
 from relbench_harness.site.curves import Curves, curves
@@ -37,7 +38,7 @@ from relbench_harness.site.tables import (
     seeds_table,
     task_href,
 )
-from relbench_harness.site.words import TYPES, counted, metric_name, printable
+from relbench_harness.site.words import TYPES, counted, metric_name
 
 ASSETS = ("style.css", "tables.js")
 
@@ -135,7 +136,7 @@ def titled(ranking: Ranking, material: Material) -> str:
 
 def across(board: pd.DataFrame, methods: Mapping[str, str]) -> Iterator[Across]:
     """Rankings across tasks, of regimes with several tasks."""
-    several = board[board["task"].groupby(board["regime"]).transform("nunique") > 1]
+    several = of_several_tasks(board)
     for regime, ranking in overall(several).groupby("regime", sort=True):
         rows = several[several["regime"] == regime]
         wins = win_plot(win_matrix(several, str(regime)))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from relbench_harness.board.sheets import OF_SHARED, SHARED
+from relbench_harness.board.sheets import OF_SHARED, SHARED, row_notes
 from relbench_harness.protocol.result import Result
 from relbench_harness.site.page_names import page_name
 from relbench_harness.site.rankings import Line, Ranking
@@ -200,15 +200,7 @@ def _notes(ranking: Ranking) -> tuple[str, ...]:
     if any(line.cells["shared"] == "yes" for line in ranking.lines):
         notes.append(OF_SHARED)
     for line in ranking.lines:
-        if line.cells.get("audited") == "failed":
-            notes.append(f"{line.name} failed its audit, so its scores may rest on what it must not see.")
-        if line.cells.get("fallback"):
-            notes.append(
-                f"{line.name} is worse on validation than a trivial method and gave way to {line.cells['fallback']}."
-            )
-        if line.cells.get("error"):
-            error = " ".join(str(line.cells["error"]).split())
-            notes.append(f"{line.name} failed: {error if len(error) <= 200 else error[:199] + '…'}")
+        notes += row_notes(line.name, line.cells)
     return tuple(notes)
 
 

@@ -19,11 +19,6 @@ METRICS = {
 }  # fmt: skip
 
 
-def printable(text: str) -> str:
-    """`text` without signs that no medium shows; ends of lines and tabs stay."""
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else " " if sign.isspace() else "\ufffd" for sign in text)
-
-
 def metric_name(metric: str) -> str:
     return METRICS.get(metric, metric)
 

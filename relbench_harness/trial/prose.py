@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from relbench_harness.site.words import printable
+from relbench_harness.board.plain_text import printable
 
 CODE = re.compile(r"`([^`\n]+)`")
 

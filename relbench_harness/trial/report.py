@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from relbench_harness.board.plain_text import printable
 from relbench_harness.data.writing import write_whole
 from relbench_harness.site.tables import Table
-from relbench_harness.site.words import printable
 from relbench_harness.trial.about_data import data, findings
 from relbench_harness.trial.about_model import looking
 from relbench_harness.trial.about_next import following, made

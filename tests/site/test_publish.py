@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from site_results import CHURN, EVIL, LONG, made
 
+from relbench_harness.board.plain_text import printable
 from relbench_harness.cli import main
 from relbench_harness.site import publish as publishing
 from relbench_harness.site.page_names import page_name
-from relbench_harness.site.words import printable
 
 OURS = {
     *(
