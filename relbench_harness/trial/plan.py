@@ -47,6 +47,9 @@ FEWEST_SECONDS = 8.0
 """With less time than this no other method is begun."""
 OVERHEAD = 3.0
 """Seconds that a run takes beside its budget, until one has been measured: its process starts, its result is stored."""
+LATENESS = 4.0
+"""Seconds that any other method may take beyond its budget before it is ended: packages are loaded, a step is finished. They are kept for
+each that waits, so that a budget is never so long that its run cannot end in time."""
 GRACE = 20.0
 """Seconds that a needed run may take beyond its budget where the time is over."""
 SLACK = 0.05
@@ -89,7 +92,8 @@ def seconds_of_next(left: float, waiting: Sequence[Turn], overhead: float = OVER
 
 def _part(left: float, waiting: Sequence[Turn], overhead: float) -> float:
     """The first one's part where all of `waiting` have a turn."""
-    return max(left - overhead * len(waiting), 0.0) * waiting[0].weight / sum(turn.weight for turn in waiting)
+    kept = sum(overhead + (0.0 if turn.needed else LATENESS) for turn in waiting)
+    return max(left - kept, 0.0) * waiting[0].weight / sum(turn.weight for turn in waiting)
 
 
 def most_seconds(budget: float, left: float, waiting: Sequence[Turn], overhead: float = OVERHEAD) -> float:
@@ -102,8 +106,8 @@ def most_seconds(budget: float, left: float, waiting: Sequence[Turn], overhead: 
         left: Seconds until the last method is ended, at the latest.
         overhead: As for `seconds_of_next`.
     """
-    room = left - (len(waiting) - 1) * (overhead + FEWEST_SECONDS)
-    return max(room, budget + (GRACE if waiting[0].needed else 0.0))
+    room = left - (len(waiting) - 1) * (overhead + LATENESS + FEWEST_SECONDS)
+    return max(room, budget + (GRACE if waiting[0].needed else LATENESS))
 
 
 def for_report(seconds: float) -> float:

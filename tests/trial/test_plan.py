@@ -10,6 +10,7 @@ from relbench_harness.errors import InputError
 from relbench_harness.trial.plan import (
     FEWEST_SECONDS,
     GRACE,
+    LATENESS,
     LEAST_SECONDS,
     TURNS,
     for_report,
@@ -79,6 +80,18 @@ def test_a_late_run_is_ended_before_it_takes_the_time_of_all(left: float, budget
     assert most >= budget
     room = left - (len(turns) - 1) * FEWEST_SECONDS
     assert most <= max(room, budget + GRACE)
+
+
+@given(st.floats(60, 3600), st.floats(0, 5), st.floats(0, 1))
+def test_a_run_that_is_a_little_late_ends_by_itself_and_in_time(left: float, overhead: float, late: float) -> None:
+    end = 0.0
+    for place, turn in enumerate(TURNS):
+        budget = seconds_of_next(left - end, TURNS[place:], overhead)
+        if budget is None:
+            continue
+        assert turn.needed or most_seconds(budget, left - end, TURNS[place:], overhead) >= budget + LATENESS
+        end += overhead + budget + (0.0 if turn.needed else late * LATENESS)
+    assert end <= left + 1e-6
 
 
 def test_the_report_keeps_a_little() -> None:
