@@ -203,6 +203,7 @@ def _task(subparsers: argparse._SubParsersAction[Any]) -> None:
     new.add_argument("task", metavar="DATASET/TASK")
     new.add_argument("query", metavar="QUERY", help="PREDICT … FOR EACH table.key [WHERE …]")
     new.add_argument("--eval-timestamps", type=int, default=1, metavar="N", help="ask at N times, a horizon apart")
+    new.add_argument("--label-delay", metavar="SPAN", help="labels are known so long after their window, such as '30 days'")
     new.add_argument("--force", action="store_true", help="replace the task of that name")
     new.set_defaults(act=_new_task)
     suggest = task.add_parser("suggest", help="list the predictive queries that a dataset offers, the most useful first")
@@ -232,6 +233,7 @@ def _suggest_tasks(arguments: argparse.Namespace) -> int:
 def _new_task(arguments: argparse.Namespace) -> int:
     from relbench_harness.authoring.new_task import new_task
 
-    for line in new_task(arguments.task, arguments.query, arguments.eval_timestamps, arguments.force):
+    delay = arguments.label_delay
+    for line in new_task(arguments.task, arguments.query, arguments.eval_timestamps, arguments.force, delay):
         print(line, flush=True)
     return 0

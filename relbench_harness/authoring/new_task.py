@@ -17,13 +17,20 @@ from relbench_harness.data.dataset import Dataset, open_dataset
 from relbench_harness.data.labels import SPLITS, LabelTable, Split
 from relbench_harness.data.task import Task, read_task
 from relbench_harness.errors import InputError
+from relbench_harness.protocol.stages import Stages
 
 
-def new_task(address: str, query: str, num_eval_timestamps: int = 1, replace: bool = False) -> Iterator[str]:
+def new_task(
+    address: str, query: str, num_eval_timestamps: int = 1, replace: bool = False, label_delay: str | None = None
+) -> Iterator[str]:
     """Write the task `dataset/task` that `query` defines, and say line by line what came of it.
 
+    Args:
+        label_delay: How long after its window a label is known, as pandas reads a span of time.
+
     Raises:
-        InputError: A query that cannot be read, labels that cannot be made, or a task of that name that is there already.
+        InputError: A query that cannot be read, labels that cannot be made or are known too late, or a task of that name that is
+            there already.
     """
     name, _, task_name = address.rpartition("/")
     if not name or not task_name or task_name.startswith("."):
@@ -32,12 +39,13 @@ def new_task(address: str, query: str, num_eval_timestamps: int = 1, replace: bo
     path = dataset.folder / "tasks" / task_name / "manifest.yaml"
     if path.exists() and not replace:
         raise InputError(f"task {address} is there already ({path}); choose another name, or --force replaces it")
-    draft = Draft.of(dataset, task_name, query, num_eval_timestamps)
+    draft = Draft.of(dataset, task_name, query, num_eval_timestamps, label_delay)
     yield from draft.sql.split("\n")
     tables: dict[Split, LabelTable] = {}
     for split in SPLITS:
         tables[split] = checked_labels(draft.task, query, dataset.database, draft.labels_of, split)
         yield f"{split}: {len(tables[split]):,} examples, {base_rate(draft.task, tables[split])}"
+    Stages(dataset, draft.task, "frozen").check_delay()
     for shift in shifts(draft.task, tables):
         yield f"note: {shift}"
     for hosted in SPLITS if path.parent.is_dir() else ():
@@ -63,12 +71,14 @@ class Draft:
     num_eval_timestamps: int
 
     @staticmethod
-    def of(dataset: Dataset, name: str, query: str | Query, num_eval_timestamps: int = 1) -> Draft:
-        """The task called `name`. Raises `InputError` for a query that cannot be read or compiled."""
+    def of(
+        dataset: Dataset, name: str, query: str | Query, num_eval_timestamps: int = 1, label_delay: str | None = None
+    ) -> Draft:
+        """The task called `name`. Raises `InputError` for a query that cannot be read or compiled, or a delay that is no span."""
         columns = {n: {f.name: f.type for f in table.rows.schema} for n, table in dataset.database.items()}
         moved = moved_columns(dataset._raw_manifest.get("origin") or {})
         manifest = task_manifest(name, query, dataset.manifest.tables, columns, num_eval_timestamps, moved)
-        content = dumped(manifest)
+        content = dumped({**manifest, **({"label_delay": label_delay} if label_delay else {})})
         return Draft(dataset, _read(dataset, content), content, str(manifest.get("sql", "")), num_eval_timestamps)
 
     def labels_of(self, other: Query, split: Split) -> LabelTable:

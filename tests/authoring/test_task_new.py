@@ -11,6 +11,7 @@ import yaml
 
 from relbench_harness.authoring.check import check_dataset
 from relbench_harness.authoring.new_task import new_task
+from relbench_harness.cli import main
 from relbench_harness.data.dataset import open_dataset, open_task
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.stages import Stages
@@ -58,6 +59,21 @@ def shop(tmp_path: Path) -> Path:
 
 def written(shop: Path, query: str, name: str = "task", eval_timestamps: int = 1) -> list[str]:
     return list(new_task(f"{shop}/{name}", query, eval_timestamps))
+
+
+def test_labels_that_come_late(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    query = "PREDICT COUNT(orders.*, 0, 10, days) FOR EACH customers.id"
+    assert main(["task", "new", f"{shop}/late", query, "--label-delay", "20 days"]) == 0
+    _, task = open_task(f"{shop}/late")
+    assert task.label_delay == pd.Timedelta(days=20)
+    # the timestamps lie 44 days apart, so that no label of validation would be known at the test timestamp
+    for delay, said in (
+        ("40 days", "is known before"),
+        ("soon", "label_delay is a span of time, such as '30 days', got 'soon'"),
+    ):
+        assert main(["task", "new", f"{shop}/later", query, "--label-delay", delay]) == 2
+        assert said in capsys.readouterr().err
+    assert not (shop / "tasks" / "later").exists()
 
 
 def test_training_begins_with_the_rows_that_labels_are_made_of(shop: Path) -> None:
