@@ -69,7 +69,7 @@ def curves_of(stored: Mapping[str, Any]) -> list[list[Point]]:
     if not all(isinstance(column, list) for column in columns):
         return []
     found = []
-    for parts in zip(*columns, strict=False):  # type: ignore[arg-type]
+    for parts in zip(*columns, strict=False):
         if all(_numbers(part) for part in parts) and len({len(part) for part in parts}) == 1:
             found.append([Point(float(s), int(e), float(v)) for s, e, v in zip(*parts, strict=True)])
     return [one for one in found if one]

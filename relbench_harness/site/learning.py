@@ -54,7 +54,7 @@ def of_task(ranking: Ranking) -> list[Figure]:
 
 def of_method(rows: Sequence[tuple[Ranking, Line]]) -> list[Figure]:
     """A chart for each row of a method, a line for each seed."""
-    figures = []
+    figures: list[Figure] = []
     for ranking, line in rows:
         curves = {f"seed {one.seed}": curve for one in line.results[:MOST_METHODS] if (curve := longest_curve(one))}
         if curves and len(figures) < MOST_CHARTS:
