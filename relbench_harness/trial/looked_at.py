@@ -34,7 +34,13 @@ def looked_at(trial: Trial) -> Explanation | str | None:
     name = trial.proposed
     if name is None or name in RULES or trial.task.type is TaskType.RECOMMENDATION:
         return None
-    keeping = next((one.keeping for one in trial.attempts if one.method == name), None)
+    attempt = next((one for one in trial.attempts if one.method == name), None)
+    if attempt is None:
+        return None
+    rule = attempt.result.notes.get("fallback") if attempt.result is not None else None
+    if rule:
+        return f"{name} gave way to the rule {rule} on validation, so there is no model to look at"
+    keeping = attempt.keeping
     if keeping is None or keeping.kept is None or keeping.kept.refused:
         return None
     try:

@@ -219,3 +219,7 @@ def test_it_says_what_the_proposed_method_looks_at(tried: Carried) -> None:
     assert "looking" not in parts_of(replace(trial, looked_at=None))
     assert "no such thing" in parts_of(replace(trial, looked_at="no such thing"))["looking"]
     assert looked_at(replace(trial, attempts=(replace(learned[0], keeping=None),))) is None
+    assert learned[0].result is not None
+    gave_way = replace(learned[0], result=replace(learned[0].result, notes={"fallback": "label_history"}))
+    said = looked_at(replace(trial, attempts=(gave_way,)))
+    assert said == "lightgbm_simple gave way to the rule label_history on validation, so there is no model to look at"
