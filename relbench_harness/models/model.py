@@ -11,9 +11,9 @@ import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ from relbench_harness.models.schema import check_schema
 from relbench_harness.models.task_facts import read_facts
 from relbench_harness.progress import track
 from relbench_harness.protocol.intervals import intervals_of
-from relbench_harness.protocol.method import Predictor
+from relbench_harness.protocol.method import Examples, Predictor
 from relbench_harness.protocol.stages import Seen, unlabelled
 
 CHUNK = 50_000
@@ -48,7 +48,8 @@ Who = tuple[NDArray[np.int64], NDArray[np.int64]]
 """(n,) row numbers of entities, and (n,) the times of the examples about them, in nanoseconds."""
 
 
-class Serving(NamedTuple):
+@dataclass(frozen=True)
+class Serving:
     """A model joined with a database.
 
     Attributes:
@@ -61,6 +62,18 @@ class Serving(NamedTuple):
     predictor: Predictor
     seen: Seen
     keys: tuple[pa.Table, pa.Table | None]
+    _latest: list[Database] = field(default_factory=list)
+
+    def examples(self, task: Task, who: Who) -> Examples:
+        """Examples about `who`, each seeing every row before its own time.
+
+        Where they see the same rows as those before them, they have the same database, and what was computed of it is known.
+        """
+        made = unlabelled(task, self.shown, who, self.seen)
+        before = self._latest.pop() if self._latest else made.database
+        same = all(len(table) == len(before[name]) for name, table in made.database.items())
+        self._latest.append(before if same else made.database)
+        return replace(made, database=self._latest[0])
 
 
 @dataclass(repr=False)
@@ -238,7 +251,7 @@ class Model:
             lacks = f" with {self.task.target!r} missing" if self.task.own_row_visible else ""
             raise InputError(f"there is nothing to predict: table {self.task.entity_table!r} has no row{lacks} then")
         self._doubt(serving, who)
-        examples = unlabelled(self.task, serving.shown, who, serving.seen)
+        examples = serving.examples(self.task, who)
         for start in track(range(0, len(examples), CHUNK), "chunks predicted"):
             part = examples.take(np.arange(start, min(start + CHUNK, len(examples))))
             given = np.asarray(serving.predictor.predict(part))

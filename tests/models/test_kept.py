@@ -199,6 +199,19 @@ def test_chunks_change_nothing(trees: Kept, monkeypatch: pytest.MonkeyPatch) -> 
     pd.testing.assert_frame_equal(model.predict(), whole, check_exact=False, atol=1e-9)
 
 
+def test_one_entity_after_another_is_predicted_as_all_together(trees: Kept) -> None:
+    """What is remembered between calls is of the same rows alone."""
+    model = load_model(trees.folder)
+    keys = model.serving().keys[0].to_pandas()["customer id"]
+    random = np.random.default_rng(0)
+    for place in random.permutation(len(trees.answered))[:25]:
+        row = trees.answered.iloc[place]
+        one = model.predict(pd.DataFrame({"customer id": [keys[row["entity"]]], "date": [row["time"]]}))
+        assert one["prediction"].item() == pytest.approx(row["prediction"], abs=1e-9)
+    times = model.serving()._latest
+    assert len(times) == 1 and trees.answered["time"].nunique() > 1
+
+
 class Homemade:
     """A method that no import path leads to from elsewhere."""
 
