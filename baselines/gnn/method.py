@@ -22,6 +22,7 @@ from relbench_harness.features.entity_summary import windows_of
 from relbench_harness.features.input_amounts import InputAmounts
 from relbench_harness.graph.device import device_of, seeded
 from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.ranks import processes
 from relbench_harness.graph.row_batch import Rows
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
@@ -158,7 +159,7 @@ class RelationalGNN:
             seconds = countdown.part(reserve=reserve).seconds
             deadline = None if seconds is None else time.monotonic() + seconds
             log = train(network, TrainingSet(batches_of, len(examples), loss), validate, config, deadline)
-        return FittedGNN(self, evaluator, staleness, budget, log)
+        return FittedGNN(self, evaluator, staleness, budget, log, processes())
 
     def _simulated(self, examples: Examples, staleness: NDArray[np.int64]) -> SimulatedStaleness:
         """The staleness that training simulates; none for recommendation, where items of the last days count most."""
@@ -246,6 +247,12 @@ class FittedGNN:
     staleness: NDArray[np.int64]
     budget: Budget
     log: TrainLog
+    processes: int = 1
+
+    @property
+    def notes(self) -> Mapping[str, object]:
+        """How many processes learned it together, where it was more than one."""
+        return {} if self.processes == 1 else {"processes": self.processes}
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         return self.evaluator.predict(examples)
