@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relbench_harness.errors import InputError
-from relbench_harness.request import RunRequest
 
 if TYPE_CHECKING:
     from relbench_harness.sweep.carry_out import Listener
@@ -37,6 +36,8 @@ def make_together(runs: Sequence[Planned], listener: Listener) -> None:
     """
     if len(runs) != 1:
         raise InputError(f"torchrun makes one run, and these are {len(runs)}; start one command for each")
+    from relbench_harness.request import RunRequest
+
     run = replace(runs[0], resume=False)
     request = run.request
     assert isinstance(request, RunRequest)

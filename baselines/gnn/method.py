@@ -151,11 +151,7 @@ class RelationalGNN:
                 # `model` may be the compiled or distributed form of the network
                 return network.head.loss(model(batch), batch)
 
-            validate, reserve = None, 0.0
-            if valid is not None:
-                validate = evaluator.validator(valid)
-                if budget.seconds is not None:
-                    reserve = PREDICTIONS * evaluator.seconds_to_predict(valid)
+            validate, reserve = _validation(evaluator, valid, budget)
             seconds = countdown.part(reserve=reserve).seconds
             deadline = None if seconds is None else time.monotonic() + seconds
             log = train(network, TrainingSet(batches_of, len(examples), loss), validate, config, deadline)
@@ -205,6 +201,17 @@ class RelationalGNN:
         return SummaryFusion(encoding, width, self.channels, self.dropout)
 
 
+def _validation(evaluator: Evaluator, valid: Examples | None, budget: Budget) -> tuple[Callable[[], float] | None, float]:
+    """What scores the network while it learns, and the seconds to keep for predictions; one batch builder serves for both."""
+    if valid is None:
+        return None, 0.0
+    bound = evaluator.bound(valid)
+    # first, so that what is compiled now does not count among the seconds of predictions
+    validate = evaluator.validator(bound)
+    reserve = 0.0 if budget.seconds is None else PREDICTIONS * evaluator.seconds_to_predict(bound)
+    return validate, reserve
+
+
 @dataclass(frozen=True)
 class SimulatedStaleness:
     """Attributes: staleness: Nanoseconds, one of which is drawn for each of a share of the examples; None simulates none."""
@@ -251,8 +258,10 @@ class FittedGNN:
 
     @property
     def notes(self) -> Mapping[str, object]:
-        """How many processes learned it together, where it was more than one."""
-        return {} if self.processes == 1 else {"processes": self.processes}
+        """`loader_wait`, the part of the seconds of training that waited for batches; `processes` where several learned it."""
+        seconds = sum(self.log.seconds)
+        waited: dict[str, object] = {"loader_wait": round(sum(self.log.waited) / seconds, 3)} if seconds else {}
+        return waited if self.processes == 1 else {**waited, "processes": self.processes}
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         return self.evaluator.predict(examples)

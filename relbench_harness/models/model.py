@@ -42,8 +42,10 @@ from relbench_harness.protocol.intervals import intervals_of
 from relbench_harness.protocol.method import Predictor
 from relbench_harness.protocol.stages import Seen, unlabelled
 
-CHUNK = 50_000
-"""Examples that are predicted at a time."""
+CHUNK = 250_000
+"""Examples that are predicted at a time: a method reads the database anew for each chunk, and holds the features of so many."""
+CHUNK_OF_LISTS = 50_000
+"""The same where each is answered by a list of items, which have features of their own."""
 Who = tuple[NDArray[np.int64], NDArray[np.int64]]
 """(n,) row numbers of entities, and (n,) the times of the examples about them, in nanoseconds."""
 
@@ -239,8 +241,9 @@ class Model:
             raise InputError(f"there is nothing to predict: table {self.task.entity_table!r} has no row{lacks} then")
         self._doubt(serving, who)
         examples = unlabelled(self.task, serving.shown, who, serving.seen)
-        for start in track(range(0, len(examples), CHUNK), "chunks predicted"):
-            part = examples.take(np.arange(start, min(start + CHUNK, len(examples))))
+        chunk = CHUNK if self.task.item_table is None else CHUNK_OF_LISTS
+        for start in track(range(0, len(examples), chunk), "chunks predicted"):
+            part = examples.take(np.arange(start, min(start + chunk, len(examples))))
             given = np.asarray(serving.predictor.predict(part))
             yield answer_table(part, given, serving.keys, intervals_of(serving.predictor))
 
