@@ -261,10 +261,10 @@ class _Prices:
     def _again(self, number: int, names: Sequence[str], cost: float) -> float:
         """The price of `names` of a block that took `cost` seconds for the sample, from a second measurement on more examples."""
         few, count = sum(map(len, self.sample)), sum(map(len, self.stages))
-        times = min(TIMED_AGAIN, count / few, self.most / (2 * max(cost, 1e-9)))
-        if times < 2:  # too dear to be measured, or nearly all examples were
+        factor = min(TIMED_AGAIN, count / few, self.most / (2 * max(cost, 1e-9)))
+        if factor < 2:  # too dear to be measured, or nearly all examples were
             return cost * count / few
-        some = [_spread(examples, few * times / count) for examples in self.stages]
+        some = [_spread(examples, few * factor / count) for examples in self.stages]
         block = SelectedFeatures.of(self.blocks, [(number, name) for name in names])
         begin = time.monotonic()
         try:
