@@ -41,6 +41,7 @@ from relbench_harness.progress import track
 from relbench_harness.protocol.intervals import intervals_of
 from relbench_harness.protocol.method import Predictor
 from relbench_harness.protocol.stages import Seen, unlabelled
+from relbench_harness.temporal.closed_labels import LabelsMade
 
 CHUNK = 250_000
 """Examples that are predicted at a time: a method reads the database anew for each chunk, and holds the features of so many."""
@@ -241,10 +242,12 @@ class Model:
             raise InputError(f"there is nothing to predict: table {self.task.entity_table!r} has no row{lacks} then")
         self._doubt(serving, who)
         examples = unlabelled(self.task, serving.shown, who, serving.seen)
+        made = LabelsMade()
         chunk = CHUNK if self.task.item_table is None else CHUNK_OF_LISTS
         for start in track(range(0, len(examples), chunk), "chunks predicted"):
             part = examples.take(np.arange(start, min(start + chunk, len(examples))))
-            given = np.asarray(serving.predictor.predict(part))
+            with made.used():
+                given = np.asarray(serving.predictor.predict(part))
             yield answer_table(part, given, serving.keys, intervals_of(serving.predictor))
 
 

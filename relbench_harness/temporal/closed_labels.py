@@ -14,6 +14,9 @@ Invariant: a label known at a cut-off reads no row that is not visible there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,14 +75,60 @@ def closed_labels(examples: Examples, windows: int = 60, learned: Examples | Non
     has_sql = examples.task.sql is not None and not examples.task.remove_columns
     if examples.training is None and not has_sql and learned is not None and learned.labels is not None:
         examples = replace(examples, training=TrainingLabels(learned.entity, learned.time, learned.labels))
+    made = _made.get()
     with phase("features"):
-        held = _held(examples, examples.training)
-        if not has_sql or not len(examples):
-            return held
-        computed = _computed(examples, windows)
-        # a window that was computed on rows before its end alone is known one instant earlier than training's label of it
-        stale = np.isin(held.known_from, np.unique(computed.known_from) + 1)
-        return _sorted(_joined(_without(held, stale), computed))
+        found = None if made is None else made.find(examples, windows)
+        if found is None:
+            found = _closed(examples, windows if has_sql and len(examples) else 0)
+            if made is not None:
+                made.keep(examples, windows, found)
+    return found
+
+
+def _closed(examples: Examples, windows: int) -> ClosedLabels:
+    held = _held(examples, examples.training)
+    if not windows:
+        return held
+    computed = _computed(examples, windows)
+    # a window that was computed on rows before its end alone is known one instant earlier than training's label of it
+    stale = np.isin(held.known_from, np.unique(computed.known_from) + 1)
+    return _sorted(_joined(_without(held, stale), computed))
+
+
+@dataclass
+class LabelsMade:
+    """The labels known to the examples that were read last: those of the next chunk of them are often the same."""
+
+    _for: Examples | None = None
+    _windows: int = 0
+    _labels: ClosedLabels | None = None
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Inside, `closed_labels` of the same database at the same cut-offs are made once."""
+        token = _made.set(self)
+        try:
+            yield
+        finally:
+            _made.reset(token)
+
+    def find(self, examples: Examples, windows: int) -> ClosedLabels | None:
+        before = self._for
+        same = (
+            before is not None
+            and before.database is examples.database
+            and before.training is examples.training
+            and before.task is examples.task
+            and self._windows == windows
+            and np.array_equal(np.unique(before.cutoff), np.unique(examples.cutoff))
+        )
+        return self._labels if same else None
+
+    def keep(self, examples: Examples, windows: int, labels: ClosedLabels) -> None:
+        self._for, self._windows, self._labels = examples, windows, labels
+
+
+_made: ContextVar[LabelsMade | None] = ContextVar("made", default=None)
 
 
 def _held(examples: Examples, training: TrainingLabels | None) -> ClosedLabels:
