@@ -49,7 +49,7 @@ def test_two_processes_make_one_run(tmp_path: Path, shop_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("roc_auc val") == 1
     (result,) = read_results(tmp_path)
-    assert result.ok and result.notes["processes"] == 2
+    assert result.ok and result.notes["processes"] == 2 and 0 <= result.notes["loader_wait"] < 1
     predictions = pd.read_parquet(next(tmp_path.rglob("*.parquet")))
     assert predictions.groupby("split").size().to_dict() == {"test": 25, "val": 25}
     assert not list((cache_home() / "runs").glob("*-together"))
