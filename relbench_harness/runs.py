@@ -14,6 +14,7 @@ from relbench_harness.compose import Composed, build, composed
 from relbench_harness.errors import InputError, explained
 from relbench_harness.overrides import MULTIRUN, key_of
 from relbench_harness.progress import Work, work
+from relbench_harness.together import is_together, make_together
 
 if TYPE_CHECKING:
     from relbench_harness.protocol.result import Result
@@ -162,6 +163,9 @@ def run(overrides: Sequence[str], screen: Screen) -> None:
         from relbench_harness.learning_curves import followed
         from relbench_harness.sweep.carry_out import work_on
 
+        if is_together():
+            make_together(plan.runs, screen)
+            return
         launcher = plan.launcher()
         launcher.check()
         found = plan.found()

@@ -52,6 +52,18 @@ class ExampleReader(NamedTuple):
         return batch if self.items is None else replace(batch, items=self.items.read(examples, item_seed))
 
 
+class Bound(NamedTuple):
+    """Examples and the batch builder of their database.
+
+    Attributes:
+        seconds: What making the builder took.
+    """
+
+    examples: Examples
+    builder: BatchBuilder
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """A network as it stands, and what its batches are read with."""
@@ -96,23 +108,29 @@ class Evaluator:
         parts = batches(len(examples), size)
         return Loader(lambda part: reader.read(examples.take(part)), parts, device=self.device)
 
-    def validator(self, valid: Examples) -> Callable[[], float]:
-        """A function that scores the network as it stands on `valid`, more being better.
+    def bound(self, examples: Examples) -> Bound:
+        """`examples` with what their batches are read from."""
+        begin = time.perf_counter()
+        builder = self.preprocessor.bind(examples)
+        return Bound(examples, builder, time.perf_counter() - begin)
+
+    def validator(self, bound: Bound) -> Callable[[], float]:
+        """A function that scores the network as it stands on the examples of `bound`, more being better.
 
         The batches are made once and kept; of more than `MOST_VALIDATED` examples an evenly spread part is taken.
         """
+        valid = bound.examples
         if len(valid) > MOST_VALIDATED:
             valid = valid.take(np.linspace(0, len(valid) - 1, MOST_VALIDATED).astype(np.int64))
-        known, scale = list(self.batches(valid)), label_scale(self.preprocessor.train)
+        known, scale = list(self.batches_of(bound.builder, valid)), label_scale(self.preprocessor.train)
         return lambda: quality(valid, self._decoded(known), scale)
 
-    def seconds_to_predict(self, examples: Examples) -> float:
-        """About how long `predict` would take, from the time of binding the database and of a few batches."""
-        begin = time.perf_counter()
-        loader = self.batches(examples)
-        bound = time.perf_counter()
-        timed = len(self._decoded(islice(loader, TIMED_BATCHES))) if len(examples) else 1
-        return bound - begin + (time.perf_counter() - bound) * len(examples) / timed
+    def seconds_to_predict(self, bound: Bound) -> float:
+        """About how long `predict` would take for the examples of `bound`, from the time of binding and of a few batches."""
+        begin, count = time.perf_counter(), len(bound.examples)
+        loader = self.batches_of(bound.builder, bound.examples)
+        timed = len(self._decoded(islice(loader, TIMED_BATCHES))) if count else 1
+        return bound.seconds + (time.perf_counter() - begin) * count / timed
 
     @property
     def width(self) -> int:

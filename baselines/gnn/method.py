@@ -22,6 +22,7 @@ from relbench_harness.features.entity_summary import windows_of
 from relbench_harness.features.input_amounts import InputAmounts
 from relbench_harness.graph.device import device_of, seeded
 from relbench_harness.graph.loader import Loader
+from relbench_harness.graph.ranks import processes
 from relbench_harness.graph.row_batch import Rows
 from relbench_harness.graph.sampler import Strategy
 from relbench_harness.graph.training import TrainConfig, TrainingSet, TrainLog, epoch_batches, train
@@ -150,15 +151,11 @@ class RelationalGNN:
                 # `model` may be the compiled or distributed form of the network
                 return network.head.loss(model(batch), batch)
 
-            validate, reserve = None, 0.0
-            if valid is not None:
-                validate = evaluator.validator(valid)
-                if budget.seconds is not None:
-                    reserve = PREDICTIONS * evaluator.seconds_to_predict(valid)
+            validate, reserve = _validation(evaluator, valid, budget)
             seconds = countdown.part(reserve=reserve).seconds
             deadline = None if seconds is None else time.monotonic() + seconds
             log = train(network, TrainingSet(batches_of, len(examples), loss), validate, config, deadline)
-        return FittedGNN(self, evaluator, staleness, budget, log)
+        return FittedGNN(self, evaluator, staleness, budget, log, processes())
 
     def _simulated(self, examples: Examples, staleness: NDArray[np.int64]) -> SimulatedStaleness:
         """The staleness that training simulates; none for recommendation, where items of the last days count most."""
@@ -204,6 +201,17 @@ class RelationalGNN:
         return SummaryFusion(encoding, width, self.channels, self.dropout)
 
 
+def _validation(evaluator: Evaluator, valid: Examples | None, budget: Budget) -> tuple[Callable[[], float] | None, float]:
+    """What scores the network while it learns, and the seconds to keep for predictions; one batch builder serves for both."""
+    if valid is None:
+        return None, 0.0
+    bound = evaluator.bound(valid)
+    # first, so that what is compiled now does not count among the seconds of predictions
+    validate = evaluator.validator(bound)
+    reserve = 0.0 if budget.seconds is None else PREDICTIONS * evaluator.seconds_to_predict(bound)
+    return validate, reserve
+
+
 @dataclass(frozen=True)
 class SimulatedStaleness:
     """Attributes: staleness: Nanoseconds, one of which is drawn for each of a share of the examples; None simulates none."""
@@ -246,6 +254,14 @@ class FittedGNN:
     staleness: NDArray[np.int64]
     budget: Budget
     log: TrainLog
+    processes: int = 1
+
+    @property
+    def notes(self) -> Mapping[str, object]:
+        """`loader_wait`, the part of the seconds of training that waited for batches; `processes` where several learned it."""
+        seconds = sum(self.log.seconds)
+        waited: dict[str, object] = {"loader_wait": round(sum(self.log.waited) / seconds, 3)} if seconds else {}
+        return waited if self.processes == 1 else {**waited, "processes": self.processes}
 
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         return self.evaluator.predict(examples)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
+from relbench_harness.data.database import Database
 from relbench_harness.features.entity_summary import (
     Standardisation,
     SummaryPlan,
@@ -18,6 +19,7 @@ from relbench_harness.features.entity_summary import (
 from relbench_harness.graph.ancestors import AncestorIndex
 from relbench_harness.graph.attributes import Attributes, Encoders
 from relbench_harness.graph.parent_residuals import BoundResiduals, ParentResiduals
+from relbench_harness.graph.ranks import once_per_machine
 from relbench_harness.graph.row_batch import Key, Rows
 from relbench_harness.graph.row_reader import RowReader
 from relbench_harness.graph.sampler import Fanout, Sampler, Strategy
@@ -105,7 +107,7 @@ class Preprocessor:
         with phase("graph"):
             residuals = self.residuals.bind(examples.database)
             summary = None if self.plan is None else SummaryReader(self.plan, examples, residuals)
-            return self.builder(examples, BuilderParts(Graph.from_database(examples.database), residuals, summary))
+            return self.builder(examples, BuilderParts(_graph(examples.database), residuals, summary))
 
     def bind_copies(self, examples: Examples, whole: BatchBuilder, sources: Mapping[str, Rows]) -> BatchBuilder:
         """The batch builder of `examples` about copies of rows of another database, whose records and residuals they keep.
@@ -129,7 +131,9 @@ class Preprocessor:
         joins = [AsOfIndex(graph, key) for key in self.as_of]
         ancestors = AncestorIndex(database)
         depth = self.sampling.ancestor_depth
-        attributes = self.encoders.encode(database) if parts.attributes is None else parts.attributes
+        attributes = parts.attributes
+        if attributes is None:
+            attributes = once_per_machine(lambda folder: self.encoders.encode(database, folder))
         rows = RowReader(attributes, ancestors, joins, parts.residuals, depth)
         history = HistoryReader(parts.summary, self.standardisation)
         return BatchBuilder(database, self.train.task.entity_table, sampler, rows, history, self.span)
@@ -155,11 +159,17 @@ class Preprocessor:
         return hops
 
 
+def _graph(database: Database) -> Graph:
+    return once_per_machine(
+        lambda folder: Graph.from_database(database) if folder is None else Graph.stored(database, folder)
+    )
+
+
 def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozenset[Mechanism]) -> Prepared:
     known, task = train.known, train.task
     encoders = Encoders.fit(known, train.fit_end)
     residuals = ParentResiduals.none() if "parent_residuals" in without else ParentResiduals.fit(known, encoders.layouts)
-    graph = Graph.from_database(train.database)
+    graph = _graph(train.database)
     bound_residuals = residuals.bind(train.database)
     plan, reader, standardisation = None, None, None
     if "entity_summary" not in without:

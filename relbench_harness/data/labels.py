@@ -7,7 +7,6 @@ Hosted `{train,val,test}.parquet` are used where a task's folder has them, else 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.canonical import source_row_numbers
 from relbench_harness.data.database import Database
-from relbench_harness.data.label_memory import LabelMemory
 from relbench_harness.data.query import CutQueries, run_sql
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Kind, Task, TaskType
@@ -170,22 +168,14 @@ class Window(NamedTuple):
 def window_labels(task: Task, database: Database, windows: Iterable[Window]) -> Iterator[tuple[Window, LabelTable]]:
     """Each window with the labels that the task's SQL gives on the rows older than its end, those that are known.
 
-    The SQL may give no value where it lacks rows (a mean of nothing); such labels are left out. Windows that were computed of late
-    are remembered.
+    The SQL may give no value where it lacks rows (a mean of nothing); such labels are left out.
     """
     sql = label_sql(task)
-    about = "\n".join((task.id, task.type, task.target, sql))
-    with ExitStack() as stack:
-        queries: CutQueries | None = None
+    with CutQueries(database) as queries:
         for window in windows:
-            table = _REMEMBERED.get(database, about, window)
-            if table is None:
-                queries = queries or stack.enter_context(CutQueries(database))
-                stamp = timestamps_relation(pd.DatetimeIndex([pd.Timestamp(window.start)]))
-                rows = queries.run(sql, window.end, stamp, _source(task))
-                table = _label_table(task, _known(task, rows), _source(task))
-                _REMEMBERED.put(database, about, window, table)
-            yield window, table
+            stamp = timestamps_relation(pd.DatetimeIndex([pd.Timestamp(window.start)]))
+            rows = queries.run(sql, window.end, stamp, _source(task))
+            yield window, _label_table(task, _known(task, rows), _source(task))
 
 
 def _known(task: Task, rows: pa.Table) -> pa.Table:
@@ -195,9 +185,6 @@ def _known(task: Task, rows: pa.Table) -> pa.Table:
     target = rows.column(task.target)
     known = pc.is_finite(target) if pa.types.is_floating(target.type) else pc.is_valid(target)
     return rows.filter(pc.fill_null(known, False))
-
-
-_REMEMBERED = LabelMemory[LabelTable](lambda table: table.entity.nbytes + table.time.nbytes + table.target.nbytes + 1000)
 
 
 def training_begins(task: Task, database: Database) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import pairwise
@@ -25,6 +25,8 @@ from relbench_harness.protocol.method import Examples
 
 COMPUTE_SHARE = 0.5
 """The columns wanted may take so large a part of the seconds that screening may, once they are computed for all stages."""
+TIMED_AGAIN = 8
+"""A block that seems too dear is timed again on at most so many times as many examples: much of its cost may not grow with them."""
 Rank = Callable[[Sequence[Features]], NDArray[np.float64]]
 """Given features of training examples, view by view: (columns,) how much each column is worth, 0 where it is worth nothing."""
 
@@ -136,11 +138,9 @@ def fit_selected(
             pool.add(number, found)
     pool.reduce()
     if sample is not None and screening.seconds < math.inf:
-        ratio = sum(map(len, stages)) / max(sum(map(len, looked)), 1)
-        each = [ratio * cost / max(count, 1) for cost, count in zip(costs, made, strict=True)]
-        left_out += [
-            type(union.blocks[number]).__name__ for number in pool.drop_dear(each, COMPUTE_SHARE * screening.seconds)
-        ]
+        prices = _Prices(fitted.blocks, stages, sample, COMPUTE_SHARE * screening.seconds)
+        dropped = pool.drop_dear(prices.of(pool.owners, costs, made), prices.most)
+        left_out += [type(union.blocks[number]).__name__ for number in dropped]
     block = SelectedFeatures.of(fitted.blocks, pool.owners)
     if sample is None:
         used = {number for number, _ in pool.owners}
@@ -199,22 +199,21 @@ class _Pool:
         self.owners = [self.owners[i] for i in kept]
         self.features = [Features(f.rows, tuple(f.columns[i] for i in kept)) for f in self.features]
 
-    def drop_dear(self, seconds: Sequence[float], most: float) -> list[int]:
+    def drop_dear(self, seconds: Mapping[int, float], most: float) -> list[int]:
         """Drop the columns of the dearest blocks until the others take at most `most` seconds; the blocks that were dropped.
 
         Args:
-            seconds: Block → what one of its columns takes.
+            seconds: Block → what its columns take.
         """
         dropped = list[int]()
-        while len(blocks := {number for number, _ in self.owners}) > 1:
-            dear = {number: seconds[number] * sum(owner == number for owner, _ in self.owners) for number in blocks}
-            if sum(dear.values()) <= most:
-                break
+        dear = dict(seconds)
+        while len(dear) > 1 and sum(dear.values()) > most:
             worst = max(dear, key=lambda number: dear[number])
             kept = [i for i, (number, _) in enumerate(self.owners) if number != worst]
             self.owners = [self.owners[i] for i in kept]
             self.features = [Features(f.rows, tuple(f.columns[i] for i in kept)) for f in self.features]
             dropped.append(worst)
+            del dear[worst]
         return dropped
 
     def named(self) -> list[Features]:
@@ -227,6 +226,58 @@ class _Pool:
             parts = [Features(features.rows, tuple(columns[first:last])) for first, last in bounds]
             found.append(reduce(Features.concat, parts, Features(features.rows, ())))
         return found
+
+
+@dataclass(frozen=True)
+class _Prices:
+    """What the wanted columns of each block take for all stages, told from what they took for a sample.
+
+    Attributes:
+        most: Seconds that all blocks together may take.
+    """
+
+    blocks: Sequence[FittedBlock]
+    stages: Sequence[Examples]
+    sample: Sequence[Examples]
+    most: float
+
+    def of(self, owners: Sequence[tuple[int, str]], costs: Sequence[float], made: Sequence[int]) -> dict[int, float]:
+        """Block → seconds, in proportion to the examples; where all blocks would then take too long, as far as they grow with them.
+
+        Args:
+            costs: Block → what all its columns took for the sample.
+            made: Block → how many columns these were.
+        """
+        wanted = {number: [name for owner, name in owners if owner == number] for number, _ in owners}
+        for_sample = {number: costs[number] * len(names) / max(made[number], 1) for number, names in wanted.items()}
+        count = sum(map(len, self.stages))
+        ratio = count / max(sum(map(len, self.sample)), 1)
+        prices = {number: ratio * cost for number, cost in for_sample.items()}
+        if sum(prices.values()) <= self.most:
+            return prices
+        dear = [number for number in prices if prices[number] > self.most / len(prices)]
+        return prices | {number: self._again(number, wanted[number], for_sample[number]) for number in dear}
+
+    def _again(self, number: int, names: Sequence[str], cost: float) -> float:
+        """The price of `names` of a block that took `cost` seconds for the sample, from a second measurement on more examples."""
+        few, count = sum(map(len, self.sample)), sum(map(len, self.stages))
+        factor = min(TIMED_AGAIN, count / few, self.most / (2 * max(cost, 1e-9)))
+        if factor < 2:  # too dear to be measured, or nearly all examples were
+            return cost * count / few
+        some = [_spread(examples, few * factor / count) for examples in self.stages]
+        block = SelectedFeatures.of(self.blocks, [(number, name) for name in names])
+        begin = time.monotonic()
+        try:
+            transform_many(block, some)
+        except TimeoutError:
+            return math.inf
+        spent, more = time.monotonic() - begin, sum(map(len, some))
+        return spent + max(0.0, spent - cost) / max(more - few, 1) * (count - more)
+
+
+def _spread(examples: Examples, share: float) -> Examples:
+    """So large a part of the examples, evenly spread."""
+    return examples.take(np.linspace(0, len(examples) - 1, int(len(examples) * share)).astype(np.int64))
 
 
 def _varies(found: Sequence[Features], column: int) -> bool:

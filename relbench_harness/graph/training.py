@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from relbench_harness.data.writing import whole
 from relbench_harness.errors import InputError
 from relbench_harness.graph.device import autocast
+from relbench_harness.graph.ranks import processes, rank
 from relbench_harness.progress import work
 
 B = TypeVar("B")
@@ -85,7 +86,7 @@ def epoch_batches(times: NDArray[np.int64], config: TrainConfig, seed: int, epoc
         times: (examples,) nanoseconds.
     """
     count, random = len(times), np.random.default_rng([seed, epoch])
-    ranks, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
+    ranks, number = processes(), rank()
     size = _batch_size(count, config, ranks)
     seen = config.steps_per_epoch * size
     if count > seen:
@@ -95,8 +96,9 @@ def epoch_batches(times: NDArray[np.int64], config: TrainConfig, seed: int, epoc
         order = first[np.argsort(keys[first])]
     else:
         order = random.permutation(count)
-    parts = [order[start : start + size][rank::ranks] for start in range(0, len(order), size)]
-    return [part for part in parts if len(part)]
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    # every process takes the same number of steps: a last batch that is too small to be shared is left out
+    return [batch[number::ranks] for batch in batches if len(batch) >= ranks]
 
 
 def _batch_size(count: int, config: TrainConfig, ranks: int) -> int:
@@ -106,7 +108,7 @@ def _batch_size(count: int, config: TrainConfig, ranks: int) -> int:
 
 def _steps(count: int, config: TrainConfig) -> int:
     """Steps of all epochs over `count` examples."""
-    size = _batch_size(count, config, dist.get_world_size() if dist.is_initialized() else 1)
+    size = _batch_size(count, config, processes())
     return config.epochs * min(config.steps_per_epoch, -(-count // size))
 
 
@@ -146,7 +148,7 @@ def train(
     state = _State.of(network, config, pace)
     log, best = state.load(config)
     runner: nn.Module = network
-    if dist.is_initialized() and dist.get_world_size() > 1:
+    if processes() > 1:
         runner = nn.parallel.DistributedDataParallel(network, find_unused_parameters=True)
     if config.compile:
         runner = torch.compile(runner, dynamic=True)  # type: ignore[assignment]
@@ -286,7 +288,7 @@ class _State:
         return cls(network, optimiser, schedule, EMA(network, config.ema_decay), config.clip)
 
     def save(self, config: TrainConfig, log: TrainLog, best: dict[str, Any]) -> None:
-        if config.checkpoint is None or (dist.is_initialized() and dist.get_rank()):
+        if config.checkpoint is None or rank():
             return
         parts = {name: getattr(self, name).state_dict() for name in ("network", "optimiser", "schedule", "ema")}
         held = {"parts": parts, "log": asdict(log), "best": best, "random": torch.get_rng_state()}

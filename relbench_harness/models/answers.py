@@ -86,12 +86,15 @@ def write_answers(tables: Iterable[pa.Table], path: Path) -> int:
     check_ending(path)
     rows, writer = 0, None
     with whole(path) as file:
-        for table in tables:
-            if writer is None:
-                make = pq.ParquetWriter if path.suffix == ".parquet" else pacsv.CSVWriter
-                writer = make(file, table.schema)
-            writer.write_table(table)
-            rows += table.num_rows
-        if writer is not None:
-            writer.close()
+        try:
+            for table in tables:
+                if writer is None:
+                    make = pq.ParquetWriter if path.suffix == ".parquet" else pacsv.CSVWriter
+                    writer = make(file, table.schema)
+                writer.write_table(table)
+                rows += table.num_rows
+        finally:
+            # a writer that is left open closes itself later, when the file is gone, and complains
+            if writer is not None:
+                writer.close()
     return rows

@@ -41,9 +41,12 @@ from relbench_harness.progress import track
 from relbench_harness.protocol.intervals import intervals_of
 from relbench_harness.protocol.method import Examples, Predictor
 from relbench_harness.protocol.stages import Seen, unlabelled
+from relbench_harness.temporal.closed_labels import LabelsMade
 
-CHUNK = 50_000
-"""Examples that are predicted at a time."""
+CHUNK = 250_000
+"""Examples that are predicted at a time: a method reads the database anew for each chunk, and holds the features of so many."""
+CHUNK_OF_LISTS = 50_000
+"""The same where each is answered by a list of items, which have features of their own."""
 Who = tuple[NDArray[np.int64], NDArray[np.int64]]
 """(n,) row numbers of entities, and (n,) the times of the examples about them, in nanoseconds."""
 
@@ -55,6 +58,7 @@ class Serving:
     Attributes:
         shown: Every row, without the columns that no method may see.
         keys: The original keys of the rows of the entities' table, and of the items'.
+        labels_made: The past labels of the examples before, which those after them often share.
     """
 
     dataset: Dataset
@@ -62,6 +66,7 @@ class Serving:
     predictor: Predictor
     seen: Seen
     keys: tuple[pa.Table, pa.Table | None]
+    labels_made: LabelsMade = field(default_factory=LabelsMade)
     _latest: list[Database] = field(default_factory=list)
 
     def examples(self, task: Task, who: Who) -> Examples:
@@ -70,10 +75,11 @@ class Serving:
         Where they see the same rows as those before them, they have the same database, and what was computed of it is known.
         """
         made = unlabelled(task, self.shown, who, self.seen)
-        before = self._latest.pop() if self._latest else made.database
-        same = all(len(table) == len(before[name]) for name, table in made.database.items())
-        self._latest.append(before if same else made.database)
-        return replace(made, database=self._latest[0])
+        before = next(iter(self._latest), made.database)
+        if all(len(table) == len(before[name]) for name, table in made.database.items()):
+            made = replace(made, database=before)
+        self._latest[:] = [made.database]
+        return made
 
 
 @dataclass(repr=False)
@@ -252,9 +258,11 @@ class Model:
             raise InputError(f"there is nothing to predict: table {self.task.entity_table!r} has no row{lacks} then")
         self._doubt(serving, who)
         examples = serving.examples(self.task, who)
-        for start in track(range(0, len(examples), CHUNK), "chunks predicted"):
-            part = examples.take(np.arange(start, min(start + CHUNK, len(examples))))
-            given = np.asarray(serving.predictor.predict(part))
+        chunk = CHUNK if self.task.item_table is None else CHUNK_OF_LISTS
+        for start in track(range(0, len(examples), chunk), "chunks predicted"):
+            part = examples.take(np.arange(start, min(start + chunk, len(examples))))
+            with serving.labels_made.used():
+                given = np.asarray(serving.predictor.predict(part))
             yield answer_table(part, given, serving.keys, intervals_of(serving.predictor))
 
 

@@ -14,13 +14,19 @@ Invariant: a label known at a cut-off reads no row that is not visible there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from relbench_harness.data.database import Database
 from relbench_harness.data.labels import Window, window_labels
+from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.method import Examples, Labels, Ragged, TrainingLabels, label_values
 from relbench_harness.temporal.stretch import Stretch
@@ -72,14 +78,77 @@ def closed_labels(examples: Examples, windows: int = 60, learned: Examples | Non
     has_sql = examples.task.sql is not None and not examples.task.remove_columns
     if examples.training is None and not has_sql and learned is not None and learned.labels is not None:
         examples = replace(examples, training=TrainingLabels(learned.entity, learned.time, learned.labels))
+    made = _made.get()
     with phase("features"):
-        held = _held(examples, examples.training)
-        if not has_sql or not len(examples):
-            return held
-        computed = _computed(examples, windows)
-        # a window that was computed on rows before its end alone is known one instant earlier than training's label of it
-        stale = np.isin(held.known_from, np.unique(computed.known_from) + 1)
-        return _sorted(_joined(_without(held, stale), computed))
+        found = None if made is None else made.find(examples, windows)
+        if found is None:
+            found = _closed(examples, windows if has_sql and len(examples) else 0)
+            if made is not None:
+                made.keep(examples, windows, found)
+    return found
+
+
+def _closed(examples: Examples, windows: int) -> ClosedLabels:
+    held = _held(examples, examples.training)
+    if not windows:
+        return held
+    computed = _computed(examples, windows)
+    # a window that was computed on rows before its end alone is known one instant earlier than training's label of it
+    stale = np.isin(held.known_from, np.unique(computed.known_from) + 1)
+    return _sorted(_joined(_without(held, stale), computed))
+
+
+class _About(NamedTuple):
+    """What closed labels are a function of, beside how many windows are computed."""
+
+    database: Database
+    training: TrainingLabels | None
+    task: Task
+    cutoffs: NDArray[np.int64]
+
+    @staticmethod
+    def of(examples: Examples) -> _About:
+        return _About(examples.database, examples.training, examples.task, np.unique(examples.cutoff))
+
+    def is_of(self, other: _About) -> bool:
+        """Whether both are about the same rows; databases and labels of training are compared by identity."""
+        same = self.database is other.database and self.training is other.training and self.task == other.task
+        return same and np.array_equal(self.cutoffs, other.cutoffs)
+
+
+@dataclass
+class LabelsMade:
+    """The labels known to the examples that were read last: those of the next ones are often the same.
+
+    Threads may share it: what is kept is replaced in one step.
+    """
+
+    _kept: tuple[_About, dict[int, ClosedLabels]] | None = None
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Inside, `closed_labels` of the same database at the same cut-offs are made once."""
+        token = _made.set(self)
+        try:
+            yield
+        finally:
+            _made.reset(token)
+
+    def find(self, examples: Examples, windows: int) -> ClosedLabels | None:
+        """What was kept for examples of the same rows and as many windows."""
+        return self._of(_About.of(examples)).get(windows)
+
+    def keep(self, examples: Examples, windows: int, labels: ClosedLabels) -> None:
+        """Keeps the labels of `examples`, beside those of other numbers of windows where they are about the same rows."""
+        about = _About.of(examples)
+        self._kept = about, {**self._of(about), windows: labels}
+
+    def _of(self, about: _About) -> dict[int, ClosedLabels]:
+        kept = self._kept
+        return kept[1] if kept is not None and kept[0].is_of(about) else {}
+
+
+_made: ContextVar[LabelsMade | None] = ContextVar("made", default=None)
 
 
 def _held(examples: Examples, training: TrainingLabels | None) -> ClosedLabels:

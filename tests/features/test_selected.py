@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from made_examples import examples_about
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
+from relbench_harness.features import selected
 from relbench_harness.features.block import Column, Features, FeatureUnion
 from relbench_harness.features.context import ParentContext
 from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
@@ -118,26 +118,41 @@ def test_a_block_that_gave_up_is_named(shop: Database) -> None:
 
 @dataclass(frozen=True)
 class Slow:
-    """One column that takes `seconds` whenever it is computed."""
+    """One column that takes `seconds` whenever it is computed, and `each` for every example, by the clock of `clock`."""
 
     name: str
-    seconds: float
+    clock: list[float]
+    seconds: float = 0.0
+    each: float = 0.0
 
     def fit(self, train: Examples) -> Slow:
         return self
 
     def transform(self, examples: Examples) -> Features:
-        time.sleep(self.seconds)
+        self.clock[0] += self.seconds + self.each * len(examples)
         return Features(len(examples), (Column(self.name, np.arange(len(examples), dtype=np.float32)),))
 
 
-@pytest.mark.parametrize(("seconds", "left_out"), [(np.inf, ()), (100.0, ()), (4.0, ("Slow",))])
+# 1,000 examples, 20 of them in the sample; half of `seconds` may go into the columns of all
+@pytest.mark.parametrize(
+    ("seconds", "fixed", "each", "left_out"),
+    [
+        (np.inf, 0.0, 1.0, ()),
+        (10_000.0, 0.0, 1.0, ()),
+        (1_900.0, 0.0, 1.0, ("Slow",)),
+        # a cost that does not grow with the examples is none the more for more of them
+        (200.0, 20.0, 0.01, ()),
+        (200.0, 20.0, 0.2, ("Slow",)),
+    ],
+)
 def test_columns_that_are_too_dear_for_all_examples_are_left_out(
-    shop: Database, seconds: float, left_out: tuple[str, ...]
+    shop: Database, monkeypatch: pytest.MonkeyPatch, seconds: float, fixed: float, each: float, left_out: tuple[str, ...]
 ) -> None:
-    stages = [examples_about(shop, "customers", [0, 1, 2] * 20, [2, 2, 3] * 20)]
-    sample = [stages[0].take(np.arange(3))]
-    union = FeatureUnion((Slow("dear", 0.3), EntityColumns(), Slow("cheap", 0.0)))
+    clock = [0.0]
+    monkeypatch.setattr(selected.time, "monotonic", lambda: clock[0])
+    stages = [examples_about(shop, "customers", [0, 1, 2, 2] * 250, [2, 2, 3, 4] * 250)]
+    sample = [stages[0].take(np.arange(20))]
+    union = FeatureUnion((Slow("dear", clock, fixed, each), EntityColumns(), Slow("cheap", clock)))
     screening = Screening(lambda features: np.ones(len(features[0].columns)), most=1000, seconds=seconds)
     found = fit_selected(union, stages, sample, screening)
     assert found.left_out == left_out

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import shop
 import torch
+from numpy.typing import NDArray
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from shop import made_shop
 from torch import Tensor, nn
@@ -101,6 +102,20 @@ def test_an_epoch_sees_every_example_once_and_ranks_share_it() -> None:
     assert not np.array_equal(parts[0], epoch_batches(times, TrainConfig(batch_size=64, steps_per_epoch=10**6), 0, 1)[0])
 
 
+@pytest.mark.parametrize("count", [1000, 1025, 1026, 1027])
+def test_processes_take_equal_steps_and_share_what_one_would_see(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    config, ranks = TrainConfig(batch_size=64, steps_per_epoch=10**6), 3
+    monkeypatch.setattr(training, "processes", lambda: ranks)
+    shares = []
+    for number in range(ranks):
+        monkeypatch.setattr(training, "rank", lambda number=number: number)
+        shares.append(epoch_batches(np.arange(count), config, 0, 0))
+    assert len({len(share) for share in shares}) == 1
+    assert all(len(part) for share in shares for part in share)
+    seen = np.concatenate([part for share in shares for part in share])
+    assert len(np.unique(seen)) == len(seen) >= count - ranks + 1
+
+
 def test_an_epoch_that_cannot_see_all_examples_sees_later_ones_more_often() -> None:
     times = np.repeat(np.arange(5), 2000)
     seen = np.zeros(len(times))
@@ -122,6 +137,19 @@ def test_a_device_that_is_not_there_is_refused() -> None:
             device_of(Budget(device="cuda"))
 
 
+def line(batch_size: int) -> NDArray[np.float32]:
+    """The weights of a line that was fitted to 5,120 points."""
+    points = torch.randn(5120, 3, generator=torch.Generator().manual_seed(2))
+    config = TrainConfig(epochs=3, batch_size=batch_size)
+
+    def batches(epoch: int) -> list[Tensor]:
+        return [points[part] for part in epoch_batches(np.zeros(len(points), np.int64), config, 3, epoch)]
+
+    network = seeded()
+    train(network, TrainingSet(batches, len(points), loss), None, config)
+    return network.weight.detach().numpy()
+
+
 DISTRIBUTED = """
 import sys
 import numpy as np
@@ -129,7 +157,7 @@ import torch.distributed as dist
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from relbench_harness.data.task import TaskType
 from relbench_harness.protocol.method import Budget
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:2] + sys.argv[3:4]
 from shop import made_shop
 
 dist.init_process_group("gloo")
@@ -138,6 +166,8 @@ learn, valid = (made.examples(TaskType.BINARY, days) for days in (range(40, 150,
 method = RelationalGNN(channels=8, num_neighbors=(4, 2), epochs=3, batch_size=64)
 answers = method.fit(learn, valid, Budget(threads=1, device="cpu")).predict(valid)
 np.save(f"{sys.argv[2]}/{dist.get_rank()}.npy", answers)
+import test_training
+np.save(f"{sys.argv[2]}/line{dist.get_rank()}.npy", test_training.line(128))
 dist.destroy_process_group()
 """
 
@@ -148,7 +178,7 @@ def test_two_processes_learn_one_network(tmp_path: Path) -> None:
     script.write_text(DISTRIBUTED)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617", str(script)]
     done = subprocess.run(
-        [*command, str(Path(shop.__file__).parent), str(tmp_path)],
+        [*command, str(Path(shop.__file__).parent), str(tmp_path), str(Path(__file__).parent)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -157,6 +187,10 @@ def test_two_processes_learn_one_network(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = (np.load(tmp_path / f"{rank}.npy") for rank in (0, 1))
     assert np.array_equal(first, second)
+    # gradients are averaged: two halves of a batch are one batch
+    lines = [np.load(tmp_path / f"line{rank}.npy") for rank in (0, 1)]
+    assert np.array_equal(*lines)
+    np.testing.assert_allclose(lines[0], line(256), atol=1e-6)
     # and not the network that one process alone learns from the whole of each batch
     made = made_shop()
     learn, valid = (made.examples(TaskType.BINARY, days) for days in (range(40, 150, 10), range(160, 171, 10)))

@@ -19,7 +19,7 @@ from shop_folder import TEST, shop_tables, write_shop
 from small_methods import small
 
 from relbench_harness.compose import build
-from relbench_harness.data.dataset import Dataset
+from relbench_harness.data.dataset import Dataset, open_task
 from relbench_harness.data.population import population
 from relbench_harness.errors import InputError
 from relbench_harness.models.keep import check_can_be_kept
@@ -29,6 +29,7 @@ from relbench_harness.protocol.configuration import described_method
 from relbench_harness.protocol.method import Method
 from relbench_harness.protocol.stages import Stages
 from relbench_harness.request import RunRequest
+from relbench_harness.temporal import closed_labels
 
 QUICK = [("basket", "constant"), ("channel", "constant")]
 SLOW = [
@@ -210,6 +211,24 @@ def test_one_entity_after_another_is_predicted_as_all_together(trees: Kept) -> N
         assert one["prediction"].item() == pytest.approx(row["prediction"], abs=1e-9)
     times = model.serving()._latest
     assert len(times) == 1 and trees.answered["time"].nunique() > 1
+
+
+def test_labels_are_made_again_for_other_times_alone(shop: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, task = open_task(f"{shop.folder}/churn")
+    examples = Stages(dataset, task, "rolling").holdout("test").examples
+    runs: list[int] = []
+    plan = closed_labels.window_plan
+    monkeypatch.setattr(closed_labels, "window_plan", lambda *given: (runs.append(1), plan(*given))[1])
+    late = np.flatnonzero(examples.cutoff == examples.cutoff.max())
+    made = closed_labels.LabelsMade()
+    with made.used():
+        parts = [late[:9], late[9:17], np.arange(len(examples)), late[17:]]
+        found = [closed_labels.closed_labels(examples.take(part), 24) for part in parts]
+    assert len(runs) == 3 and len(np.unique(examples.cutoff)) > 1
+    for part, labels in zip(parts, found, strict=True):
+        alone = closed_labels.closed_labels(examples.take(part), 24)
+        for name in ("entity", "known_from", "value"):
+            np.testing.assert_array_equal(getattr(labels, name), getattr(alone, name))
 
 
 class Homemade:

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError
 from relbench_harness.features.dfs.backend import Source
 from relbench_harness.features.encode import ColumnKind
+
+PYTHON = "PYSPARK_PYTHON"
+"""The variable that names the Python of Spark's workers."""
 
 
 def session(threads: int | None = None, memory_mb: int | None = None) -> Any:
@@ -46,7 +50,20 @@ def session(threads: int | None = None, memory_mb: int | None = None) -> Any:
     builder = builder.config("spark.sql.shuffle.partitions", str(2 * (threads or 4)))
     builder = builder.config("spark.driver.memory", f"{memory_mb or 4096}m").config("spark.driver.bindAddress", "127.0.0.1")
     builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.log.level", "ERROR")
-    return builder.getOrCreate()
+    with _workers_python():
+        return builder.getOrCreate()
+
+
+@contextlib.contextmanager
+def _workers_python() -> Iterator[None]:
+    """Workers of a session that begins here are processes of the Python that runs here, with its packages."""
+    before = os.environ.get(PYTHON)
+    os.environ[PYTHON] = before or sys.executable
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PYTHON]
 
 
 def write_tables(database: Database, folder: Path) -> None:
