@@ -44,7 +44,7 @@ MOST_K, RECALLED = 5, 20
 REMOVAL, RANDOM, RECENT, OWN = "removal", "at random", "most recent", "own most recent"
 NETWORK, TREES, SIMPLE, AUTO = "gnn", "lightgbm_dfs", "lightgbm_simple", "auto"
 SETTINGS = {
-    NETWORK: ("method.epochs=8", "method.steps_per_epoch=40"),
+    NETWORK: ("method.epochs=4", "method.steps_per_epoch=30"),
     TREES: ("method.ensemble_size=1",),
     SIMPLE: (),
     AUTO: ("budget.seconds=60",),
@@ -96,7 +96,12 @@ def learned(task: str, method: str) -> tuple[Fitted, Line]:
     fitted = fitted_by([f"task={task}", f"method={method}", *settings])
     seconds = time.process_time() - begin
     score = quality(fitted.valid, answers(fitted.predictor, fitted.valid))
-    return fitted, {"date": time.strftime("%Y-%m-%d"), "score": score, "seconds": {"fit": round(seconds, 1)}}
+    return fitted, {
+        "date": time.strftime("%Y-%m-%d"),
+        "settings": list(SETTINGS[method]),
+        "score": score,
+        "seconds": {"fit": round(seconds, 1)},
+    }
 
 
 def faithfulness_line(task: str, method: str) -> Line:
@@ -179,7 +184,7 @@ def cause_line(name: str, method: str) -> Line:
         }
     line |= described(subject, begin, line) | {"true score": quality(valid, truth.answers), "rows": rows}
     begin = time.process_time()
-    (model,) = Ablation(kinds=("table", "column"), repeats=1, most=400, seed=SEED).explain(predictor, valid)
+    (model,) = Ablation(kinds=("table", "column"), repeats=1, most=200, seed=SEED).explain(predictor, valid)
     line["seconds"]["model"] = round(time.process_time() - begin, 1)
     return line | {"table": ranked(model, "table", cause.tables), "column": ranked(model, "column", cause.columns)}
 

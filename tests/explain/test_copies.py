@@ -15,7 +15,7 @@ from relbench_harness.data.task import TaskType
 from relbench_harness.explain import surroundings
 from relbench_harness.explain.copies import Copier, Variant
 from relbench_harness.explain.surroundings import REACHES, Surveyor
-from relbench_harness.explain.variants import Subject
+from relbench_harness.explain.variants import Subject, halved
 from relbench_harness.features.entity import EntityColumns
 from relbench_harness.protocol.method import Examples, Predictor
 
@@ -132,7 +132,12 @@ def test_a_mean_of_methods_reads_copies_as_each_of_them_does(
 def test_trees_on_states_of_a_network_read_copies_as_the_network_does(latest_shop: Shop, network: FittedGNN) -> None:
     both = trees(latest_shop, TaskType.BINARY, features=(EntityColumns(), NetworkStates(network, since=0)), days=3)
     examples = latest_shop.examples(TaskType.BINARY, (180,)).take(np.arange(0, 60, 9))
-    assert _equal(both, examples, 1e-5).exact.all()
+    subject = Subject.of(both, examples)
+    assert subject.exact.all()
+    cases = [(i, halved(around, i)) for i, around in enumerate(subject.around)]
+    copied, whole = subject.answers(cases), np.stack([subject._whole(*case) for case in cases])
+    np.testing.assert_allclose(copied, whole, atol=1e-5)
+    assert np.abs(copied - subject.plain).max() > 0.01
 
 
 def test_what_reads_everything_is_explained_by_the_database_itself(later: Examples) -> None:
