@@ -132,7 +132,7 @@ def subject_of(predictor: Predictor, examples: Examples) -> Subject:
         return subject
     kept = np.flatnonzero(subject.exact)
     kept = np.union1d(kept, np.flatnonzero(~subject.exact)[: max(FEW - len(kept), 0)])
-    return Subject.of(predictor, examples.take(kept))
+    return subject.take(kept)
 
 
 def orders_of(subject: Subject, first: FirstPass, removal: Removal) -> dict[str, Orders]:

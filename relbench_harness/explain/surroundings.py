@@ -27,7 +27,7 @@ DEPTH = 2
 LATEST = 4
 """Rows of a path whose parents count as those of the latest rows: so many may be removed before others come in."""
 LATEST_CHILDREN = 64
-"""Children of one parent that are enough for a method that reads the latest ones: half of them may be removed before others come in."""
+"""So many children of one parent are tried before all are: enough where a method reads the latest ones, and may lose half of them."""
 _NONE = np.zeros(0, np.int64)
 
 

@@ -24,8 +24,8 @@ from relbench_harness.protocol.method import Examples, Predictor
 
 ROWS = 1_000_000
 """Rows of a database of copies, about."""
-SAME = 1e-4
-"""Answers differ by no more than this part of their spread where a copy stands for the database."""
+SAME = 1e-3
+"""Answers differ by no more than this part of their spread where a copy stands for the database; rounding in networks reaches 3e-4."""
 ALIKE = 0.01
 """The same where half of the rows are removed: statistics over whole tables, which copies leave as they are, then move a little."""
 CHECKED = 3
@@ -79,6 +79,21 @@ class Subject:
             if not left:
                 break
         return replace(self, around=tuple(around))
+
+    def take(self, rows: NDArray[np.int64]) -> Subject:
+        """The examples at `rows`, in that order, with the surroundings that were found."""
+        examples = self.examples.take(rows)
+        return replace(
+            self,
+            examples=examples,
+            output=self.output.take(rows),
+            around=tuple(self.around[i] for i in rows),
+            exact=self.exact[rows],
+            given=self.given[rows],
+            plain=self.plain[rows],
+            reach=self.reach[rows],
+            _copier=Copier(examples),
+        )
 
     def _stands_for_all(self, around: Mapping[int, Surroundings], spread: float) -> list[int]:
         """The examples whose copies answer as the whole database does.

@@ -140,6 +140,16 @@ def test_trees_on_states_of_a_network_read_copies_as_the_network_does(latest_sho
     assert np.abs(copied - subject.plain).max() > 0.01
 
 
+def test_a_part_of_the_examples_is_answered_as_before(later: Examples) -> None:
+    subject, rows = Subject.of(LatestWorth(), later), np.asarray([5, 0, 3])
+    part = subject.take(rows)
+    gone = [{"order": np.asarray(latest_orders(later, int(i), 1), np.int64)} for i in rows]
+    expected = subject.without([(int(i), one) for i, one in zip(rows, gone, strict=True)])
+    assert part.without(list(enumerate(gone))).tolist() == expected.tolist()
+    assert (part.plain == subject.plain[rows]).all() and not (part.plain == expected).all()
+    assert part.examples.entity.tolist() == later.entity[rows].tolist()
+
+
 def test_what_reads_everything_is_explained_by_the_database_itself(later: Examples) -> None:
     examples = later.take(np.arange(6))
     subject = Subject.of(LatestWorth(everywhere=1.0), examples)
