@@ -321,8 +321,6 @@ def mean(figures: Line) -> str:
 
 def cost(known: Sequence[Line]) -> str:
     """When and at what cost lines were made."""
-    if not known:
-        return "Nothing is measured yet."
     dates = sorted({one["date"] for one in known})
     fit, explain = (sum(one["seconds"][part] for one in known) for part in ("fit", "explain"))
     model = sum(one["seconds"].get("model", 0.0) for one in known)
@@ -342,6 +340,8 @@ TABLES: dict[str, Sequence[Callable[[Sequence[Line]], Iterator[str]]]] = {
 def tables(folder: Path, study: str) -> str:
     """What stands between the marks of a study."""
     known = lines(folder, study)
+    if not known:
+        return "Nothing is measured yet."
     parts = ["\n".join(made(known)).strip() for made in TABLES[study]]
     return "\n\n".join([*parts, cost(known)])
 

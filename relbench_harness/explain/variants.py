@@ -24,8 +24,8 @@ from relbench_harness.protocol.method import Examples, Predictor
 
 ROWS = 1_000_000
 """Rows of a database of copies, about."""
-SAME = 1e-3
-"""Answers differ by no more than this part of their spread where a copy stands for the database; rounding in networks reaches 3e-4."""
+SAME = 1e-4
+"""Answers differ by no more than this part of their spread where a copy stands for the database."""
 ALIKE = 0.01
 """The same where half of the rows are removed: statistics over whole tables, which copies leave as they are, then move a little."""
 CHECKED = 3
