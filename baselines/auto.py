@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
+from relbench_harness.features.copied_rows import Answering, predicting_copies
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, notes_of, refitted
 from relbench_harness.protocol.mixture import greedy_weights, mixed
 from relbench_harness.timing import phase
@@ -92,6 +93,12 @@ class FittedAuto:
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         answers = [predictor.predict(examples) for predictor, _ in self.parts.values()]
         return mixed(examples.task.type, answers, [weight for _, weight in self.parts.values()])
+
+    def for_copies(self, whole: Examples) -> Answering:
+        """The mixture of what each part answers about copies."""
+        parts = [(predicting_copies(predictor, whole), weight) for predictor, weight in self.parts.values()]
+        weights = [weight for _, weight in parts]
+        return lambda examples, sources: mixed(examples.task.type, [part(examples, sources) for part, _ in parts], weights)
 
     def refit(self, examples: Examples) -> FittedAuto:
         """The same mixture of methods that learn again on more labels."""

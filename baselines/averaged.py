@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.errors import InputError
+from relbench_harness.features.copied_rows import Answering, predicting_copies
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, refitted
 from relbench_harness.protocol.mixture import mixed
 
@@ -43,6 +44,11 @@ class FittedAverage:
     def predict(self, examples: Examples) -> NDArray[np.generic]:
         answers = [member.predict(examples) for member in self.members]
         return mixed(examples.task.type, answers)
+
+    def for_copies(self, whole: Examples) -> Answering:
+        """The mean of what each member answers about copies."""
+        members = [predicting_copies(member, whole) for member in self.members]
+        return lambda examples, sources: mixed(examples.task.type, [member(examples, sources) for member in members])
 
     def refit(self, examples: Examples) -> FittedAverage:
         return FittedAverage(tuple(refitted(member, examples) for member in self.members), self.notes)

@@ -8,13 +8,16 @@ its states of those are missing.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError, UnsupportedTaskError
-from relbench_harness.features.block import Column, Features
+from relbench_harness.features.block import Column, Features, FittedBlock
+from relbench_harness.features.copied_rows import Sources
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor
 from relbench_harness.temporal.example_split import earlier_part, numbers_since
 
@@ -41,11 +44,32 @@ class NetworkStates:
         return self
 
     def transform(self, examples: Examples) -> Features:
+        return self.features(examples, self.network.evaluator.embed)
+
+    def for_copies(self, whole: Examples) -> Callable[[Sources], FittedBlock]:
+        """See `CopyBlock`."""
+        evaluator = self.network.evaluator
+        batches = evaluator.batches_for_copies(whole)
+        return lambda sources: _StatesOfCopies(self, lambda examples: evaluator.embedded(batches(examples, sources)))
+
+    def features(self, examples: Examples, embed: Callable[[Examples], NDArray[np.float32]]) -> Features:
+        """The states that `embed` gives of the examples that have some."""
         new = numbers_since(examples, self.since)
         values = np.full((len(examples), self.network.evaluator.width), np.nan, np.float32)
         if len(new):
-            values[new] = self.network.evaluator.embed(examples.take(new))
+            values[new] = embed(examples.take(new))
         return Features(len(examples), tuple(Column(f"network.{i}", column) for i, column in enumerate(values.T)))
+
+
+@dataclass(frozen=True)
+class _StatesOfCopies:
+    """The same block where a network reads copies of rows."""
+
+    states: NetworkStates
+    embed: Callable[[Examples], NDArray[np.float32]]
+
+    def transform(self, examples: Examples) -> Features:
+        return self.states.features(examples, self.embed)
 
 
 @dataclass(frozen=True)

@@ -243,3 +243,12 @@ def test_the_cost_of_a_new_task_is_what_its_code_counts() -> None:
     made = script["pages"](read_results(ROOT / "results"))
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert page.partition(script["BEGIN"])[2].partition(script["END"])[0].strip() == made
+
+
+@pytest.mark.parametrize("study", ["faithfulness", "causes"])
+def test_what_explanations_are_worth_is_what_the_lines_say(study: str) -> None:
+    """Where this fails: `python docs/faithfulness.py docs/explain --into docs/results.md`."""
+    script = runpy.run_path(str(ROOT / "docs" / "faithfulness.py"))
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    begin, end = script["marks"](study)
+    assert page.partition(begin)[2].partition(end)[0].strip() == script["tables"](ROOT / "docs" / "explain", study)

@@ -87,13 +87,17 @@ class Evaluator:
 
         What is fitted to whole tables, such as the trailing means of residuals, is read from `whole`.
         """
+        batches_of_copies = self.batches_for_copies(whole)
+        return lambda examples, sources: self._decoded(batches_of_copies(examples, sources))
+
+    def batches_for_copies(self, whole: Examples) -> Callable[[Examples, Mapping[str, Rows]], Loader[Batch]]:
+        """A function that gives the batches of examples about copies of rows of `whole`'s database."""
         known = self.preprocessor.bind(whole)
 
-        def predict(examples: Examples, sources: Mapping[str, Rows]) -> NDArray[np.generic]:
-            builder = self.preprocessor.bind_copies(examples, known, sources)
-            return self._decoded(self.batches_of(builder, examples))
+        def batches_of_copies(examples: Examples, sources: Mapping[str, Rows]) -> Loader[Batch]:
+            return self.batches_of(self.preprocessor.bind_copies(examples, known, sources), examples)
 
-        return predict
+        return batches_of_copies
 
     def batches(self, examples: Examples) -> Loader[Batch]:
         """The batches of `examples`, in order."""
@@ -140,10 +144,14 @@ class Evaluator:
 
     def embed(self, examples: Examples) -> NDArray[np.float32]:
         """(n, channels + outputs) the state of each example before the head, and the head's outputs."""
+        return self.embedded(self.batches(examples))
+
+    def embedded(self, known: Iterable[Batch]) -> NDArray[np.float32]:
+        """The same of batches."""
         head, found = self._value_head, []
         self.network.eval()
         with torch.no_grad(), autocast(self.device):
-            for batch in self.batches(examples):
+            for batch in known:
                 state = self.network.embed(batch)
                 found.append(torch.cat([state, head.out(state)], dim=1).float().cpu().numpy())
         return np.concatenate(found)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from relbench_harness.errors import InputError
 from relbench_harness.features.block import Features, FittedBlock, transform_many
 from relbench_harness.features.contributions import Contributions
+from relbench_harness.features.copied_rows import Answering, reading_copies
 from relbench_harness.protocol.method import Budget, Examples
 from relbench_harness.timing import phase
 
@@ -53,6 +54,11 @@ class FittedTrees:
                 for i, (objective, ensemble) in enumerate(zip(self.objectives, self.ensembles[view], strict=True))
             )
         return replace(self, ensembles=ensembles)
+
+    def for_copies(self, whole: Examples) -> Answering:
+        """See `CopyPredictor`: of features, a network's states alone read statistics over whole tables."""
+        reader = reading_copies(self.block, whole)
+        return lambda examples, sources: replace(self, block=reader(sources)).predict(examples)
 
     def quantiles(self, examples: Examples) -> NDArray[np.float64]:
         """(n, levels) the quantiles that `BoostedTrees.quantiles` asks for, ascending in each row."""

@@ -75,8 +75,7 @@ class Ablation:
         if not subject.exact.all():
             # where no copy stands for the database, every removal costs a whole one
             kept = np.union1d(np.flatnonzero(subject.exact), np.flatnonzero(~subject.exact)[:FEW])
-            some = some.take(kept)
-            subject = Subject.of(predictor, some)
+            some, subject = some.take(kept), subject.take(kept)
         trial = _Trial(predictor, some, subject.given, subject.output, self.seed)
         found = []
         for band in age_bands(self.ages):

@@ -6,9 +6,8 @@ row, and a row that is left out is gone: what named it names nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -17,22 +16,12 @@ from numpy.typing import NDArray
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.explain.surroundings import Surroundings
-from relbench_harness.protocol.method import Examples, Predictor, Ragged, TrainingLabels
+from relbench_harness.features.copied_rows import Sources
+from relbench_harness.protocol.method import Examples, Ragged, TrainingLabels
 
 Rows = NDArray[np.int64]
-Sources = Mapping[str, Rows]
-"""Table → (m,) the row of the whole database that each row is a copy of."""
 Removed = Mapping[str, Rows]
 """Table → ascending row numbers that are left out."""
-
-
-@runtime_checkable
-class CopyPredictor(Protocol):
-    """A predictor that reads statistics over whole tables, which copies must not change."""
-
-    def for_copies(self, whole: Examples) -> Callable[[Examples, Sources], NDArray[np.generic]]:
-        """A function that predicts examples about copies of rows of `whole`'s database, with the statistics of that."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -148,10 +137,3 @@ def _labels_by_entity(training: TrainingLabels | None) -> tuple[Rows, Rows]:
     order = np.argsort(training.entity, kind="stable").astype(np.int64)
     starts = np.searchsorted(training.entity[order], np.arange(int(training.entity.max()) + 2))
     return order, starts.astype(np.int64)
-
-
-def predicting_copies(predictor: Predictor, whole: Examples) -> Callable[[Examples, Sources], NDArray[np.generic]]:
-    """How `predictor` answers examples about copies of rows of `whole`."""
-    if isinstance(predictor, CopyPredictor):
-        return predictor.for_copies(whole)
-    return lambda examples, _: np.asarray(predictor.predict(examples))

@@ -77,9 +77,14 @@ def probabilities(predictions: NDArray[np.generic]) -> Floats:
 
 def unfaithfulness(answer: Floats, only: Floats) -> float:
     """1 − exp(−KL) of (n, classes) probabilities: with all rows, and with the explanation's rows alone. 0 is faithful."""
+    return float(1 - np.exp(-divergences(answer, only).mean()))
+
+
+def divergences(answer: Floats, only: Floats) -> Floats:
+    """(n,) the Kullback-Leibler divergence of (n, classes) `only` from `answer`; 0 where they are equal."""
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(only > 0, only * (np.log(only) - np.log(answer)), 0.0)
-    return float(1 - np.exp(-terms.sum(axis=1).mean()))
+    return np.asarray(terms.sum(axis=1))
 
 
 class Curve(NamedTuple):
@@ -103,8 +108,14 @@ def curve(plain: Floats, answers: Floats, counts: ArrayLike) -> Curve:
     """
     at = np.asarray(counts, np.float64)
     change = np.abs(answers - plain[:, None]).mean(axis=0)
-    span = float(at[-1] - at[0])
-    return Curve(at, change, float(np.trapezoid(change, at) / span) if span else float(change.mean()))
+    return Curve(at, change, float(heights(plain, answers, counts).mean()))
+
+
+def heights(plain: Floats, answers: Floats, counts: ArrayLike) -> Floats:
+    """(n,) the mean height of each example's own curve; their mean is the area of `curve`."""
+    at = np.asarray(counts, np.float64)
+    change, span = np.abs(answers - plain[:, None]), float(at[-1] - at[0])
+    return np.asarray(np.trapezoid(change, at, axis=1) / span if span else change.mean(axis=1))
 
 
 class Found(NamedTuple):
@@ -134,12 +145,20 @@ class Mean(NamedTuple):
 
 def mean_over_entities(values: Floats, entity: NDArray[np.int64], seed: int = 0) -> Mean:
     """The mean of (n,) values, with a bootstrap over entities, whose examples are drawn together."""
-    known, code = np.unique(entity, return_inverse=True)
-    sums, counts = np.bincount(code, weights=values), np.bincount(code)
-    drawn = np.random.default_rng([seed, 17]).integers(0, len(known), (DRAWS, len(known)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(drawn_means(values[:, None], entity, seed), [0.025, 0.975])
     return Mean(float(values.mean()), float(low), float(high))
+
+
+def drawn_means(values: Floats, entity: NDArray[np.int64], seed: int = 0) -> Floats:
+    """(draws, m) means of (n, m) values over entities that are drawn with replacement, their examples together.
+
+    Equal entities and an equal seed give equal draws, so that differences of two of them are paired.
+    """
+    known, code = np.unique(entity, return_inverse=True)
+    counts, sums = np.bincount(code), np.zeros((len(known), values.shape[1]))
+    np.add.at(sums, code, values)
+    drawn = np.random.default_rng([seed, 17]).integers(0, len(known), (DRAWS, len(known)))
+    return np.asarray(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)[:, None])
 
 
 def agreement(one: ArrayLike, other: ArrayLike) -> float:

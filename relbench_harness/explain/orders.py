@@ -39,19 +39,30 @@ def at_random(around: Surroundings, seed: int) -> list[Row]:
     return [rows[i] for i in np.random.default_rng([seed, 29]).permutation(len(rows))]
 
 
-def most_recent(subject: Subject, position: int) -> list[Row]:
-    """Rows by time, the latest first; rows without a time last."""
+def most_recent(subject: Subject, position: int, own: bool = False) -> list[Row]:
+    """Rows by time, the latest first; rows without a time last.
+
+    Args:
+        own: Only rows that lead down from the entity: its children, theirs, and so on.
+    """
     database = subject.examples.database
     dated = []
     for block in subject.around[position].blocks[1:]:
+        if own and any(leg.up for leg in block.route.legs):
+            continue
         times = times_of(database[block.table])[block.rows]
         dated += [(-int(t), n, (block.table, int(row))) for n, (t, row) in enumerate(zip(times, block.rows, strict=True))]
     return [row for _, _, row in sorted(dated)]
 
 
+def with_ways(around: Surroundings, rows: Order) -> list[Row]:
+    """Rows, and those between them and the entity: without these nothing leads to a row."""
+    return list(dict.fromkeys(one for table, row in rows for one in ((table, row), *around.via(table, row))))
+
+
 @dataclass(frozen=True)
 class Trials:
-    """Answers with rows of an order deleted, and with nothing but them.
+    """Answers with rows of an order deleted, and with nothing but them and the rows on their way to the entity.
 
     Attributes:
         counts: (k,) how many of the first rows.
@@ -73,7 +84,8 @@ def tried(subject: Subject, orders: Sequence[Order], counts: Sequence[int] = COU
         for count in counts:
             chosen = by_table(order[:count])
             cases.append((i, chosen))
-            cases.append((i, {t: np.setdiff1d(rows, chosen.get(t, rows[:0])) for t, rows in everything.items()}))
+            kept = by_table(with_ways(subject.around[i], order[:count]))
+            cases.append((i, {t: np.setdiff1d(rows, kept.get(t, rows[:0])) for t, rows in everything.items()}))
     found = subject.answers(cases)
     shaped = found.reshape(len(orders), len(counts), 2, *found.shape[1:])
     return Trials(tuple(counts), shaped[:, :, 0], shaped[:, :, 1])

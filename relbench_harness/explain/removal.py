@@ -50,8 +50,10 @@ class Removal:
         """
         check_values(examples)
         inner = same_again(predictor)
-        subject = Subject.of(inner, examples)
-        first = FirstPass.of(inner, examples)
+        return self.of_subject(Subject.of(inner, examples), FirstPass.of(inner, examples))
+
+    def of_subject(self, subject: Subject, first: FirstPass) -> tuple[Explanation, ...]:
+        """The same where surroundings and first pass are known already."""
         chosen = [candidates(around, self.rows, first.rows[i], first.paths[i]) for i, around in enumerate(subject.around)]
         single = self._single(subject, chosen)
         tops = [_moved_most(values, self.top) for values in single]
@@ -68,7 +70,7 @@ class Removal:
                 prediction=float(subject.plain[i]),
                 notes={**notes, "rows around": len(subject.around[i]), "copied": bool(subject.exact[i])},
             )
-            for i in range(len(examples))
+            for i in range(len(subject.examples))
         )
 
     @staticmethod

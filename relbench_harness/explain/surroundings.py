@@ -20,12 +20,14 @@ from relbench_harness.temporal.routes import HERE, Leg, Route
 from relbench_harness.temporal.visibility import before_instant, days_before, latest_before
 
 Rows = NDArray[np.int64]
-REACHES = 5
+REACHES = 6
 """How many reaches there are: each holds all rows of those before it, the last one every row that keys lead to."""
 DEPTH = 2
 """Children, and children of those, are followed from an entity."""
 LATEST = 4
 """Rows of a path whose parents count as those of the latest rows: so many may be removed before others come in."""
+LATEST_CHILDREN = 64
+"""So many children of one parent are tried before all are: enough where a method reads the latest ones, and may lose half of them."""
 _NONE = np.zeros(0, np.int64)
 
 
@@ -99,8 +101,8 @@ class Surveyor:
 
         Args:
             reach: 0: rows below the entity, two keys deep, and all ancestors of what is found. 1: also what the latest row under
-                the same parent was when such a row came. 2: also children of the entity's own parents, and of those of its
-                latest rows. 3: children of all parents. 4: every row that keys lead to.
+                the same parent was when such a row came. 2: also the latest children of the entity's own parents, and of those
+                of its latest rows. 3: all of these children. 4: children of all parents. 5: every row that keys lead to.
         """
         entity, cutoff = int(self.examples.entity[position]), int(self.examples.cutoff[position])
         walk = _Walk(self.graph, cutoff, self.examples.task.own_row_visible)
@@ -114,18 +116,19 @@ class Surveyor:
                 walk.latest_siblings(block)
             walk.ancestors()
         if reach >= 2:
+            most = LATEST_CHILDREN if reach == 2 else None
             for parent in list(walk.blocks):
                 if parent.route.hops == 1 and parent.route.legs[0].up:
-                    walk.found(walk.children(parent))
+                    walk.found(walk.children(parent, most))
             for block in below[1:]:
-                walk.found(walk.children_of_latest(block))
+                walk.found(walk.children_of_latest(block, most))
             walk.ancestors()
-        if reach >= 3:
+        if reach >= 4:
             for block in list(walk.blocks):
                 if block.route.legs and block.route.legs[-1].up:
                     walk.found(walk.children(block))
             walk.ancestors()
-        if reach >= 4:
+        if reach >= 5:
             walk.everything()
         return Surroundings(tuple(sorted((b for b in walk.blocks if len(b.rows)), key=lambda b: b.route.hops)))
 
@@ -147,20 +150,20 @@ class _Walk:
         for _ in blocks:
             pass
 
-    def children(self, block: Block) -> Iterator[Block]:
-        """The children of a block's rows that were not reached before."""
+    def children(self, block: Block, most: int | None = None) -> Iterator[Block]:
+        """The children of a block's rows that were not reached before, of each row at most so many."""
         for step in self._steps(block.table, up=False):
-            yield self._down(block, step, block.rows)
+            yield self._down(block, step, block.rows, most)
 
-    def children_of_latest(self, block: Block) -> Iterator[Block]:
-        """The children of the parents of the latest rows of a block."""
+    def children_of_latest(self, block: Block, most: int | None = None) -> Iterator[Block]:
+        """The children of the parents of the latest rows of a block, of each parent at most so many."""
         latest = block.rows[-LATEST:]
         for step in self._steps(block.table, up=True):
             named = np.unique(self.graph.parent_of(step.child, step.column)[latest]).astype(np.int64)
             for known in [one for one in self.blocks if one.table == step.target]:
                 some = np.intersect1d(known.rows, named, assume_unique=True)
                 for below in self._steps(step.target, up=False) if len(some) else ():
-                    yield self._down(known, below, some)
+                    yield self._down(known, below, some, most)
 
     def ancestors(self) -> None:
         """All ancestors of what was reached."""
@@ -197,9 +200,15 @@ class _Walk:
             self.ancestors()
             place += 1
 
-    def _down(self, block: Block, step: Step, parents: Rows) -> Block:
+    def _down(self, block: Block, step: Step, parents: Rows, most: int | None) -> Block:
+        """The visible children of `parents`, the latest `most` of each."""
         starts, rows = self.graph.children_of(step.child, step.column)
         first, last = starts[parents].astype(np.int64), starts[parents + 1].astype(np.int64)
+        if most is not None:
+            seen = self.visible[step.child]
+            ends = [a + before_instant(rows[a:b], seen).sum() for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+            last = np.asarray(ends, np.int64).reshape(len(parents))
+            first = np.maximum(first, last - most)
         counts = last - first
         inner = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
         found = rows[np.repeat(first, counts) + inner].astype(np.int64)

@@ -7,16 +7,17 @@ another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.explain.changes import without_rows
-from relbench_harness.explain.copies import Copier, Removed, Sources, Variant, predicting_copies
+from relbench_harness.explain.copies import Copier, Removed, Variant
 from relbench_harness.explain.outputs import Floats, Output, answers
 from relbench_harness.explain.surroundings import REACHES, Surroundings, Surveyor
+from relbench_harness.features.copied_rows import Answering, predicting_copies
 from relbench_harness.progress import track
 from relbench_harness.protocol.audit.rearranged import Draft
 from relbench_harness.protocol.method import Examples, Predictor
@@ -53,7 +54,7 @@ class Subject:
     plain: Floats
     reach: NDArray[np.int64]
     _copier: Copier = field(repr=False)
-    _predict: Callable[[Examples, Sources], NDArray[np.generic]] = field(repr=False)
+    _predict: Answering = field(repr=False)
 
     @classmethod
     def of(cls, predictor: Predictor, examples: Examples) -> Subject:
@@ -78,6 +79,21 @@ class Subject:
             if not left:
                 break
         return replace(self, around=tuple(around))
+
+    def take(self, rows: NDArray[np.int64]) -> Subject:
+        """The examples at `rows`, in that order, with the surroundings that were found."""
+        examples = self.examples.take(rows)
+        return replace(
+            self,
+            examples=examples,
+            output=self.output.take(rows),
+            around=tuple(self.around[i] for i in rows),
+            exact=self.exact[rows],
+            given=self.given[rows],
+            plain=self.plain[rows],
+            reach=self.reach[rows],
+            _copier=Copier(examples),
+        )
 
     def _stands_for_all(self, around: Mapping[int, Surroundings], spread: float) -> list[int]:
         """The examples whose copies answer as the whole database does.

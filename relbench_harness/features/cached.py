@@ -7,12 +7,14 @@ the database; and a cache holds features only until its owner closes it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from relbench_harness.features.block import Block, Features, FittedBlock, within
+from relbench_harness.features.copied_rows import Sources, reading_copies
 from relbench_harness.protocol.method import Examples
 
 
@@ -26,6 +28,10 @@ class KnownFeatures:
 
     def transform(self, examples: Examples) -> Features:
         return self.features if same_examples(examples, self.examples) else self.block.transform(examples)
+
+    def for_copies(self, whole: Examples) -> Callable[[Sources], FittedBlock]:
+        """See `CopyBlock`."""
+        return reading_copies(self.block, whole)
 
     def for_keeping(self) -> FittedBlock:
         """What a kept model holds: no features of examples that were."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
 from relbench_harness.features.block import Features, FeatureUnion, FittedBlock, transform_many
+from relbench_harness.features.copied_rows import Sources, reading_copies
 from relbench_harness.progress import track
 from relbench_harness.protocol.method import Examples
 
@@ -56,6 +57,11 @@ class SelectedFeatures:
         for block, names in self.parts:
             found = found.concat(block.transform(examples).select(names))
         return found
+
+    def for_copies(self, whole: Examples) -> Callable[[Sources], FittedBlock]:
+        """See `CopyBlock`."""
+        readers = [(reading_copies(block, whole), names) for block, names in self.parts]
+        return lambda sources: SelectedFeatures(tuple((reader(sources), names) for reader, names in readers))
 
     @staticmethod
     def of(blocks: Sequence[FittedBlock], columns: Sequence[tuple[int, str]]) -> SelectedFeatures:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from relbench_harness.baselines.auto import FittedAuto
+from relbench_harness.baselines.averaged import FittedAverage
 from relbench_harness.baselines.gnn.method import FittedGNN
+from relbench_harness.baselines.hybrid import NetworkStates
 from relbench_harness.baselines.trees.fitted import FittedTrees
 from shop import Shop
 
 from relbench_harness.data.task import TaskType
+from relbench_harness.explain import surroundings
 from relbench_harness.explain.copies import Copier, Variant
 from relbench_harness.explain.surroundings import REACHES, Surveyor
-from relbench_harness.explain.variants import Subject
+from relbench_harness.explain.variants import Subject, halved
+from relbench_harness.features.entity import EntityColumns
 from relbench_harness.protocol.method import Examples, Predictor
 
-from .conftest import LatestWorth, latest_orders
+from .conftest import LatestWorth, latest_orders, trees
 
 
 def test_surroundings_hold_visible_rows_once_and_say_how_they_are_reached(later: Examples) -> None:
@@ -38,6 +43,26 @@ def test_surroundings_hold_visible_rows_once_and_say_how_they_are_reached(later:
         for leg, near, far in zip(reversed(block.route.legs), way, [(block.table, row), *way], strict=False):
             child, parent = (near, far) if leg.up else (far, near)
             assert later.database[child[0]].parents(leg.key.column)[child[1]] == parent[1]
+
+
+def test_the_latest_children_are_enough_before_all_are_taken(later: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the products of a customer's latest lines reach 2 has the latest visible lines, and reach 3 all of them."""
+    monkeypatch.setattr(surroundings, "LATEST_CHILDREN", 2)
+    surveyor, lines = Surveyor.of(later), later.database["order lines"]
+    assert lines.times is not None
+    product, fewer = lines.parents("product"), 0
+    for position in range(0, len(later), 3):
+        own, some, every = (surveyor.around(position, reach) for reach in (1, 2, 3))
+        below = [
+            block for block in own.blocks if block.table == "order lines" and not any(leg.up for leg in block.route.legs)
+        ]
+        visible = lines.times < later.cutoff[position]
+        for named in {int(p) for block in below for p in product[block.rows[-surroundings.LATEST :]] if p >= 0}:
+            expected = np.flatnonzero(visible & (product == named))
+            assert set(expected[-2:]) <= set(some.rows["order lines"])
+            assert set(expected) <= set(every.rows["order lines"])
+        fewer += len(every) - len(some)
+    assert fewer > 0
 
 
 def test_copies_are_in_canonical_order_and_share_nothing(later: Examples) -> None:
@@ -89,6 +114,40 @@ def test_the_network_reads_copies_as_it_reads_the_database(latest_shop: Shop, ne
 def test_trees_read_copies_as_they_read_the_database(latest_shop: Shop, boosted: FittedTrees) -> None:
     examples = latest_shop.examples(TaskType.BINARY, (180,)).take(np.arange(0, 60, 9))
     assert _equal(boosted, examples, 1e-6).exact.all()
+
+
+def test_a_mean_of_methods_reads_copies_as_each_of_them_does(
+    latest_shop: Shop, network: FittedGNN, boosted: FittedTrees
+) -> None:
+    examples = latest_shop.examples(TaskType.BINARY, (180,)).take(np.arange(0, 60, 9))
+    alone = [Subject.of(one, examples) for one in (network, boosted)]
+    gone = [(i, {"order": around.rows["order"][-1:]}) for i, around in enumerate(alone[0].around)]
+    one, other = (subject.without(gone) for subject in alone)
+    average = FittedAverage((network, boosted))
+    weighted = FittedAuto({"network": (network, 0.75), "trees": (boosted, 0.25)}, ())
+    np.testing.assert_allclose(_equal(average, examples, 1e-5).without(gone), (one + other) / 2, atol=1e-5)
+    np.testing.assert_allclose(_equal(weighted, examples, 1e-5).without(gone), 0.75 * one + 0.25 * other, atol=1e-5)
+
+
+def test_trees_on_states_of_a_network_read_copies_as_the_network_does(latest_shop: Shop, network: FittedGNN) -> None:
+    both = trees(latest_shop, TaskType.BINARY, features=(EntityColumns(), NetworkStates(network, since=0)), days=3)
+    examples = latest_shop.examples(TaskType.BINARY, (180,)).take(np.arange(0, 60, 9))
+    subject = Subject.of(both, examples)
+    assert subject.exact.all()
+    cases = [(i, halved(around, i)) for i, around in enumerate(subject.around)]
+    copied, whole = subject.answers(cases), np.stack([subject._whole(*case) for case in cases])
+    np.testing.assert_allclose(copied, whole, atol=1e-5)
+    assert np.abs(copied - subject.plain).max() > 0.01
+
+
+def test_a_part_of_the_examples_is_answered_as_before(later: Examples) -> None:
+    subject, rows = Subject.of(LatestWorth(), later), np.asarray([5, 0, 3])
+    part = subject.take(rows)
+    gone = [{"order": np.asarray(latest_orders(later, int(i), 1), np.int64)} for i in rows]
+    expected = subject.without([(int(i), one) for i, one in zip(rows, gone, strict=True)])
+    assert part.without(list(enumerate(gone))).tolist() == expected.tolist()
+    assert (part.plain == subject.plain[rows]).all() and not (part.plain == expected).all()
+    assert part.examples.entity.tolist() == later.entity[rows].tolist()
 
 
 def test_what_reads_everything_is_explained_by_the_database_itself(later: Examples) -> None:
