@@ -57,7 +57,24 @@ class Opened:
         """The audit of a run that has no guard; nothing is fitted yet.
 
         Raises:
-            InputError: The request cannot be fulfilled.
+            InputError: The request cannot be fulfilled, or the method has no query for the task.
+        """
+        from relbench_harness.request import written_for
+
+        bare = self.without_queries(request)
+        written = list(written_for(request.method, bare.subject.stages.task.id))
+        queries = {
+            f"the query {path.parent.name}/{path.name}": path.read_text(encoding="utf-8")
+            for path in written
+            if path.suffix == ".sql"
+        }
+        return replace(bare, subject=replace(bare.subject, queries=queries), code=self._code(request, written))
+
+    def without_queries(self, request: RunRequest) -> Audit:
+        """The audit without what was written for the task alone, which may be missing.
+
+        Raises:
+            InputError: There is no such task, or a key has no such value.
         """
         from relbench_harness.protocol.audit.audit import Audit
         from relbench_harness.protocol.audit.lengths import SHORT, short_config, shortened
@@ -65,25 +82,18 @@ class Opened:
         from relbench_harness.protocol.audit.subject import Subject
         from relbench_harness.protocol.audit.trial import Learner
         from relbench_harness.protocol.work import FIT_ON
-        from relbench_harness.request import choice, written_for
+        from relbench_harness.request import choice
 
         stages = self.stages(request.task, request.regime)
         method, config, sizes = request.method, dict(request.config), Sizes()
         if self.short:
             method, config, sizes = shortened(method), short_config(config), SHORT
-        queries = {
-            f"the query {path.parent.name}/{path.name}": path.read_text(encoding="utf-8")
-            for path in written_for(method, stages.task.id)
-            if path.suffix == ".sql"
-        }
         learner = Learner(method, request.budget, choice(request.fit_on, FIT_ON, "fit_on"))
-        subject = Subject(stages, learner, queries, sizes)
-        return Audit(subject, request.name, config, self._code(request))
+        subject = Subject(stages, learner, sizes=sizes)
+        return Audit(subject, request.name, config, self._code(request, ()))
 
-    def _code(self, request: RunRequest) -> str:
+    def _code(self, request: RunRequest, written: Sequence[Path]) -> str:
         """The digest of the method's files that is part of a run's identity."""
-        from relbench_harness.request import written_for
-
         described = Described(
             task=request.task,
             name=request.name,
@@ -91,7 +101,7 @@ class Opened:
             regime=request.regime,
             fit_on=request.fit_on,
             budget=request.budget,
-            written_for=lambda task: written_for(request.method, task),
+            written_for=lambda _: written,
         )
         return code_digest(self._identities.files(described))
 
@@ -155,20 +165,21 @@ def _audit_one(opened: Opened, request: RunRequest, show: Say) -> int:
     if request.regime == "rolling" and _is_frozen(stages, opened.stages(request.task, "frozen")):
         show(f"{line}  left out: on this task the regimes are the same")
         return 0
-    audit, folder = opened.audit(request), _folder(request)
-    _ = audit.subject.scene
-    report = _there(audit, folder)
-    if report is None:
-        try:
-            report = audit.execute()
-        except InputError as refusal:
-            report = audit.refused(" ".join(str(refusal).split()))
+    bare, folder = opened.without_queries(request), _folder(request)
+    # what is wrong with the data shows before the method is fitted
+    _ = bare.subject.scene
+    try:
+        audit = opened.audit(request)
+        there = _there(audit, folder)
+        report = there or audit.execute()
+    except InputError as refusal:
+        there = _there(bare, folder)
+        report = there or bare.refused(" ".join(str(refusal).split()))
+    if there is None:
         write_report(report, folder)
-        line = f"{line}  {report.verdict} in {report.seconds:.0f} s"
-    else:
-        line = f"{line}  {report.verdict}, there already"
+    how = "there already" if there is not None else f"{report.seconds:.0f} s"
     reasons = [f"{finding.check}: {finding.evidence}" for finding in report.failed]
-    show("; ".join([line, *reasons]))
+    show("; ".join([f"{line}  {report.verdict}, {how}", *reasons]))
     return int(report.verdict == "failed")
 
 

@@ -60,7 +60,7 @@ def audit_page(reports: Sequence[AuditReport]) -> str:
 
 def _facts(reports: Sequence[AuditReport]) -> Iterator[tuple[str, str]]:
     days = sorted({report.started[:10] for report in reports})
-    counts = Counter(report.verdict for report in reports)
+    counts: Counter[str] = Counter(report.verdict for report in reports)
     yield "published audits", "relbench-harness audit --short -m study=audit"
     yield "date", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     yield "audits", ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)

@@ -26,7 +26,8 @@ def shortened(part: Part) -> Part:
         values = {entry.name: getattr(part, entry.name) for entry in fields(part) if entry.init}
         changed = {name: _short(name, value) for name, value in values.items()}
         return replace(part, **{name: value for name, value in changed.items() if value is not values[name]})
-    return _inside(part, shortened)
+    inside: Part = _inside(part, shortened)
+    return inside
 
 
 def short_config(config: Any) -> Any:
