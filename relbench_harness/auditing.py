@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relbench_harness.composed_alone import composed_alone
 from relbench_harness.errors import InputError
 from relbench_harness.presets import check_choices
-from relbench_harness.sweep.identity import Described, Identities, code_digest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relbench_harness.protocol.audit.report import AuditReport
     from relbench_harness.protocol.stages import Stages
     from relbench_harness.request import RunRequest
+    from relbench_harness.sweep.identity import Identities
 
 Say = Callable[[str], None]
 
@@ -36,8 +37,13 @@ class Opened:
     """
 
     short: bool = False
-    _identities: Identities = field(default_factory=Identities)
     _last: dict[tuple[str, str], Stages] = field(default_factory=dict)
+
+    @cached_property
+    def _identities(self) -> Identities:
+        from relbench_harness.sweep.identity import Identities
+
+        return Identities()
 
     def stages(self, address: str, regime: str) -> Stages:
         """Raises `InputError` where there is no such task or regime."""
@@ -94,6 +100,8 @@ class Opened:
 
     def _code(self, request: RunRequest, written: Sequence[Path]) -> str:
         """The digest of the method's files that is part of a run's identity."""
+        from relbench_harness.sweep.identity import Described, code_digest
+
         described = Described(
             task=request.task,
             name=request.name,

@@ -19,7 +19,7 @@ from relbench_harness.presets import method_names
 from relbench_harness.protocol.audit.audit import CHECKS, Audit, found
 from relbench_harness.protocol.audit.clock import Clock, unsteady
 from relbench_harness.protocol.audit.determinism import Determinism
-from relbench_harness.protocol.audit.lengths import LENGTHS, short_config, shortened, without_lengths
+from relbench_harness.protocol.audit.lengths import LENGTHS, SHORT, short_config, shortened, without_lengths
 from relbench_harness.protocol.audit.report import AuditReport, Finding
 from relbench_harness.protocol.audit.seal import LabelSeal, patterns
 from relbench_harness.protocol.audit.subject import Subject
@@ -123,6 +123,20 @@ def test_what_learns_again_is_audited_with_what_it_learned_then(
         assert report.verdict == verdict, failed(list(report.findings))
         assert report.fit_on == ("train+val" if both else "train")
         assert [finding.check for finding in report.failed] == ([] if verdict == "passed" else [cheater.caught_by])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK_METHODS else pytest.param(name, marks=pytest.mark.thorough) for name in method_names()],
+)
+def test_shipped_methods_that_learn_again_pass(shop_dataset: Dataset, name: str) -> None:
+    stages = Stages(shop_dataset, shop_dataset.task("churn"), "rolling")
+    one = Subject(stages, Learner(small(name), BUDGET, "train+val"), sizes=SHORT)
+    try:
+        report = Audit(one, name, checks=QUICK).execute()
+    except InputError as refusal:
+        pytest.skip(str(refusal))
+    assert failed(list(report.findings)) == [] and report.passed
 
 
 def test_what_cannot_learn_again_is_refused(shop_dataset: Dataset) -> None:
