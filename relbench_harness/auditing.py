@@ -182,13 +182,20 @@ def _audit_one(opened: Opened, request: RunRequest, show: Say) -> int:
         report = there or audit.execute()
     except InputError as refusal:
         there = _there(bare, folder)
-        report = there or bare.refused(" ".join(str(refusal).split()))
+        report = there or bare.refused(_without_home(refusal))
     if there is None:
         write_report(report, folder)
     how = "there already" if there is not None else f"{report.seconds:.0f} s"
     reasons = [f"{finding.check}: {finding.evidence}" for finding in report.failed]
     show("; ".join([f"{line}  {report.verdict}, {how}", *reasons]))
     return int(report.verdict == "failed")
+
+
+def _without_home(refusal: InputError) -> str:
+    """What a method says of why it refuses a task, in which no folder of this machine is named."""
+    from relbench_harness.home import home
+
+    return " ".join(str(refusal).split()).replace(f"{home('configs').parent}/", "")
 
 
 def _there(audit: Audit, folder: Path) -> AuditReport | None:
