@@ -28,7 +28,7 @@ from relbench_harness.contributions.commands import add_commands as add_contribu
 from relbench_harness.errors import ResultWarning, explained
 from relbench_harness.explaining.command import add_explain
 from relbench_harness.models.commands import add_predict
-from relbench_harness.presets import check_choices, check_options
+from relbench_harness.presets import OF_AUDIT, check_choices, check_options
 from relbench_harness.ranking import add_rankings
 from relbench_harness.site.command import add_publish
 from relbench_harness.streams import say, show, standard_output, unread
@@ -36,6 +36,7 @@ from relbench_harness.trial.command import add_try
 
 VERBOSE = {"-v", "--verbose"}
 DRY_RUN = "--dry-run"
+SHORT = "--short"
 INTERRUPTED = 130
 """The exit code of a shell command that Ctrl-C ended."""
 
@@ -138,9 +139,11 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser(
         "audit",
         help="prove that a method is safe in time: no later row, no label and no clock changes what it answers",
-        usage="relbench-harness audit task=DATASET/TASK method=NAME [seed=0] [regime=frozen|rolling] [KEY=VALUE …]",
+        usage="relbench-harness audit [-m] [--short] task=DATASET/TASK method=NAME [seed=0] [regime=frozen|rolling] [KEY=VALUE …]",
         description="Takes the keys of run. The report goes to audit/ in results_dir, and rank shows who is audited.",
     )
+    audit.add_argument("-m", "--multirun", action="store_true", help="audit every combination that has no report yet")
+    audit.add_argument("--short", action="store_true", help="let the method learn for a moment, from few examples")
     audit.set_defaults(act=lambda _: 0)
     _add_backtest(commands)
     add_rankings(commands)
@@ -196,10 +199,14 @@ def _status(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _audit(overrides: list[str]) -> int:
-    from relbench_harness.auditing import audit_overrides, printed
+def _audit(given: list[str]) -> int:
+    overrides, short = [one for one in given if one != SHORT], SHORT in given
+    check_options(given, "audit", OF_AUDIT)
+    from relbench_harness.auditing import audit_all, audit_overrides, printed
 
-    report, path = audit_overrides(overrides)
+    if {"-m", "--multirun"} & set(overrides):
+        return audit_all(overrides, short, show, say)
+    report, path = audit_overrides(overrides, short)
     console = standard_output()
     console.print(printed(report))
     console.print(f"{'passed' if report.passed else 'failed'} in {report.seconds:.0f} s; wrote {path}", soft_wrap=True)

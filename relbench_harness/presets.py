@@ -44,15 +44,18 @@ def check_method(name: str) -> None:
         raise InputError(f"no method {name!r}; {nearest(name, known)}")
 
 
-OPTIONS = ("-m", "--multirun", "--dry-run", "-v", "--verbose", "-h", "--help")
-"""Options of `run`."""
+OPTIONS = ("-v", "--verbose", "-h", "--help")
+"""Options of every command."""
+OF_RUN = ("-m", "--multirun", "--dry-run")
+OF_AUDIT = ("-m", "--multirun", "--short")
 
 
-def check_options(given: Sequence[str]) -> None:
-    """Raises `InputError` for a word that begins as an option and is none."""
+def check_options(given: Sequence[str], command: str = "run", own: Sequence[str] = OF_RUN) -> None:
+    """Raises `InputError` for a word that begins as an option and is none of every command's nor of the command's `own`."""
+    known = (*own, *OPTIONS)
     for word in given:
-        if word.startswith("-") and word not in OPTIONS:
-            raise InputError(f"run has no option {word!r}; {nearest(word, OPTIONS)}")
+        if word.startswith("-") and word not in known:
+            raise InputError(f"{command} has no option {word!r}; {nearest(word, known)}")
 
 
 def check_choices(overrides: Sequence[str]) -> None:

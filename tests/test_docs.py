@@ -52,7 +52,7 @@ WRITTEN_BY_READERS = {
 OTHER_METHODS = {"habit"}
 STORED_BY_RUNS = {"backtest.json", "backtest.csv", "backtest.md", "backtest.svg", "runs/", "views/", "truth/"}
 """Folders that lie in the cache."""
-HYDRA = {"method", "tracker", "study", "sweep", "-m", "-v", "--dry-run"}
+HYDRA = {"method", "tracker", "study", "sweep", "-m", "-v", "--dry-run", "--short"}
 FIRST_PERSON = re.compile(r"\b(I|[Mm]y|[Mm]ine|[Ww]e|[Oo]urs?|[Mm]e|us)\b")
 
 

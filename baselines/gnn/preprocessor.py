@@ -5,7 +5,7 @@ Invariant: everything is fitted on rows visible at the end of training. `bind` j
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -165,6 +165,13 @@ def _graph(database: Database) -> Graph:
     )
 
 
+def _informative(keys: Sequence[AsOfKey], known: Database, graph: Graph) -> tuple[AsOfKey, ...]:
+    """Those of `keys` that are worth reading, judged by the rows of `known` alone; `graph` may hold later ones."""
+    read = {table for key in keys for table in (key.left.child, key.right.child)}
+    past = graph if all(graph.size(table) == len(known[table]) for table in read) else Graph.from_database(known)
+    return tuple(key for key in keys if AsOfIndex(past, key).is_informative())
+
+
 def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozenset[Mechanism]) -> Prepared:
     known, task = train.known, train.task
     encoders = Encoders.fit(known, train.fit_end)
@@ -177,7 +184,7 @@ def _fit(train: Examples, shown: Examples, sampling: Sampling, without: frozense
         reader = SummaryReader(plan, train, bound_residuals)
         standardisation = Standardisation.fit(reader.raw(sample_of(shown)))
     keys = () if "as_of_links" in without else as_of_keys(known, task.entity_table, task.own_row_visible)
-    keys = tuple(key for key in keys if AsOfIndex(graph, key).is_informative())
+    keys = _informative(keys, known, graph)
     ancestors = AncestorIndex(known)
     schema = RowSchema(
         layouts=encoders.layouts,

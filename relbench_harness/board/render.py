@@ -24,7 +24,23 @@ from relbench_harness.data.writing import write_whole
 
 SPARE = ("warm", "MB", "fitted on", "audited", "difference", "val", "× anchor", "tasks", "lines")
 """Columns that a narrow terminal goes without, first to go first; Markdown and CSV always have all."""
-TEXT = frozenset({"method", "fitted on", "audited", "status", "what", "detail", "metric", "source"})
+TEXT = frozenset(
+    {
+        "method",
+        "fitted on",
+        "audited",
+        "status",
+        "what",
+        "detail",
+        "metric",
+        "source",
+        "dataset",
+        "task",
+        "regime",
+        "version",
+        "check",
+    }
+)
 """Columns of words; the others are numbers."""
 
 

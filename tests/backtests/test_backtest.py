@@ -11,10 +11,11 @@ import pytest
 from scramble import scrambled
 from small_methods import small
 
+from relbench_harness.backtests import carry_out
 from relbench_harness.backtests.carry_out import Backtest, Cell
 from relbench_harness.backtests.origins import origins
 from relbench_harness.backtests.plan import REFRESH, Plan
-from relbench_harness.backtests.refreshing import Teacher
+from relbench_harness.backtests.refreshing import POLICIES, Standing, Teacher
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.errors import InputError
@@ -77,6 +78,33 @@ def test_an_origin_asks_what_a_moved_dataset_asks(shop_dataset: Dataset) -> None
 
 @pytest.mark.parametrize("policy", REFRESH)
 def test_no_row_or_label_after_an_origin_is_learned_from(shop_dataset: Dataset, policy: str) -> None:
+    check_what_is_handed(shop_dataset, policy)
+
+
+@pytest.mark.parametrize("hidden", ["rows", "labels"])
+def test_a_policy_that_learns_from_what_is_held_out_is_found(
+    shop_dataset: Dataset, hidden: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hands a model rows or labels of the split that it is to answer at the same origin."""
+    honest = Stages.final_training
+
+    def ahead(stages: Stages) -> Examples:
+        test = stages.examples("test")
+        if hidden == "rows":
+            return replace(honest(stages), database=stages.dataset.database)
+        return replace(test, database=honest(stages).database)
+
+    def cheating(teacher: Teacher, before: Standing, stages: Stages, origin: int) -> Standing:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Stages, "final_training", ahead)
+            return POLICIES["warm"](teacher, before, stages, origin)
+
+    monkeypatch.setattr(carry_out, "POLICIES", {**POLICIES, "warm": cheating})
+    with pytest.raises(AssertionError):
+        check_what_is_handed(shop_dataset, "warm")
+
+
+def check_what_is_handed(shop_dataset: Dataset, policy: str) -> None:
     stages, diary = at_origins(shop_dataset, "churn"), Diary()
     cells(diary, stages, (policy,))
     horizon = stages[0].task.horizon.value

@@ -8,15 +8,21 @@ import pandas as pd
 import pytest
 
 from relbench_harness.board import render, store
+from relbench_harness.board.audits import read_reports
 from relbench_harness.board.ceiling import COLUMNS as CEILINGS
 from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.normalised import with_normalised
 from relbench_harness.board.page import page, published_board, published_rows
 from relbench_harness.board.uncertainty import COLUMNS
+from relbench_harness.errors import InputError
 from relbench_harness.presets import method_names
 
 ROOT = Path(__file__).parents[2] / "results"
-BOARDS = sorted(path.parent.name for path in ROOT.glob("*/README.md") if path.parent.name != "published")
+BOARDS = sorted(path.parent.name for path in ROOT.glob("*/README.md") if path.parent.name not in ("published", "audit"))
+
+
+def refuse(error: InputError) -> None:
+    raise error
 
 
 def test_there_are_boards() -> None:
@@ -29,7 +35,7 @@ def test_a_page_is_what_its_lines_give(name: str) -> None:
     folder = ROOT / name
     results, published = store.read_results(folder), published_rows(folder)
     table = pd.read_csv(folder / "leaderboard.csv", float_precision="round_trip")
-    board = leaderboard(results)
+    board = leaderboard(results, read_reports(folder, refuse))
     assert board["method"].tolist() == table["method"].tolist()
     made_elsewhere = [name for name in (*CEILINGS, *COLUMNS) if name in table]
     board = with_normalised(board.join(table[made_elsewhere]), published)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cheaters
 import numpy as np
 import pytest
 from small_methods import small
 
+from relbench_harness.compose import make_method
 from relbench_harness.data.dataset import Dataset
 from relbench_harness.errors import InputError
 from relbench_harness.presets import method_names
 from relbench_harness.protocol.audit.audit import CHECKS, Audit, found
 from relbench_harness.protocol.audit.clock import Clock, unsteady
 from relbench_harness.protocol.audit.determinism import Determinism
+from relbench_harness.protocol.audit.lengths import LENGTHS, SHORT, short_config, shortened, without_lengths
 from relbench_harness.protocol.audit.report import AuditReport, Finding
 from relbench_harness.protocol.audit.seal import LabelSeal, patterns
 from relbench_harness.protocol.audit.subject import Subject
@@ -101,6 +104,81 @@ def test_shipped_methods_pass(shop_dataset: Dataset, name: str, task: str, regim
         assert task in str(refusal) or "recommendation" in str(refusal) or "binary" in str(refusal)
         pytest.skip(f"{name} does not do {task}")
     assert failed(list(report.findings)) == [] and report.passed
+
+
+@pytest.mark.parametrize("regime", ["rolling", "frozen"])
+@pytest.mark.parametrize("cheater", [cheaters.RefitsOnAllRows(), cheaters.RefitsFirstAndLast()])
+def test_what_learns_again_is_audited_with_what_it_learned_then(
+    shop_dataset: Dataset, cheater: cheaters.Refits, regime: Regime
+) -> None:
+    """Such a method is honest until it learns again."""
+    stages = Stages(shop_dataset, shop_dataset.task("churn"), regime)
+    for method, both, verdict in (
+        (cheaters.Refits(), True, "passed"),
+        (cheater, False, "passed"),
+        (cheater, True, "failed"),
+    ):
+        one = Subject(stages, Learner(method, BUDGET, "train+val" if both else "train"))
+        report = Audit(one, "refits", checks=QUICK).execute()
+        assert report.verdict == verdict, failed(list(report.findings))
+        assert report.fit_on == ("train+val" if both else "train")
+        assert [finding.check for finding in report.failed] == ([] if verdict == "passed" else [cheater.caught_by])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK_METHODS else pytest.param(name, marks=pytest.mark.thorough) for name in method_names()],
+)
+def test_shipped_methods_that_learn_again_pass(shop_dataset: Dataset, name: str) -> None:
+    stages = Stages(shop_dataset, shop_dataset.task("churn"), "rolling")
+    one = Subject(stages, Learner(small(name), BUDGET, "train+val"), sizes=SHORT)
+    try:
+        report = Audit(one, name, checks=QUICK).execute()
+    except InputError as refusal:
+        pytest.skip(str(refusal))
+    assert failed(list(report.findings)) == [] and report.passed
+
+
+def test_what_cannot_learn_again_is_refused(shop_dataset: Dataset) -> None:
+    one = subject(shop_dataset, cheaters.Honest())
+    with pytest.raises(InputError, match="cannot learn again"):
+        Audit(replace(one, learner=Learner(cheaters.Honest(), BUDGET, "train+val")), "honest").execute()
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_a_short_audit_changes_lengths_alone(name: str) -> None:
+    method, config = make_method(name)
+    brief = short_config(config)
+    assert without_lengths(brief) == without_lengths(config)
+    assert short_config(brief) == brief and shortened(shortened(method)) == shortened(method)
+    assert completed_from(shortened(method)) == numbers_of(brief)
+    assert sum(numbers_of(brief).values()) < sum(numbers_of(config).values()) or not numbers_of(config)
+
+
+def numbers_of(config: Any, where: str = "") -> dict[str, int]:
+    """The lengths in a configuration, by where they stand."""
+    if isinstance(config, list | tuple):
+        config = dict(enumerate(config))
+    if not isinstance(config, dict):
+        return {}
+    found: dict[str, int] = {}
+    for key, value in config.items():
+        found |= {f"{where}.{key}": value} if key in LENGTHS else numbers_of(value, f"{where}.{key}")
+    return found
+
+
+def completed_from(part: Any, where: str = "") -> dict[str, int]:
+    """The lengths in the fields of a method, by where they stand."""
+    if is_dataclass(part):
+        part = {entry.name: getattr(part, entry.name) for entry in fields(part)}
+    elif isinstance(part, list | tuple):
+        part = dict(enumerate(part))
+    if not isinstance(part, dict):
+        return {}
+    found: dict[str, int] = {}
+    for key, value in part.items():
+        found |= {f"{where}.{key}": value} if key in LENGTHS else completed_from(value, f"{where}.{key}")
+    return found
 
 
 def test_the_seal_sees_the_folder_of_the_task_and_what_a_sandbox_hands_over(shop_dataset: Dataset, tmp_path: Path) -> None:

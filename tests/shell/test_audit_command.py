@@ -65,6 +65,46 @@ def test_a_report_is_stored_and_counted(
     assert "cheat failed its audit" in capsys.readouterr().out
 
 
+def test_a_sweep_audits_what_has_no_report(
+    shop_path: Path, plugin: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results"
+    sweep = ["audit", "--short", "-m", f"{TASK},little-shop/nothing", f"results_dir={folder}", "budget.threads=1"]
+    methods = ["constant", "cheat", "sql_xgboost"]
+    assert main([*sweep, f"method={','.join(methods)}"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.count("nothing") == len(methods)
+    lines = {line.split("  ")[2]: line.split("  ")[3] for line in shown.out.splitlines()}
+    assert lines["constant"].startswith("passed") and lines["sql_xgboost"].startswith("not run")
+    assert lines["cheat"].startswith("failed") and "future perturbation" in lines["cheat"]
+    page = (folder / "audit" / "README.md").read_text()
+    assert [line.split(" | ")[1].rstrip(" |") for line in page.splitlines() if line[2:].split(" | ")[0] in ("cheat", "constant")] == [
+        "failed", "passed",
+    ]  # fmt: skip
+    assert "no hand-written features" in page.replace("\\", "")
+    stored = {path: path.read_bytes() for path in folder.rglob("*.json")}
+    assert len(stored) == 3
+    assert main([*sweep[:3], TASK, *sweep[4:], "method=constant,cheat", "regime=frozen"]) == 1
+    assert capsys.readouterr().out.count("there already") == 2
+    assert {path: path.read_bytes() for path in folder.rglob("*.json")} == stored
+
+
+def test_a_report_counts_however_long_the_method_learned(shop_path: Path, tmp_path: Path) -> None:
+    """The published audits lie in the folder `audit` beside that of a board."""
+    folder = tmp_path / "results"
+    settings = [TASK, "method=lightgbm_simple", "budget.threads=1", "isolation=none"]
+    assert main(["audit", "--short", *settings, f"results_dir={folder}"]) == 0
+    stored = json.loads((folder / "audit" / "little-shop__churn" / "lightgbm_simple" / "frozen.json").read_text())
+    assert stored["config"]["n_estimators"] == 20 and stored["examples"]["training"] <= 400
+    assert main(["run", *settings, f"results_dir={folder / 'board'}"]) == 0
+    assert main(["run", *settings, f"results_dir={folder / 'board'}", "method.num_leaves=8"]) == 0
+    assert main(["run", *settings, f"results_dir={folder / 'board'}", "fit_on=train+val"]) == 0
+    assert main(["rank", str(folder / "board")]) == 0
+    found = pd.read_csv(folder / "board" / "leaderboard.csv")
+    assert sorted(found["audited"]) == ["no", "no", "yes"]
+    assert found.loc[found["audited"] == "yes", "fitted_on"].tolist() == ["train"]
+
+
 @pytest.mark.thorough
 def test_other_settings_are_not_audited(shop_path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
@@ -97,7 +137,7 @@ def test_a_damaged_report_is_named_and_passed_over(
         ([TASK, "method=constant", "sed=1"], "no key 'sed'"),
         ([TASK, "method=constant", "regime=warm"], "no regime 'warm'"),
         (["method=constant"], "no task given"),
-        (["-m", TASK, "method=constant"], "-m belongs to run"),
+        ([TASK, "method=constant", "--shrt"], "audit has no option '--shrt'; did you mean '--short'"),
         ([TASK, "method=constant,label_history"], "several values"),
         ([TASK, "method=constant", "results_dir="], "results_dir is empty"),
         ([TASK, "method=sql_xgboost"], "no hand-written features"),

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,29 +47,37 @@ class Audit:
 
     def execute(self) -> AuditReport:
         """Raises `InputError` for faults of the data and for a task that the method does not do."""
-        subject, begin = self.subject, time.perf_counter()
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        stages = subject.stages
-        scene = subject.scene
+        begin, started = time.perf_counter(), _now()
+        _ = self.subject.scene
         with suppress(LookAheadError):
             self._prepare()
         findings: list[Finding] = []
         with work("checks", len(self.checks)) as progress:
             for check in self.checks:
                 progress.at(len(findings), check.name)
-                findings.append(found(check, subject))
+                findings.append(found(check, self.subject))
+        return replace(self._report(findings), started=started, seconds=round(time.perf_counter() - begin, 2))
+
+    def refused(self, reason: str) -> AuditReport:
+        """The report on a method that does not do the task."""
+        return self._report([Finding("task", "not applicable", reason)])
+
+    def _report(self, findings: Sequence[Finding]) -> AuditReport:
+        subject = self.subject
+        stages, scene = subject.stages, subject.scene
         return AuditReport(
             task=stages.task.id,
             method=self.name,
             regime=stages.regime,
+            fit_on=subject.learner.fit_on,
             config=dict(self.config),
             budget=asdict(subject.learner.budget),
             dataset_fingerprint=stages.dataset.database.fingerprint,
             code=self.code,
             examples={"training": len(scene.train), "validation": len(scene.valid), "answered": len(scene.answered)},
             findings=tuple(findings),
-            started=started,
-            seconds=round(time.perf_counter() - begin, 2),
+            started=_now(),
+            seconds=0.0,
         )
 
     def _prepare(self) -> None:
@@ -91,3 +99,7 @@ def found(check: Check, subject: Subject) -> Finding:
         reason = f"{type(failure).__name__}: {' '.join(str(failure).split())}"
         verb = "refuses what it is given" if isinstance(failure, InputError) else "fails"
         return Finding(check.name, "failed", f"The method {verb} ({reason}).")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -67,7 +67,8 @@ def _answers(subject: Subject, learned: Examples, tested: Examples, is_true: boo
     cut = (2 * len(order) + 2) // 3
     rows = np.sort(order[:cut]), np.sort(order[cut:] if cut < len(order) else order)
     moved = train.moved(learned)
-    scene = Scene(moved.take(rows[0]), moved.take(rows[1]), test.moved(replace(tested, labels=None)))
+    both = moved if subject.learner.fit_on == "train+val" else None
+    scene = Scene(moved.take(rows[0]), moved.take(rows[1]), test.moved(replace(tested, labels=None)), both)
     return read_back(subject.learner.run(scene), test, tested)
 
 

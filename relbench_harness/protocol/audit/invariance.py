@@ -42,13 +42,12 @@ class Invariance:
         permuted = np.empty_like(expected)
         permuted[order] = learner.answers(subject.predictor, scene.answered.take(order))
         moved: dict[str, int] = {}
-        parts = [scene.train, scene.valid, scene.answered]
-        changes = [_renumbered(part.database, scene.train.fit_end, moved) for part in parts]
-        train, valid, answered = (change.moved(part) for change, part in zip(changes, parts, strict=True))
+        changes = [_renumbered(part.database, scene.train.fit_end, moved) for part in scene.parts]
+        renamed = Scene(*(change.moved(part) for change, part in zip(changes, scene.parts, strict=True)))
 
         def made(shuffle: int) -> Answers:
-            moved_scene = Scene(_shuffled(train, shuffle), _shuffled(valid, shuffle), answered)
-            return read_back(learner.run(moved_scene), changes[2], answered)
+            mixed = renamed.over(lambda part: part if part is renamed.answered else _shuffled(part, shuffle))
+            return read_back(learner.run(mixed), changes[2], renamed.answered)
 
         renumbered = made(SHUFFLES[0])
         figures: dict[str, Figure] = {

@@ -6,7 +6,7 @@ whatever it fits on later rows shows. In the other it has learned as in a run, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,7 @@ class FuturePerturbation:
         if subject.early is None:
             return
         instant, scene = subject.early
-        future = _future(instant, [scene.train, scene.valid, scene.answered], scene.answered)
+        future = _future(instant, scene.parts, scene.answered)
         if not future.later:
             return
         expected = subject.learner.run(scene)
@@ -66,7 +66,7 @@ class FuturePerturbation:
             yield from _compared(f"test_{name}", (expected, given), figures, f"{name} before it answers test")
 
 
-def _future(instant: int, parts: list[Examples], answered: Examples) -> Future:
+def _future(instant: int, parts: Sequence[Examples], answered: Examples) -> Future:
     """The rows at and after the instant, but those that belong to `parts`."""
     own: dict[str, Rows] = {}
     for part in parts:

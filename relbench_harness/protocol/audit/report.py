@@ -38,6 +38,7 @@ class AuditReport:
     """A method on a task in a regime, and every finding about it.
 
     Attributes:
+        fit_on: Labels that the method learned from: `train` or `train+val`.
         config: The method's complete configuration, without the guard that a run puts around it.
         budget: What each fit may use, its seed as well.
         code: A digest of the method's files.
@@ -58,6 +59,14 @@ class AuditReport:
     started: str
     seconds: float
     schema: int = SCHEMA
+    fit_on: str = "train"
+
+    @property
+    def verdict(self) -> Literal["passed", "failed", "not run"]:
+        """`not run` where no check could be made, as on a task that the method refuses."""
+        if self.failed:
+            return "failed"
+        return "passed" if any(finding.verdict == "passed" for finding in self.findings) else "not run"
 
     @property
     def failed(self) -> tuple[Finding, ...]:
@@ -66,7 +75,7 @@ class AuditReport:
     @property
     def passed(self) -> bool:
         """Whether no check failed and at least one could be made."""
-        return not self.failed and any(finding.verdict == "passed" for finding in self.findings)
+        return self.verdict == "passed"
 
     def to_json(self) -> str:
         """Strict JSON; undefined numbers are null."""
@@ -77,10 +86,11 @@ class AuditReport:
         """The report that `text` holds. Raises `InputError`, which names `where`, for anything else."""
         try:
             loaded = json.loads(text)
+            loaded.setdefault("fit_on", "train")
             known = {entry.name: loaded[entry.name] for entry in fields(cls)}
             known["findings"] = tuple(Finding(**finding) for finding in known["findings"])
             odd = [finding.verdict for finding in known["findings"] if finding.verdict not in get_args(Verdict)]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InputError(f"{where} is no audit report of this version: {type(error).__name__} {error}") from None
         if odd or known["schema"] != SCHEMA:
             raise InputError(f"{where} is no audit report of this version")

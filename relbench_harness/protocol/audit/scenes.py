@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from relbench_harness.protocol.audit.trial import Scene
 from relbench_harness.protocol.method import Examples, TrainingLabels
 from relbench_harness.protocol.stages import Stages
+from relbench_harness.protocol.work import FitOn
 
 EARLY = 0.7
 """The early cut-off lies at this quantile of the training times."""
@@ -49,13 +50,16 @@ def sampled(examples: Examples, most: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng([seed, 23]).choice(len(examples), most, replace=False))
 
 
-def cast_of(stages: Stages, sizes: Sizes, seed: int) -> Cast:
-    train, valid, test = stages.examples("train"), stages.examples("val"), stages.holdout("test").examples
+def cast_of(stages: Stages, sizes: Sizes, seed: int, fit_on: FitOn = "train") -> Cast:
+    both = stages.final_training() if fit_on == "train+val" else None
+    train, valid = stages.examples("train"), stages.examples("val")
+    test = stages.holdout("test", None if both is None else both.fit_end).examples
     tested = sampled(test, sizes.answered, seed)
     scene = Scene(
         train.take(sampled(train, sizes.training, seed)),
         valid.take(sampled(valid, sizes.answered, seed)),
         test.take(tested),
+        None if both is None else _some(both, sizes.training, seed),
     )
     return Cast(scene, tested)
 
@@ -68,7 +72,7 @@ def closed(training: TrainingLabels, horizon: int, instant: int) -> TrainingLabe
     return TrainingLabels(training.entity[rows], training.time[rows], taken)
 
 
-def early_scene(train: Examples, sizes: Sizes, seed: int) -> tuple[int, Scene] | None:
+def early_scene(train: Examples, sizes: Sizes, seed: int, fit_on: FitOn = "train") -> tuple[int, Scene] | None:
     """A cut-off within training, and a scene before it whose database goes on after it; None where no window closes so early.
 
     Args:
@@ -92,7 +96,10 @@ def early_scene(train: Examples, sizes: Sizes, seed: int) -> tuple[int, Scene] |
     late = train.take(answered[sampled(train.take(answered), sizes.answered, seed)])
     late = replace(late, labels=None, cutoff=np.minimum(late.cutoff, instant))
     return instant, Scene(
-        _some(known.take(fitted), sizes.training, seed), _some(known.take(chosen), sizes.answered, seed), late
+        _some(known.take(fitted), sizes.training, seed),
+        _some(known.take(chosen), sizes.answered, seed),
+        late,
+        _some(known, sizes.training, seed) if fit_on == "train+val" else None,
     )
 
 

@@ -67,7 +67,7 @@ class LabelSeal:
 
     def _faults(self, subject: Subject, searched: list[bytes], figures: dict[str, Figure]) -> Iterator[str]:
         scene = subject.scene
-        if any(part.task.folder is not None for part in (scene.train, scene.valid, scene.answered)):
+        if any(part.task.folder is not None for part in scene.parts):
             yield "the task names the folder in which its hosted labels lie"
         roots = {"the method": subject.learner.method, "its examples": scene, "the fitted method": subject.predictor}
         for what, root in roots.items():
@@ -83,7 +83,7 @@ class LabelSeal:
             if _holds(_files(given), searched, figures):
                 yield f"labels of the test split lie in {what}"
         if sum(table.rows.nbytes for table in scene.answered.database.values()) <= MOST_BYTES:
-            for part in (scene.train, scene.valid, scene.answered):
+            for part in scene.parts:
                 if _holds([pickle.dumps(part, protocol=5)], searched, figures):
                     yield "labels of the test split lie in the pickled examples"
 

@@ -33,7 +33,7 @@ class Subject:
 
     @cached_property
     def cast(self) -> Cast:
-        return cast_of(self.stages, self.sizes, self.learner.budget.seed)
+        return cast_of(self.stages, self.sizes, self.learner.budget.seed, self.learner.fit_on)
 
     @property
     def scene(self) -> Scene:
@@ -43,7 +43,8 @@ class Subject:
     @cached_property
     def early(self) -> tuple[int, Scene] | None:
         """An early cut-off and the scene before it; None where training is too short for one."""
-        return early_scene(self.stages.examples("train"), self.sizes, self.learner.budget.seed)
+        train = self.stages.examples("train")
+        return early_scene(train, self.sizes, self.learner.budget.seed, self.learner.fit_on)
 
     @cached_property
     def predictor(self) -> Predictor:

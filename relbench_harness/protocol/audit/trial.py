@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.protocol.audit.rearranged import Rearranged
-from relbench_harness.protocol.method import Budget, Examples, Method, Predictor
+from relbench_harness.protocol.method import Budget, Examples, Method, Predictor, refitted
 from relbench_harness.protocol.process_state import process_state
+from relbench_harness.protocol.work import FitOn
 
 ROUNDING = 1e-5
 """Relative to the spread of the answers: what sums of single precision in another order make."""
@@ -25,30 +26,47 @@ Answers = NDArray[np.generic]
 
 @dataclass(frozen=True)
 class Scene:
-    """Examples to learn from and, without labels, examples to answer."""
+    """Examples to learn from and, without labels, examples to answer.
+
+    Attributes:
+        both: Training and validation together, for a method that learns again once choices are made.
+    """
 
     train: Examples
     valid: Examples
     answered: Examples
+    both: Examples | None = None
 
     def over(self, change: Callable[[Examples], Examples]) -> Scene:
         """The scene with every set of examples changed."""
-        return Scene(change(self.train), change(self.valid), change(self.answered))
+        both = None if self.both is None else change(self.both)
+        return Scene(change(self.train), change(self.valid), change(self.answered), both)
+
+    @property
+    def parts(self) -> tuple[Examples, ...]:
+        """All examples that a method is handed."""
+        return (self.train, self.valid, self.answered, *(() if self.both is None else (self.both,)))
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A method and what each of its fits may use."""
+    """A method and what each of its fits may use.
+
+    Attributes:
+        fit_on: `train+val` learns again on both, as a run does before it answers test.
+    """
 
     method: Method
     budget: Budget
+    fit_on: FitOn = "train"
 
     def with_seed(self, seed: int) -> Learner:
         return replace(self, budget=replace(self.budget, seed=seed))
 
     def fit(self, scene: Scene) -> Predictor:
         with process_state(self.budget.seed, self.budget.threads):
-            return self.method.fit(scene.train, scene.valid, self.budget)
+            predictor = self.method.fit(scene.train, scene.valid, self.budget)
+            return predictor if scene.both is None else refitted(predictor, scene.both)
 
     def answers(self, predictor: Predictor, examples: Examples) -> Answers:
         with process_state(self.budget.seed, self.budget.threads):

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from made_examples import DAY, every_pair, made_examples, made_task
 from relbench_harness.baselines.gnn.method import RelationalGNN
+from relbench_harness.baselines.gnn.preprocessor import Preprocessor, Sampling
 from shop import made_shop
 from sklearn.metrics import roc_auc_score
 
@@ -34,6 +35,19 @@ def test_only_events_of_the_entity_under_other_parents_have_such_keys() -> None:
     assert not as_of_keys(world(), "visits")
     assert as_of_keys(world(), "visits", own_row=True) == (KEY,)
     assert not as_of_keys(made_shop().database, "customer")
+
+
+def test_which_links_a_network_has_follows_from_rows_before_the_end_of_training() -> None:
+    """Shifts are written down from the end of training on: at it no visit finds one, later nearly all do."""
+    end, whole = 100 * DAY, world()
+    later = whole["shifts"]
+    assert later.times is not None
+    late = replace(later, rows=later.rows.slice(int(np.searchsorted(later.times, end))))
+    database = Database([*(table for name, table in whole.items() if name != "shifts"), late])
+    train, sampling = examples_of_rudeness(database, range(40, 90, 10)), Sampling((4, 2), 1, "recent")
+    for end_of_training, found in ((end, ()), (200 * DAY, (KEY,))):
+        handed = replace(train, fit_end=end_of_training)
+        assert Preprocessor.fit(handed, handed, sampling, ()).preprocessor.as_of == found
 
 
 def world() -> Database:
