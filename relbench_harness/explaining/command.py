@@ -9,6 +9,8 @@ from typing import Any
 from relbench_harness.errors import InputError
 from relbench_harness.streams import show
 
+LEVELS = ("model", "rows", "sql")
+
 
 def add_explain(commands: Any) -> None:
     """Adds the command to the shell."""
@@ -22,7 +24,7 @@ def add_explain(commands: Any) -> None:
     explain.add_argument("--model", type=Path, metavar="FOLDER", help="a model that run … save=FOLDER has kept")
     explain.add_argument("--out", type=Path, required=True, metavar="PAGE.html", help="the page to write")
     explain.add_argument(
-        "--level", choices=("model", "rows"), help="only the model, or only single predictions (default: both)"
+        "--level", choices=LEVELS, help="only the model, only single predictions, or only the answers as SQL (default: all)"
     )
     explain.add_argument(
         "--example",
@@ -43,8 +45,8 @@ def _explain(parsed: argparse.Namespace) -> int:
         raise InputError("explain takes either task=DATASET/TASK and method=NAME, or --model FOLDER")
     if parsed.out.is_dir() or not parsed.out.parent.is_dir():
         raise InputError(f"--out {parsed.out} is no file in a folder that is there; name one such as page.html")
-    if parsed.level == "model" and parsed.example:
-        raise InputError("--example names a prediction, which --level model leaves out; drop one of the two")
+    if parsed.level in ("model", "sql") and parsed.example:
+        raise InputError(f"--example names a prediction, which --level {parsed.level} leaves out; drop one of the two")
     from relbench_harness.site.publish import check_extra
 
     check_extra()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.explain.distilled import Distillation
 from relbench_harness.explain.explainer import explain, ways
 from relbench_harness.explain.explanation import Explanation, Level
 from relbench_harness.explain.outputs import Output, answers, check_values
@@ -17,14 +19,16 @@ from relbench_harness.explaining.fitted import Fitted
 from relbench_harness.explaining.material import Material, One, key_text, moment
 from relbench_harness.protocol.method import Examples
 
+View = Level | Literal["sql"]
+"""A level, or the answers as SQL."""
 MOST_EXPLAINED = 50
 """Predictions on one page, at most."""
 MOST_LOOKED_AT = 2000
 """Validation examples among which the highest, the middle and the lowest prediction are looked for."""
 
 
-def found_out(fitted: Fitted, level: Level | None, named: Sequence[str] = (), count: int = 3) -> Material:
-    """Explains the model, single predictions, or both where `level` is None.
+def found_out(fitted: Fitted, level: View | None, named: Sequence[str] = (), count: int = 3) -> Material:
+    """Explains the model, single predictions, answers as SQL, or all where `level` is None.
 
     Args:
         named: KEY@TIME of each prediction to explain; `count` of different height among validation examples where empty.
@@ -37,11 +41,12 @@ def found_out(fitted: Fitted, level: Level | None, named: Sequence[str] = (), co
     if len(named) > MOST_EXPLAINED:
         raise InputError(f"{len(named)} examples are named; a page takes at most {MOST_EXPLAINED}")
     check_values(fitted.valid)
-    ones = [] if level == "model" else _ones(fitted, named, count)
+    ones = _ones(fitted, named, count) if level in (None, "rows") else []
     model: dict[str, Explanation] = {}
-    if level != "rows":
+    if level in (None, "model"):
         model = {str(way): explain(fitted.predictor, fitted.valid, by=way)[0] for way in ways(fitted.predictor, "model")}
     first = model.get("ablation")
+    with_sql = level in (None, "sql")
     return Material(
         method=fitted.name,
         task=fitted.task,
@@ -54,6 +59,8 @@ def found_out(fitted: Fitted, level: Level | None, named: Sequence[str] = (), co
         keys=fitted.keys,
         doubts=() if first is None else doubts(fitted, first),
         cohorts=() if first is None else cohorts_of(fitted, first),
+        distilled=Distillation().of(fitted.predictor, fitted.stages.examples("train"), fitted.valid) if with_sql else None,
+        is_distilled=with_sql,
     )
 
 

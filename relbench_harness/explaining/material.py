@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from relbench_harness.explain.cohorts import Cohort
+from relbench_harness.explain.distilled import Distilled
 from relbench_harness.explain.explanation import Explanation
 from relbench_harness.explain.listing import Keys
 
@@ -49,6 +50,8 @@ class Material:
         keys: Table → original keys.
         doubts: Sentences of warning.
         cohorts: Predictions over the values of columns.
+        distilled: A few columns as SQL that reproduce the answers; None where none do, or `is_distilled` is false.
+        is_distilled: Whether they were looked for.
     """
 
     method: str
@@ -62,6 +65,8 @@ class Material:
     keys: Keys
     doubts: tuple[str, ...] = ()
     cohorts: tuple[Cohort, ...] = ()
+    distilled: Distilled | None = None
+    is_distilled: bool = False
 
 
 def key_text(keys: pa.Table, row: int) -> str:
