@@ -13,6 +13,8 @@ from relbench_harness.trial.parts import Part, Step, plain, share
 
 MOST, HALF = 0.8, 0.5
 """R² from which columns reproduce most of the answers, and below which they reproduce little."""
+LOOSE = 0.3
+"""An interval as wide as this is said to be."""
 KEY, TITLE = "sql", "The answers as SQL"
 
 
@@ -49,6 +51,8 @@ def sentences(material: Material, found: Distilled) -> Iterator[str]:
         yield f"{columns} reproduce a part of what {code(material.method)} answers, not all: {measured}."
     else:
         yield f"{columns} reproduce little of what {code(material.method)} answers, and are not to be taken for it: {measured}."
+    if fidelity.high - fidelity.low > LOOSE:
+        yield "With so few entities the figure is loose."
     yield f"All {found.tried:,} columns that were tried reach an R² of {fixed(found.of_all, 2)}; what is missing there lies outside of them."
 
 

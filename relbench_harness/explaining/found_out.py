@@ -9,10 +9,14 @@ import numpy as np
 
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
+from relbench_harness.explain.candidates import FirstPass
+from relbench_harness.explain.contrast import Contrasts, Others
 from relbench_harness.explain.distilled import Distillation
 from relbench_harness.explain.explainer import explain, ways
 from relbench_harness.explain.explanation import Explanation, Level
-from relbench_harness.explain.outputs import Output, answers, check_values
+from relbench_harness.explain.outputs import Output, answers, check_values, same_again
+from relbench_harness.explain.removal import Removal
+from relbench_harness.explain.variants import Subject
 from relbench_harness.explaining.about_cohorts import cohorts_of
 from relbench_harness.explaining.doubts import doubts
 from relbench_harness.explaining.fitted import Fitted
@@ -65,11 +69,15 @@ def found_out(fitted: Fitted, level: View | None, named: Sequence[str] = (), cou
 
 
 def _ones(fitted: Fitted, named: Sequence[str], count: int) -> list[One]:
+    others = _others(fitted)
     if named:
         examples, why = fitted.named(named), ["chosen"] * len(named)
     else:
-        examples, why = _of_different_height(fitted, count)
-    found = explain(fitted.predictor, examples, level="rows")
+        examples, why = _of_different_height(others, count)
+    predictor = same_again(fitted.predictor)
+    subject = Subject.of(predictor, examples)
+    found = Removal().of_subject(subject, FirstPass.of(predictor, examples))
+    contrasts = Contrasts().of(subject, found, others)
     comparable = examples.labels is not None and examples.task.type in (TaskType.BINARY, TaskType.REGRESSION)
     known = np.asarray(examples.values, np.float64) if comparable else None
     return [
@@ -79,17 +87,23 @@ def _ones(fitted: Fitted, named: Sequence[str], count: int) -> list[One]:
             cutoff=int(examples.cutoff[i]),
             label=None if known is None else float(known[i]),
             found=one,
+            contrast=contrasts[i],
         )
         for i, one in enumerate(found)
     ]
 
 
-def _of_different_height(fitted: Fitted, count: int) -> tuple[Examples, list[str]]:
-    """Validation examples from the highest prediction to the lowest, at even steps of rank."""
+def _others(fitted: Fitted) -> Others:
+    """Validation examples, answered."""
     some = fitted.valid
     if len(some) > MOST_LOOKED_AT:
         some = some.take(np.sort(np.random.default_rng(0).choice(len(some), MOST_LOOKED_AT, replace=False)))
-    given = answers(fitted.predictor, some)
+    return Others(some, answers(same_again(fitted.predictor), some))
+
+
+def _of_different_height(others: Others, count: int) -> tuple[Examples, list[str]]:
+    """Validation examples from the highest prediction to the lowest, at even steps of rank."""
+    some, given = others.examples, others.given
     order = np.argsort(-Output.chosen(given).of(given), kind="stable")
     places = np.unique(np.linspace(0, len(order) - 1, count).round().astype(np.int64))
     words = {

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from relbench_harness.explain.cohorts import Cohort
+from relbench_harness.explain.contrast import Contrast
 from relbench_harness.explain.distilled import Distilled
 from relbench_harness.explain.explanation import Explanation
 from relbench_harness.explain.listing import Keys
@@ -27,6 +28,7 @@ class One:
         cutoff: What the example sees is older, nanoseconds.
         label: What came true, where that is known.
         found: The explanation by removal.
+        contrast: What would have to be otherwise for a prediction on the other side of the median of validation.
     """
 
     name: str
@@ -34,6 +36,7 @@ class One:
     cutoff: int
     label: float | None
     found: Explanation
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True)
