@@ -59,6 +59,7 @@ class Contrast:
 
     Attributes:
         threshold: What the prediction is to cross; NaN where it is to move by `amount`.
+        farthest: Of all answers to what was tried, the one that went farthest that way; NaN where nothing could be tried.
     """
 
     example: int
@@ -67,6 +68,7 @@ class Contrast:
     amount: float
     rows: RowsGone | None
     values: ValuesReplaced | None
+    farthest: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -119,17 +121,21 @@ class Contrasts:
         numbers = given if column is None else given[:, int(column[position])]
         threshold = float(np.median(numbers)) if self.threshold is None else self.threshold
         goal = _Goal(prediction, threshold, self.amount)
+        rows, some = self._rows(subject, position, found, goal)
+        tried = _Values(subject, position, others, goal, self)
+        values = tried.best(numbers)
         return Contrast(
             example=position,
             prediction=prediction,
             threshold=threshold if self.amount is None else float("nan"),
             amount=float("nan") if self.amount is None else self.amount,
-            rows=self._rows(subject, position, found, goal),
-            values=_Values(subject, position, others, goal, self).best(numbers),
+            rows=rows,
+            values=values,
+            farthest=goal.farthest(np.concatenate([some, *tried.answers])),
         )
 
-    def _rows(self, subject: Subject, position: int, found: Explanation, goal: _Goal) -> RowsGone | None:
-        """Single rows first, then the rows that moved the answer most together, one more at a time."""
+    def _rows(self, subject: Subject, position: int, found: Explanation, goal: _Goal) -> tuple[RowsGone | None, Floats]:
+        """Single rows first, then the rows that moved the answer most together, one more at a time; and all answers."""
         sets: list[tuple[Part, ...]] = []
         for sign in goal.signs:
             # without a row that raised the prediction it is lower
@@ -139,9 +145,9 @@ class Contrasts:
         after = subject.without([(position, _removed(parts)) for parts in sets])
         enough = [i for i in range(len(sets)) if goal.is_met(float(after[i]))]
         if not enough:
-            return None
+            return None, after
         best = min(enough, key=lambda i: (len(sets[i]), -abs(float(after[i]) - goal.prediction)))
-        return RowsGone(sets[best], float(after[best]))
+        return RowsGone(sets[best], float(after[best])), after
 
 
 @dataclass(frozen=True)
@@ -165,6 +171,9 @@ class _Goal:
         moved: Floats = answers - self.prediction
         return np.abs(moved) if self.amount is not None else moved * self.signs[0]
 
+    def farthest(self, answers: Floats) -> float:
+        return float(answers[np.argmax(self.nearer(answers))]) if len(answers) else float("nan")
+
 
 def _removed(parts: Sequence[Part]) -> Removed:
     tables: dict[str, list[int]] = {}
@@ -179,6 +188,7 @@ class _Values:
     def __init__(self, subject: Subject, position: int, others: Others, goal: _Goal, settings: Contrasts) -> None:
         self._subject, self._position, self._goal, self._settings = subject, position, goal, settings
         self._others = others.examples
+        self.answers: list[Floats] = []
 
     def best(self, numbers: Floats) -> ValuesReplaced | None:
         """One column where that is enough, else two; of those that are enough the change of fewest rows.
@@ -194,22 +204,26 @@ class _Values:
         theirs = [below(survey.around(int(donor), 0)) for donor in donors]
         single = [(d, (one,)) for d, blocks in enumerate(theirs) for one in self._replacements(mine, blocks)]
         after = self._subject.changed(self._position, [[r for _, r in change] for _, change in single])
+        self.answers.append(after)
         found = self._smallest(single, after, donors)
         if found is not None:
             return found
         pairs = list(self._pairs(single, self._goal.nearer(after)))
         after = self._subject.changed(self._position, [[r for _, r in change] for _, change in pairs])
+        self.answers.append(after)
         return self._smallest(pairs, after, donors)
 
     def _donors(self, numbers: Floats) -> NDArray[np.int64]:
-        """Other entities, no later, on the other side, of those of most similar time the ones nearest to the goal."""
+        """Other entities, no later, on the other side where any is, of those of most similar time the ones nearest to the goal."""
         examples, at = self._subject.examples, self._position
         fits = no_later(self._others.cutoff, int(examples.cutoff[at])) & no_later(self._others.time, int(examples.time[at]))
         fits &= self._others.entity != examples.entity[at]
-        fits &= np.asarray([self._goal.is_met(float(number)) for number in numbers])
-        places = np.flatnonzero(fits)
+        met = fits & np.asarray([self._goal.is_met(float(number)) for number in numbers])
+        places = np.flatnonzero(met if met.any() else fits)
         latest = places[np.argsort(-self._others.cutoff[places], kind="stable")][: 8 * self._settings.donors]
-        nearest = latest[np.argsort(np.abs(numbers[latest] - self._goal.prediction), kind="stable")]
+        # those just beyond the goal, or where none is beyond it those that go farthest
+        away = np.abs(numbers[latest] - self._goal.prediction) if met.any() else -self._goal.nearer(numbers[latest])
+        nearest = latest[np.argsort(away, kind="stable")]
         # without copies every trial reads the whole database
         return nearest[: self._settings.donors if self._subject.exact[at] else 1].astype(np.int64)
 

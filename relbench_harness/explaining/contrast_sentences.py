@@ -30,7 +30,8 @@ def contrast_sentences(material: Material, found: Contrast, threshold: str = MED
             if math.isnan(found.threshold)
             else f"to the other side of {fixed(found.threshold, 3)}, {threshold}"
         )
-        yield f"Neither a few of its rows nor one or two of its columns that were tried move the prediction {goal}."
+        reached = "" if math.isnan(found.farthest) else f"; the farthest that it went is {fixed(found.farthest, 3)}"
+        yield f"Neither a few of its rows nor one or two of its columns that were tried move the prediction {goal}{reached}."
 
 
 def _answer(found: Contrast, answer: float, threshold: str) -> str:

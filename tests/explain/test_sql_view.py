@@ -11,15 +11,18 @@ import pytest
 from numpy.typing import NDArray
 from shop import Shop
 
+from relbench_harness.data.dataset import open_task
 from relbench_harness.data.query import run_sql
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
 from relbench_harness.explain.distilled import Distillation, margins
 from relbench_harness.explain.sql_columns import RowsColumn, ViewColumn, candidates_of, values_of
 from relbench_harness.explain.sql_text import SqlView
+from relbench_harness.features.dfs.synthesis import DeepFeatureSynthesis
 from relbench_harness.features.handwritten import Query
 from relbench_harness.features.windows import Windows
 from relbench_harness.protocol.method import Examples
+from relbench_harness.protocol.stages import Stages
 
 from .conftest import TRAIN, LatestWorth
 
@@ -67,6 +70,31 @@ def test_columns_that_windows_have_are_theirs(examples: Examples) -> None:
     assert len(shared) > 90
     theirs = np.column_stack([features[one.name].values for one in shared])
     np.testing.assert_allclose(values_of(shared, examples), theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_columns_that_are_synthesised_too_agree_to_the_last_digits(examples: Examples) -> None:
+    columns = {one.name: one for one in candidates_of(examples)}
+    synthesised = DeepFeatureSynthesis(depth=1, primitives=("count", "mean")).fit(examples).transform(examples)
+    for name, theirs in {
+        "order[customer] rows": "COUNT(order)",
+        "order[customer] worth mean": "MEAN(order.worth)",
+        "order[customer] gift mean": "MEAN(order.gift)",
+        "tickets[customer] rows": "COUNT(tickets)",
+    }.items():
+        found = in_sql([columns[name]], examples)[:, 0]
+        np.testing.assert_allclose(found, synthesised[theirs].numbers, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("address", ["rel-f1/driver-dnf", "retail-uk/customer-churn"])
+def test_every_column_of_real_data_has_the_same_values_in_sql(address: str) -> None:
+    try:
+        examples = Stages(*open_task(address), "rolling").examples("val")
+    except InputError as error:
+        pytest.skip(str(error))
+    some = examples.take(np.arange(0, len(examples), max(len(examples) // 1000, 1)))
+    columns = candidates_of(some)
+    np.testing.assert_allclose(in_sql(columns, some), values_of(columns, some), rtol=1e-9, atol=1e-9)
 
 
 def test_a_query_is_a_feature_query_that_sees_no_later_row(examples: Examples) -> None:
