@@ -17,7 +17,7 @@ from relbench_harness.explain.explanation import Explanation, Level
 from relbench_harness.explain.outputs import Output, answers, check_values, same_again
 from relbench_harness.explain.removal import Removal
 from relbench_harness.explain.variants import Subject
-from relbench_harness.explaining.about_cohorts import cohorts_of
+from relbench_harness.explaining.about_cohorts import by_distance, cohorts_of
 from relbench_harness.explaining.doubts import doubts
 from relbench_harness.explaining.fitted import Fitted
 from relbench_harness.explaining.material import Material, One, key_text, moment
@@ -63,6 +63,7 @@ def found_out(fitted: Fitted, level: View | None, named: Sequence[str] = (), cou
         keys=fitted.keys,
         doubts=() if first is None else doubts(fitted, first),
         cohorts=() if first is None else cohorts_of(fitted, first),
+        by_distance={} if first is None else by_distance(fitted, first),
         distilled=Distillation().of(fitted.predictor, fitted.stages.examples("train"), fitted.valid) if with_sql else None,
         is_distilled=with_sql,
     )

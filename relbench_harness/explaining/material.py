@@ -6,7 +6,7 @@ Invariant: pages, sentences and notebooks read this alone and call no predictor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 import pyarrow as pa
@@ -53,6 +53,7 @@ class Material:
         keys: Table → original keys.
         doubts: Sentences of warning.
         cohorts: Predictions over the values of columns.
+        by_distance: Foreign keys away from the entity → the share of the importance of all columns.
         distilled: A few columns as SQL that reproduce the answers; None where none do, or `is_distilled` is false.
         is_distilled: Whether they were looked for.
     """
@@ -68,6 +69,7 @@ class Material:
     keys: Keys
     doubts: tuple[str, ...] = ()
     cohorts: tuple[Cohort, ...] = ()
+    by_distance: Mapping[int, float] = field(default_factory=dict)
     distilled: Distilled | None = None
     is_distilled: bool = False
 

@@ -19,7 +19,12 @@ from relbench_harness.trial.parts import Part
 
 def parts_of(material: Material) -> list[Part]:
     """In the order in which they are read."""
-    return [*about_model(material), *about_cohorts(material.cohorts), *about_sql(material), *about_rows(material)]
+    return [
+        *about_model(material),
+        *about_cohorts(material.cohorts, material.by_distance),
+        *about_sql(material),
+        *about_rows(material),
+    ]
 
 
 def page(material: Material) -> str:

@@ -24,6 +24,7 @@ from relbench_harness.explain.cohorts import cohort
 from relbench_harness.explain.contrast import Contrast, RowsGone, ValuesReplaced
 from relbench_harness.explain.distilled import Fidelity
 from relbench_harness.explain.explanation import Amount, Explanation, Part, age_bands
+from relbench_harness.explaining.about_cohorts import about_cohorts
 from relbench_harness.explaining.about_sql import about_sql
 from relbench_harness.explaining.contrast_sentences import contrast_sentences
 from relbench_harness.explaining.doubts import at_the_edge, dominating, findings, gone
@@ -134,6 +135,15 @@ def test_predictions_over_the_values_of_a_column(fitted_shop: Fitted) -> None:
     assert words is not None and {point.value for point in words.points} == {"Graz", EVIL}
     assert all(point.mean == pytest.approx(words.plain) for point in words.points)
     assert cohort(OfAmounts(), examples, "orders", "nothing") is None
+    assert (found.away, words.away) == (1, 0)
+
+
+def test_columns_are_shown_at_each_distance_from_the_entity(material: Material) -> None:
+    away = [one.away for one in material.cohorts]
+    assert away == sorted(away) and all(away.count(one) <= 2 for one in away)
+    assert sum(material.by_distance.values()) == pytest.approx(1) and set(material.by_distance) == {0, 1, 2}
+    (part,) = about_cohorts(material.cohorts, material.by_distance)
+    assert f"{material.by_distance[1]:.0%} 1 key away" in part.said[1] and part.tables[0].columns[1].heading == "Keys away"
 
 
 def test_the_answers_as_sql_stand_on_the_page(material: Material, fitted_shop: Fitted) -> None:
