@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from relbench_harness.data.database import Database
 from relbench_harness.explain.changes import without_rows
 from relbench_harness.explain.copies import Copier, Removed, Variant
 from relbench_harness.explain.outputs import Floats, Output, answers
@@ -32,6 +34,20 @@ CHECKED = 3
 """For so many examples rows are removed from the whole database too, to see that copies stand for it."""
 MOST_COPIED = 100_000
 """An example with more rows around it is not copied."""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Values of one column of an example's rows, taken from other rows of that table.
+
+    Attributes:
+        rows, donors: (m,) row numbers; whoever names the donors answers for their age.
+    """
+
+    table: str
+    column: str
+    rows: NDArray[np.int64]
+    donors: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -134,6 +150,31 @@ class Subject:
             found[at] = self._whole(*cases[at])
         return found
 
+    def changed(self, position: int, cases: Sequence[Sequence[Replaced]]) -> Floats:
+        """(m,) the numbers that are explained of one example, where values of columns of its rows are replaced."""
+        if not cases:
+            return np.zeros(0)
+        output = self.output.take(np.full(len(cases), position))
+        if self.exact[position]:
+            variants = [Variant(position, self.around[position], {})] * len(cases)
+            room = max(ROWS // max(len(self.around[position]), 1), 1)
+            found = []
+            for first in range(0, len(cases), room):
+                examples, sources = self._copier.copied(variants[first : first + room])
+                database = _replaced(examples.database, self.examples.database, cases[first : first + room], sources)
+                found.append(self._predict(replace(examples, database=database), sources))
+            return output.of(np.concatenate(found))
+        one = self.examples.take(np.asarray([position]))
+        every = {name: np.arange(len(table)) for name, table in one.database.items()}
+        return output.of(
+            np.concatenate(
+                [
+                    answers(self.predictor, replace(one, database=_replaced(one.database, one.database, [case], every)))
+                    for case in track(cases, "columns replaced in the whole database")
+                ]
+            )
+        )
+
     def _copies(self, variants: Sequence[Variant]) -> NDArray[np.generic]:
         return np.concatenate([self._predict(*self._copier.copied(part)) for part in _parts(variants)])
 
@@ -145,6 +186,29 @@ class Subject:
         moved = without_rows(one, drafts) if drafts else one
         answer: NDArray[np.generic] = answers(self.predictor, moved)[0]
         return answer
+
+
+def _replaced(
+    database: Database, whole: Database, cases: Sequence[Sequence[Replaced]], sources: Mapping[str, NDArray[np.int64]]
+) -> Database:
+    """`database` of as many copies of the same rows as there are cases, in each the values that its case replaces.
+
+    Args:
+        sources: Table → row of `whole` that each row is a copy of, ascending: the copies of one row stand together, in the order of
+            the cases.
+    """
+    taken: dict[tuple[str, str], NDArray[np.int64]] = {}
+    for number, case in enumerate(cases):
+        for one in case:
+            at = taken.setdefault((one.table, one.column), np.asarray(sources[one.table]).copy())
+            at[np.searchsorted(sources[one.table], one.rows) + number] = one.donors
+    tables = dict(database.items())
+    for (name, column), rows in taken.items():
+        place = tables[name].rows.column_names.index(column)
+        values = whole[name].rows.column(column).take(pa.array(rows))
+        field_ = tables[name].rows.schema.field(place)
+        tables[name] = replace(tables[name], rows=tables[name].rows.set_column(place, field_, values))
+    return Database(tables.values())
 
 
 def halved(around: Surroundings, seed: int) -> Removed:
