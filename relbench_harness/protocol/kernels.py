@@ -42,10 +42,10 @@ def ready() -> None:
 
 def _compile() -> None:
     """Runs the small runs in a process of their own."""
-    quiet = subprocess.DEVNULL
+    nowhere = subprocess.DEVNULL
     try:
         done = subprocess.run(
-            [sys.executable, "-m", MODULE], stdin=quiet, stdout=quiet, stderr=quiet, timeout=MOST_SECONDS, check=False
+            [sys.executable, "-m", MODULE], stdin=nowhere, stdout=nowhere, stderr=nowhere, timeout=MOST_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         log.warning(
