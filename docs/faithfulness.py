@@ -59,6 +59,8 @@ FAITHFUL = [
 ]
 EXAMPLES, FEW = 30, 4
 """Examples of a line, and at least how many of those that no copy stands for, whose rows are removed from the whole database."""
+CAUSED_WORLD, CAUSED_EXAMPLES, CHANGED = "rel-shop@scale=1", 20, 200
+"""The world of causes, which is smaller; of how many examples of it the rows are explained, and how many stand at model level."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def described(subject: Subject, begin: float, line: Line) -> Line:
 def cause_line(name: str, method: str) -> Line:
     """How many of the causing rows come first, and at which rank the cause's table and column stand."""
     (cause,) = [one for one in CAUSES if one.name == name]
-    fitted, line = learned(f"{WORLD},causes={name}/{cause.task}", method)
+    fitted, line = learned(f"{CAUSED_WORLD},causes={name}/{cause.task}", method)
     begin, predictor, valid = time.process_time(), same_again(fitted.predictor), fitted.valid
     task = fitted.dataset.task(cause.task)
     truth, reasons = fitted.dataset.truth(task, "val"), fitted.dataset.reasons(task, "val")
@@ -168,7 +170,7 @@ def cause_line(name: str, method: str) -> Line:
     causing: dict[int, set[Row]] = {}
     for one in reasons.to_pylist():
         causing.setdefault(one["question"], set()).add((one["table"], one["row"]))
-    some = np.sort(np.random.default_rng(SEED).permutation(sorted(causing))[:EXAMPLES])
+    some = np.sort(np.random.default_rng(SEED).permutation(sorted(causing))[:CAUSED_EXAMPLES])
     subject = subject_of(predictor, valid.take(some))
     caused, first = subject.examples, FirstPass.of(predictor, subject.examples)
     at = {(int(e), int(t)): int(i) for i, e, t in zip(some, valid.entity[some], valid.time[some], strict=True)}
@@ -184,7 +186,7 @@ def cause_line(name: str, method: str) -> Line:
         }
     line |= described(subject, begin, line) | {"true score": quality(valid, truth.answers), "rows": rows}
     begin = time.process_time()
-    (model,) = Ablation(kinds=("table", "column"), repeats=1, most=200, seed=SEED).explain(predictor, valid)
+    (model,) = Ablation(kinds=("table", "column"), repeats=1, most=CHANGED, seed=SEED).explain(predictor, valid)
     line["seconds"]["model"] = round(time.process_time() - begin, 1)
     return line | {"table": ranked(model, "table", cause.tables), "column": ranked(model, "column", cause.columns)}
 
