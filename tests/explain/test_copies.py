@@ -17,7 +17,7 @@ from shop import Shop
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
 from relbench_harness.data.task import TaskType
-from relbench_harness.explain import surroundings
+from relbench_harness.explain import surroundings, variants
 from relbench_harness.explain.copies import Copier, Variant
 from relbench_harness.explain.surroundings import REACHES, Surveyor
 from relbench_harness.explain.variants import Subject, halved
@@ -90,6 +90,21 @@ def test_the_latest_return_of_a_lines_product_is_around(later: Examples) -> None
                 assert same[-1] in around.rows["return"] and line[same[-1]] in around.rows["order lines"]
                 found += 1
     assert found > 20
+
+
+def test_half_of_the_nearest_rows_is_taken(later: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never the entity's own row, and of many rows those that fewest keys lead to."""
+    position = int(np.argmax([len(latest_orders(later, i, 100)) for i in range(len(later))]))
+    around = Surveyor.of(later).around(position, 3)
+    every = halved(around, 0)
+    assert 0.4 * len(around) <= sum(len(rows) for rows in every.values()) <= 0.5 * len(around)
+    assert int(later.entity[position]) not in every.get("customer", ())
+    near = around.blocks[1:4]
+    monkeypatch.setattr(variants, "NEAREST", sum(len(block.rows) for block in near))
+    some = halved(around, 0)
+    assert 0 < sum(len(rows) for rows in some.values()) <= variants.NEAREST / 2
+    for table, rows in some.items():
+        assert set(rows) <= {row for block in near if block.table == table for row in block.rows}
 
 
 def with_returns(examples: Examples) -> Examples:
