@@ -330,7 +330,8 @@ def causes_tables(known: Sequence[Line]) -> Iterator[str]:
     for one in known:
         ranks = [f"{one[kind]['effect']} ({one[kind]['loss']}) of {one[kind]['parts']}" for kind in ("table", "column")]
         if one.get("columns by", ABLATION) != ABLATION:
-            ranks[1] = f"{one['column']['loss']} of {one['column']['parts']}, {one['columns by']}"
+            rank, parts = one["column"]["loss"], one["column"]["parts"]
+            ranks[1] = f"{rank if rank <= parts else 'none'} of {parts}, {one['columns by']}"
         scores = [number(abs(one[name])) for name in ("score", "true score")]
         yield row(
             f"`{one['run'][0]}`", f"`{one['run'][1]}`", *scores, *ranks, one["table"]["first"], one["column"]["first"]
