@@ -345,8 +345,7 @@ def mean(figures: Line) -> str:
 def cost(known: Sequence[Line]) -> str:
     """When and at what cost lines were made."""
     dates = sorted({one["date"] for one in known})
-    fit, explain = (sum(one["seconds"][part] for one in known) for part in ("fit", "explain"))
-    model = sum(one["seconds"].get("model", 0.0) for one in known)
+    fit, explain, model = (sum(one["seconds"].get(part, 0.0) for one in known) for part in ("fit", "explain", "model"))
     examples, copied = (sum(one[part] for one in known) for part in ("examples", "copied"))
     return (
         f"{examples} examples; copies stood for the database for {copied} of them. Processor seconds: fits "
