@@ -29,7 +29,9 @@ ROWS = 1_000_000
 SAME = 1e-4
 """Answers differ by no more than this part of their spread where a copy stands for the database."""
 ALIKE = 0.01
-"""The same where half of the rows are removed: statistics over whole tables, which copies leave as they are, then move a little."""
+"""The same where half of the nearest rows are removed: statistics over whole tables, which copies leave as they are, then move a little."""
+NEAREST = 1000
+"""Of so many rows half are removed to see that: of a whole store's rows half are a good part of a small database."""
 CHECKED = 3
 """For so many examples rows are removed from the whole database too, to see that copies stand for it."""
 MOST_COPIED = 100_000
@@ -114,7 +116,7 @@ class Subject:
     def _stands_for_all(self, around: Mapping[int, Surroundings], spread: float) -> list[int]:
         """The examples whose copies answer as the whole database does.
 
-        Beside them stand copies that lack half of their rows: so what depends on the company of other copies is found out, and
+        Beside them stand copies that lack half of their nearest rows: so what depends on the company of other copies is found out, and
         for some whether removal from a copy is removal from the database.
         """
         variants = [
@@ -212,10 +214,15 @@ def _replaced(
 
 
 def halved(around: Surroundings, seed: int) -> Removed:
-    """Half of the rows around an example, drawn at random, the entity's own not among them."""
-    rng, own = np.random.default_rng([seed, 31]), around.blocks[0]
-    found = {table: np.sort(rng.choice(rows, len(rows) // 2, replace=False)) for table, rows in around.rows.items()}
-    return {**found, own.table: np.setdiff1d(found[own.table], own.rows)}
+    """Half of the `NEAREST` rows around an example, drawn at random, the entity's own not among them."""
+    rng, left = np.random.default_rng([seed, 31]), NEAREST
+    near: dict[str, list[NDArray[np.int64]]] = {}
+    for block in around.blocks[1:]:
+        rows = rng.permutation(block.rows)[:left]
+        near.setdefault(block.table, []).append(rows)
+        left -= len(rows)
+    parts = {table: np.concatenate(rows) for table, rows in near.items()}
+    return {table: np.sort(rng.choice(rows, len(rows) // 2, replace=False)) for table, rows in parts.items()}
 
 
 def _parts(variants: Sequence[Variant]) -> Iterator[Sequence[Variant]]:
