@@ -22,7 +22,7 @@ from relbench_harness.protocol.method import Examples
 from .conftest import LatestWorth, latest_orders
 
 
-@pytest.fixture(scope="module", params=[0.0, 1.0], ids=["from copies", "from the whole"])
+@pytest.fixture(scope="module", params=[0.0, 3.0], ids=["from copies", "from the whole"])
 def method(request: pytest.FixtureRequest) -> LatestWorth:
     """The second one reads a mean over the whole table, so that no copy stands for the database."""
     return LatestWorth(request.param)
