@@ -23,6 +23,7 @@ import numpy as np
 
 from relbench_harness.explain.ablation import Ablation
 from relbench_harness.explain.candidates import FirstPass, Row, candidates
+from relbench_harness.explain.contributions import FeatureContributions
 from relbench_harness.explain.explanation import Explanation, Kind
 from relbench_harness.explain.faithfulness import found_among, mean_over_entities
 from relbench_harness.explain.measures import HIGHER_IS_BETTER, Compared, compared, scored
@@ -41,7 +42,7 @@ COUNTS, ROWS = (1, 2, 4, 8), 4
 """After how many rows answers are looked at, and how many first rows are the explanation whose fidelity is measured."""
 MOST_K, RECALLED = 5, 20
 """Causing rows are looked for among the first k rows, k their number but at most so many, and among the first twenty."""
-REMOVAL, RANDOM, RECENT, OWN = "removal", "at random", "most recent", "own most recent"
+REMOVAL, RANDOM, RECENT, OWN, ABLATION = "removal", "at random", "most recent", "own most recent", "ablation"
 NETWORK, TREES, SIMPLE, AUTO = "gnn", "lightgbm_dfs", "lightgbm_simple", "auto"
 SETTINGS = {
     NETWORK: ("method.epochs=4", "method.steps_per_epoch=30"),
@@ -59,6 +60,8 @@ FAITHFUL = [
 ]
 EXAMPLES, FEW = 30, 4
 """Examples of a line, and at least how many of those that no copy stands for, whose rows are removed from the whole database."""
+CAUSED_WORLD, CAUSED_EXAMPLES, CHANGED = "rel-shop@scale=1", {NETWORK: 20, TREES: 12}, 200
+"""The world of causes, which is smaller; of how many examples of it the rows are explained, and how many stand at model level."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,6 @@ def faithfulness_line(task: str, method: str) -> Line:
 def subject_of(predictor: Predictor, examples: Examples) -> Subject:
     """The examples that copies stand for; where there are few of them, some of the others too."""
     subject = Subject.of(predictor, examples)
-    if subject.exact.all():
-        return subject
     kept = np.flatnonzero(subject.exact)
     kept = np.union1d(kept, np.flatnonzero(~subject.exact)[: max(FEW - len(kept), 0)])
     return subject.take(kept)
@@ -160,7 +161,7 @@ def described(subject: Subject, begin: float, line: Line) -> Line:
 def cause_line(name: str, method: str) -> Line:
     """How many of the causing rows come first, and at which rank the cause's table and column stand."""
     (cause,) = [one for one in CAUSES if one.name == name]
-    fitted, line = learned(f"{WORLD},causes={name}/{cause.task}", method)
+    fitted, line = learned(f"{CAUSED_WORLD},causes={name}/{cause.task}", method)
     begin, predictor, valid = time.process_time(), same_again(fitted.predictor), fitted.valid
     task = fitted.dataset.task(cause.task)
     truth, reasons = fitted.dataset.truth(task, "val"), fitted.dataset.reasons(task, "val")
@@ -168,34 +169,55 @@ def cause_line(name: str, method: str) -> Line:
     causing: dict[int, set[Row]] = {}
     for one in reasons.to_pylist():
         causing.setdefault(one["question"], set()).add((one["table"], one["row"]))
-    some = np.sort(np.random.default_rng(SEED).permutation(sorted(causing))[:EXAMPLES])
+    some = np.sort(np.random.default_rng(SEED).permutation(sorted(causing))[: CAUSED_EXAMPLES[method]])
     subject = subject_of(predictor, valid.take(some))
     caused, first = subject.examples, FirstPass.of(predictor, subject.examples)
     at = {(int(e), int(t)): int(i) for i, e, t in zip(some, valid.entity[some], valid.time[some], strict=True)}
     sets = [causing[at[int(e), int(t)]] for e, t in zip(caused.entity, caused.time, strict=True)]
-    rows = {}
-    for way, orders in orders_of(subject, first, Removal(rows=24, top=ROWS, groups=False)).items():
+    rows, removal = {}, Removal(rows=24, top=ROWS, groups=False)
+    for way, orders in orders_of(subject, first, removal).items():
         found = [found_among(order, right, min(MOST_K, len(right))) for order, right in zip(orders, sets, strict=True)]
         later = [found_among(order, right, RECALLED) for order, right in zip(orders, sets, strict=True)]
-        precision = np.nan_to_num([one.precision for one in found])
-        recall = np.asarray([one.recall for one in later])
-        rows[way] = {
-            k: mean_over_entities(v, caused.entity)._asdict() for k, v in (("precision", precision), ("recall", recall))
-        }
+        values = {"precision": [one.precision for one in found], "recall": [one.recall for one in later]}
+        rows[way] = {k: mean_over_entities(np.nan_to_num(v), caused.entity)._asdict() for k, v in values.items()}
     line |= described(subject, begin, line) | {"true score": quality(valid, truth.answers), "rows": rows}
     begin = time.process_time()
-    (model,) = Ablation(kinds=("table", "column"), repeats=1, most=200, seed=SEED).explain(predictor, valid)
+    by_table, by_column = at_model_level(predictor, valid, method)
     line["seconds"]["model"] = round(time.process_time() - begin, 1)
-    return line | {"table": ranked(model, "table", cause.tables), "column": ranked(model, "column", cause.columns)}
+    right = cause.columns if by_column.algorithm == ABLATION else (*cause.columns, *rests_of(valid, cause.columns))
+    ranks = {"table": ranked(by_table, "table", cause.tables), "column": ranked(by_column, "column", right)}
+    return line | ranks | {"columns by": by_column.algorithm}
+
+
+def at_model_level(predictor: Predictor, valid: Examples, method: str) -> tuple[Explanation, Explanation]:
+    """What tells the rank of tables, and what tells that of columns: by ablation, for trees columns by what they say themselves."""
+    if method == TREES:
+        (model,) = Ablation(kinds=("table",), repeats=1, most=CHANGED, seed=SEED).explain(predictor, valid)
+        (said,) = FeatureContributions(kinds=("column",), most=CHANGED).explain(predictor, valid)
+        return model, said
+    (model,) = Ablation(kinds=("table", "column"), repeats=1, most=CHANGED, seed=SEED).explain(predictor, valid)
+    return model, model
+
+
+def rests_of(examples: Examples, columns: Sequence[str]) -> Iterator[str]:
+    """What features rest on that tell whose rows came, how many and when, since none rests on a foreign key of `columns`."""
+    for table, column in (name.split(".") for name in columns):
+        if column in examples.database[table].references:
+            yield f"rows of {table}"
+            if examples.database[table].time is not None:
+                yield f"{table}.{examples.database[table].time}"
 
 
 def ranked(model: Explanation, kind: Kind, right: Sequence[str]) -> Line:
     """The best rank of the right parts by how far predictions change and by what the score loses, and the first parts."""
-    by_effect = [amount.part.label for amount in sorted(model.of(kind), key=lambda amount: -amount.effect)]
-    by_loss = [amount.part.label for amount in sorted(model.of(kind), key=lambda amount: -amount.value)]
+    amounts = model.of(kind)
+    if model.algorithm == ABLATION:
+        amounts = tuple(sorted(amounts, key=lambda amount: -amount.effect))
+    by_effect = [amount.part.label for amount in amounts]
+    by_loss = [amount.part.label for amount in sorted(amounts, key=lambda amount: -amount.value)]
     return {
-        "effect": min(by_effect.index(label) + 1 for label in right if label in by_effect),
-        "loss": min(by_loss.index(label) + 1 for label in right if label in by_loss),
+        "effect": min((by_effect.index(label) + 1 for label in right if label in by_effect), default=len(by_effect) + 1),
+        "loss": min((by_loss.index(label) + 1 for label in right if label in by_loss), default=len(by_loss) + 1),
         "first": by_effect[0],
         "parts": len(by_effect),
     }
@@ -254,12 +276,9 @@ def faithfulness_table(known: Sequence[Line]) -> Iterator[str]:
         for way, others in one["ways"].items():
             cells = []
             for measure in HIGHER_IS_BETTER:
-                figures = [number(others[RANDOM][measure]["one"])]
-                figures += [
-                    f"{number(v['other'])} {sign(measure, v)}".strip()
-                    for v in (others[RANDOM][measure], others[RECENT][measure])
-                ]
-                cells.append(" / ".join(figures))
+                pairs = [others[other][measure] for other in (RANDOM, RECENT)]
+                figures = [f"{number(pair['other'])} {sign(measure, pair)}".strip() for pair in pairs]
+                cells.append(" / ".join([number(pairs[0]["one"]), *figures]))
             yield row(one["run"][0], f"`{one['run'][1]}`", way, *cells)
 
 
@@ -301,18 +320,22 @@ def causes_tables(known: Sequence[Line]) -> Iterator[str]:
     """Causing rows among the first, and the ranks of the cause's table and column."""
     ways = [REMOVAL, "gradients", "contributions", RANDOM, RECENT, OWN]
     for k, what in (("precision", "precision at k"), ("recall", f"recall at {RECALLED}")):
-        yield from head("cause", "method", *(f"{what}, {way}" for way in ways))
+        yield from head("cause", "method", "examples", *(f"{what}, {way}" for way in ways))
         for one in known:
             cells = [mean(one["rows"][way][k]) if way in one["rows"] else "" for way in ways]
-            yield row(f"`{one['run'][0]}`", f"`{one['run'][1]}`", *cells)
+            yield row(f"`{one['run'][0]}`", f"`{one['run'][1]}`", one["examples"], *cells)
         yield ""
-    yield from head(
-        "cause", "method", "score", "of the true answers", "rank of its table", "rank of its column", "first column"
-    )
+    ranked_parts = ("rank of its table", "rank of its column", "first table", "first column")
+    yield from head("cause", "method", "score", "of the true answers", *ranked_parts)
     for one in known:
         ranks = [f"{one[kind]['effect']} ({one[kind]['loss']}) of {one[kind]['parts']}" for kind in ("table", "column")]
+        if one.get("columns by", ABLATION) != ABLATION:
+            rank, parts = one["column"]["loss"], one["column"]["parts"]
+            ranks[1] = f"{rank if rank <= parts else 'none'} of {parts}, {one['columns by']}"
         scores = [number(abs(one[name])) for name in ("score", "true score")]
-        yield row(f"`{one['run'][0]}`", f"`{one['run'][1]}`", *scores, *ranks, one["column"]["first"])
+        yield row(
+            f"`{one['run'][0]}`", f"`{one['run'][1]}`", *scores, *ranks, one["table"]["first"], one["column"]["first"]
+        )
 
 
 def mean(figures: Line) -> str:
@@ -322,8 +345,7 @@ def mean(figures: Line) -> str:
 def cost(known: Sequence[Line]) -> str:
     """When and at what cost lines were made."""
     dates = sorted({one["date"] for one in known})
-    fit, explain = (sum(one["seconds"][part] for one in known) for part in ("fit", "explain"))
-    model = sum(one["seconds"].get("model", 0.0) for one in known)
+    fit, explain, model = (sum(one["seconds"].get(part, 0.0) for one in known) for part in ("fit", "explain", "model"))
     examples, copied = (sum(one[part] for one in known) for part in ("examples", "copied"))
     return (
         f"{examples} examples; copies stood for the database for {copied} of them. Processor seconds: fits "
@@ -342,8 +364,7 @@ def tables(folder: Path, study: str) -> str:
     known = lines(folder, study)
     if not known:
         return "Nothing is measured yet."
-    parts = ["\n".join(made(known)).strip() for made in TABLES[study]]
-    return "\n\n".join([*parts, cost(known)])
+    return "\n\n".join([*("\n".join(made(known)).strip() for made in TABLES[study]), cost(known)])
 
 
 def marks(study: str) -> tuple[str, str]:

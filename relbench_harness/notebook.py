@@ -32,7 +32,7 @@ from relbench_harness.protocol.stages import Stages
 from relbench_harness.request import RunRequest
 
 if TYPE_CHECKING:
-    from relbench_harness.explain.explanation import Level
+    from relbench_harness.explaining.found_out import View
     from relbench_harness.explaining.notebook import Explained
 
 
@@ -111,7 +111,7 @@ class Finished:
         self._keeping.write(Path(folder))
         return Path(folder)
 
-    def explain(self, examples: Sequence[str] = (), count: int = 3, level: Level | None = None) -> Explained:
+    def explain(self, examples: Sequence[str] = (), count: int = 3, level: View | None = None) -> Explained:
         """What the fitted method looks at; see `relbench_harness.explain_model`."""
         from relbench_harness.explaining.notebook import explain_run
 

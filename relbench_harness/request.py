@@ -160,7 +160,11 @@ class RunRequest:
         if sys.platform != "linux":
             raise InputError(f"isolation={name} needs Linux; use isolation=none")
         from relbench_harness.board.lines import targets_of
+        from relbench_harness.protocol import kernels
         from relbench_harness.protocol.sandbox import Sandbox
+
+        if name == "sealed":
+            kernels.ready()
 
         results = () if self.results_dir is None else (Path(self.results_dir),)
         modules = tuple(target.rpartition(".")[0] for target in targets_of(self.config))

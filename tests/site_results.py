@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
+from relbench_harness.board.importance import Agreement, Importance, Weighed, write_importance
 from relbench_harness.protocol.result import Result
 
 EVIL = "<img src=x onerror=alert(1)>\"'&{{ 7*7 }}|\\../..\u202e\x1b[31m"
@@ -66,7 +68,7 @@ PUBLISHED = f"method,task,metric,value,regime,source\nOther <b>,{CHURN},roc_auc,
 
 
 def write_results(folder: Path) -> Path:
-    """A results folder as one file of lines, an audit report, and published rows."""
+    """A results folder as one file of lines, an audit report, what a method looks at, and published rows."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(f"{result.to_json()}\n" for result in results())
     (folder / "lines.jsonl").write_text(lines, encoding="utf-8")
@@ -80,4 +82,12 @@ def write_results(folder: Path) -> Path:
     home = folder / "audit" / "house__churn" / "alpha"
     home.mkdir(parents=True, exist_ok=True)
     (home / "rolling.json").write_text(json.dumps(report), encoding="utf-8")
+    parts = (Weighed("column", f"orders.{EVIL}", 0.75, 0.125, 0.1, 0.15), Weighed("table", "orders", 1.0, 0.2, nan, nan))
+    agreement = Agreement("column", ("ablation", "contributions"), 0.875, 7)
+    looked = Importance(
+        CHURN, "alpha", "rolling", 321, {"ablation": "roc_auc", "contributions": EVIL},
+        {"ablation": parts, "contributions": parts[:1]}, (agreement,), (3, 0.8125, 0.5, 0.9),
+    )  # fmt: skip
+    write_importance(looked, folder)
+    write_importance(replace(looked, task=ODD), folder)
     return folder

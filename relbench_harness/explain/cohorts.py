@@ -16,6 +16,7 @@ from relbench_harness.explain.changes import SetColumn
 from relbench_harness.explain.outputs import Output, answers, check_values, same_again
 from relbench_harness.protocol.audit.scenes import sampled
 from relbench_harness.protocol.method import Examples, Predictor
+from relbench_harness.temporal.paths import keys_away
 
 MOST_VALUES = 6
 
@@ -37,12 +38,18 @@ class Point:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Predictions over the values of a column; `plain` is their mean as the data are."""
+    """Predictions over the values of a column.
+
+    Attributes:
+        plain: Their mean as the data are.
+        away: How many foreign keys the table is away from the entity, at least; None where no key leads there.
+    """
 
     table: str
     column: str
     plain: float
     points: tuple[Point, ...]
+    away: int | None = None
 
     @property
     def is_numeric(self) -> bool:
@@ -72,7 +79,8 @@ def cohort(predictor: Predictor, examples: Examples, table: str, column: str, mo
         error = 1.96 * float((after - plain).std()) / np.sqrt(len(plain))
         mean = float(after.mean())
         points.append(Point(value, mean, mean - error, mean + error))
-    return Cohort(table, column, float(plain.mean()), tuple(points))
+    away = keys_away(examples.database, examples.task.entity_table).get(table)
+    return Cohort(table, column, float(plain.mean()), tuple(points), away)
 
 
 def _rows(examples: Examples, table: str, column: str) -> list[tuple[float | str, int]]:

@@ -5,7 +5,7 @@ Invariant: a row is older than the example's cut-off, or belongs to the example,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from relbench_harness.explain.explanation import AgeBand
 from relbench_harness.graph.structure import Graph, Step
 from relbench_harness.protocol.method import Examples
+from relbench_harness.temporal.as_of import AsOfIndex, as_of_keys
 from relbench_harness.temporal.paths import ForeignKey
 from relbench_harness.temporal.routes import HERE, Leg, Route
 from relbench_harness.temporal.visibility import before_instant, days_before, latest_before
@@ -87,25 +88,34 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Surveyor:
-    """Finds surroundings in one database."""
+    """Finds surroundings in one database.
+
+    Attributes:
+        via_siblings: As-of joins to the latest child of a sibling, such as the latest return of any line of the same product.
+    """
 
     examples: Examples
     graph: Graph
+    via_siblings: tuple[AsOfIndex, ...]
 
     @classmethod
     def of(cls, examples: Examples) -> Surveyor:
-        return cls(examples, Graph.from_database(examples.database))
+        database, task = examples.database, examples.task
+        graph = Graph.from_database(database)
+        keys = as_of_keys(database, task.entity_table, task.own_row_visible)
+        return cls(examples, graph, tuple(AsOfIndex(graph, key) for key in keys if key.via_sibling))
 
     def around(self, position: int, reach: int) -> Surroundings:
         """The rows around the example at `position`.
 
         Args:
             reach: 0: rows below the entity, two keys deep, and all ancestors of what is found. 1: also what the latest row under
-                the same parent was when such a row came. 2: also the latest children of the entity's own parents, and of those
-                of its latest rows. 3: all of these children. 4: children of all parents. 5: every row that keys lead to.
+                the same parent, or the latest child of a sibling, was when such a row came. 2: also the latest children of the
+                entity's own parents, and of those of its latest rows, with what was the latest when they came. 3: the same of
+                all of these children. 4: children of all parents. 5: every row that keys lead to.
         """
         entity, cutoff = int(self.examples.entity[position]), int(self.examples.cutoff[position])
-        walk = _Walk(self.graph, cutoff, self.examples.task.own_row_visible)
+        walk = _Walk(self.graph, cutoff, self.examples.task.own_row_visible, self.via_siblings)
         own = walk.start(self.examples.task.entity_table, entity)
         below = [own]
         for _ in range(DEPTH):
@@ -116,12 +126,15 @@ class Surveyor:
                 walk.latest_siblings(block)
             walk.ancestors()
         if reach >= 2:
+            before = len(walk.blocks)
             most = LATEST_CHILDREN if reach == 2 else None
             for parent in list(walk.blocks):
                 if parent.route.hops == 1 and parent.route.legs[0].up:
                     walk.found(walk.children(parent, most))
             for block in below[1:]:
                 walk.found(walk.children_of_latest(block, most))
+            for block in walk.blocks[before:]:
+                walk.latest_siblings(block)
             walk.ancestors()
         if reach >= 4:
             for block in list(walk.blocks):
@@ -136,8 +149,8 @@ class Surveyor:
 class _Walk:
     """Rows that were reached so far."""
 
-    def __init__(self, graph: Graph, cutoff: int, own_parents: bool) -> None:
-        self.graph, self.cutoff, self.own_parents = graph, cutoff, own_parents
+    def __init__(self, graph: Graph, cutoff: int, own_parents: bool, via_siblings: Sequence[AsOfIndex]) -> None:
+        self.graph, self.cutoff, self.own_parents, self.via_siblings = graph, cutoff, own_parents, via_siblings
         self.visible = {name: int(graph.visible(name, np.asarray([cutoff]))[0]) for name in graph.sizes}
         self.blocks: list[Block] = []
         self._known: dict[str, Rows] = {}
@@ -177,10 +190,13 @@ class _Walk:
                 self._take(step.target, self._then(block, step), named[there], block.rows[there], everything)
 
     def latest_siblings(self, block: Block) -> None:
-        """What of each other table was the latest row under the same parent when a block's rows came."""
+        """What of each other table was the latest row under the same parent, or the latest child of a sibling, for each row."""
         times = self.graph.table_times(block.table)
         if times is None or not len(block.rows):
             return
+        for index in self.via_siblings:
+            if index.key.left.child == block.table:
+                self._latest_child_of_sibling(block, index)
         for up in self._steps(block.table, up=True):
             named = np.asarray(self.graph.parent_of(up.child, up.column)[block.rows], np.int64)
             for down in self._steps(up.target, up=False):
@@ -192,6 +208,17 @@ class _Walk:
                 there = latest >= 0
                 route = self._then(block, up).then(_leg(down))
                 self._take(down.target, route, latest[there], named[there], False)
+
+    def _latest_child_of_sibling(self, block: Block, index: AsOfIndex) -> None:
+        """What `index` finds from a block's rows, and the siblings that it names."""
+        left, right = index.key.left, index.key.right
+        found = index.find(block.rows).row
+        found = found[found >= 0]
+        sibling = np.asarray(self.graph.parent_of(right.child, right.column)[found], np.int64)
+        parent = np.asarray(self.graph.parent_of(left.child, left.column)[sibling], np.int64)
+        route = block.route.then(Leg(left, True)).then(Leg(left, False))
+        self._take(left.child, route, sibling, parent, False)
+        self._take(right.child, route.then(Leg(right, False)), found, sibling, False)
 
     def everything(self) -> None:
         place = 0

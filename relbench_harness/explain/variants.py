@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from relbench_harness.data.database import Database
 from relbench_harness.explain.changes import without_rows
 from relbench_harness.explain.copies import Copier, Removed, Variant
 from relbench_harness.explain.outputs import Floats, Output, answers
@@ -27,11 +29,27 @@ ROWS = 1_000_000
 SAME = 1e-4
 """Answers differ by no more than this part of their spread where a copy stands for the database."""
 ALIKE = 0.01
-"""The same where half of the rows are removed: statistics over whole tables, which copies leave as they are, then move a little."""
+"""The same where half of the nearest rows are removed: statistics over whole tables, which copies leave as they are, then move a little."""
+NEAREST = 1000
+"""Of so many rows half are removed to see that: of a whole store's rows half are a good part of a small database."""
 CHECKED = 3
 """For so many examples rows are removed from the whole database too, to see that copies stand for it."""
 MOST_COPIED = 100_000
 """An example with more rows around it is not copied."""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Values of one column of an example's rows, taken from other rows of that table.
+
+    Attributes:
+        rows, donors: (m,) row numbers; whoever names the donors answers for their age.
+    """
+
+    table: str
+    column: str
+    rows: NDArray[np.int64]
+    donors: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,7 @@ class Subject:
     def _stands_for_all(self, around: Mapping[int, Surroundings], spread: float) -> list[int]:
         """The examples whose copies answer as the whole database does.
 
-        Beside them stand copies that lack half of their rows: so what depends on the company of other copies is found out, and
+        Beside them stand copies that lack half of their nearest rows: so what depends on the company of other copies is found out, and
         for some whether removal from a copy is removal from the database.
         """
         variants = [
@@ -134,6 +152,31 @@ class Subject:
             found[at] = self._whole(*cases[at])
         return found
 
+    def changed(self, position: int, cases: Sequence[Sequence[Replaced]]) -> Floats:
+        """(m,) the numbers that are explained of one example, where values of columns of its rows are replaced."""
+        if not cases:
+            return np.zeros(0)
+        output = self.output.take(np.full(len(cases), position))
+        if self.exact[position]:
+            variants = [Variant(position, self.around[position], {})] * len(cases)
+            room = max(ROWS // max(len(self.around[position]), 1), 1)
+            found = []
+            for first in range(0, len(cases), room):
+                examples, sources = self._copier.copied(variants[first : first + room])
+                database = _replaced(examples.database, self.examples.database, cases[first : first + room], sources)
+                found.append(self._predict(replace(examples, database=database), sources))
+            return output.of(np.concatenate(found))
+        one = self.examples.take(np.asarray([position]))
+        every = {name: np.arange(len(table)) for name, table in one.database.items()}
+        return output.of(
+            np.concatenate(
+                [
+                    answers(self.predictor, replace(one, database=_replaced(one.database, one.database, [case], every)))
+                    for case in track(cases, "columns replaced in the whole database")
+                ]
+            )
+        )
+
     def _copies(self, variants: Sequence[Variant]) -> NDArray[np.generic]:
         return np.concatenate([self._predict(*self._copier.copied(part)) for part in _parts(variants)])
 
@@ -147,11 +190,39 @@ class Subject:
         return answer
 
 
+def _replaced(
+    database: Database, whole: Database, cases: Sequence[Sequence[Replaced]], sources: Mapping[str, NDArray[np.int64]]
+) -> Database:
+    """`database` of as many copies of the same rows as there are cases, in each the values that its case replaces.
+
+    Args:
+        sources: Table → row of `whole` that each row is a copy of, ascending: the copies of one row stand together, in the order of
+            the cases.
+    """
+    taken: dict[tuple[str, str], NDArray[np.int64]] = {}
+    for number, case in enumerate(cases):
+        for one in case:
+            at = taken.setdefault((one.table, one.column), np.asarray(sources[one.table]).copy())
+            at[np.searchsorted(sources[one.table], one.rows) + number] = one.donors
+    tables = dict(database.items())
+    for (name, column), rows in taken.items():
+        place = tables[name].rows.column_names.index(column)
+        values = whole[name].rows.column(column).take(pa.array(rows))
+        field_ = tables[name].rows.schema.field(place)
+        tables[name] = replace(tables[name], rows=tables[name].rows.set_column(place, field_, values))
+    return Database(tables.values())
+
+
 def halved(around: Surroundings, seed: int) -> Removed:
-    """Half of the rows around an example, drawn at random, the entity's own not among them."""
-    rng, own = np.random.default_rng([seed, 31]), around.blocks[0]
-    found = {table: np.sort(rng.choice(rows, len(rows) // 2, replace=False)) for table, rows in around.rows.items()}
-    return {**found, own.table: np.setdiff1d(found[own.table], own.rows)}
+    """Half of the `NEAREST` rows around an example, drawn at random, the entity's own not among them."""
+    rng, left = np.random.default_rng([seed, 31]), NEAREST
+    near: dict[str, list[NDArray[np.int64]]] = {}
+    for block in around.blocks[1:]:
+        rows = rng.permutation(block.rows)[:left]
+        near.setdefault(block.table, []).append(rows)
+        left -= len(rows)
+    parts = {table: np.concatenate(rows) for table, rows in near.items()}
+    return {table: np.sort(rng.choice(rows, len(rows) // 2, replace=False)) for table, rows in parts.items()}
 
 
 def _parts(variants: Sequence[Variant]) -> Iterator[Sequence[Variant]]:

@@ -97,8 +97,11 @@ def _figure(by_way: Mapping[str, Explanation], kind: Kind) -> Figure | None:
     return share_plot(f"{TITLES[kind]}: shares of importance", {way: shares_of(one, kind) for way, one in ways.items()})
 
 
-def _agreement(by_way: Mapping[str, Explanation], kind: Kind) -> Iterator[str]:
-    """How alike the ways rank the parts that the first of them knows; a part that another does not name counts as 0 there."""
+def agreements(by_way: Mapping[str, Explanation], kind: Kind) -> Iterator[tuple[str, str, float, int]]:
+    """How alike the ways rank the parts that the first of them knows; a part that another does not name counts as 0 there.
+
+    Gives the two ways, the rank correlation, and over how many parts; nothing where it is not defined.
+    """
     ways = list(by_way.items())
     for name, other in ways[1:]:
         first = {one.part.label: weight(one) for one in ways[0][1].of(kind)}
@@ -110,7 +113,12 @@ def _agreement(by_way: Mapping[str, Explanation], kind: Kind) -> Iterator[str]:
             else math.nan
         )
         if math.isfinite(found):
-            yield f"{ways[0][0].capitalize()} and {name} agree with a rank correlation of {fixed(found, 2)} over {counted(len(labels), 'part')}."
+            yield ways[0][0], name, found, len(labels)
+
+
+def _agreement(by_way: Mapping[str, Explanation], kind: Kind) -> Iterator[str]:
+    for first, second, found, parts in agreements(by_way, kind):
+        yield f"{first.capitalize()} and {second} agree with a rank correlation of {fixed(found, 2)} over {counted(parts, 'part')}."
 
 
 def _table(way: str, one: Explanation, kind: Kind) -> Table:

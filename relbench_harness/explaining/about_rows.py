@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from relbench_harness.explain.explanation import Explanation
 from relbench_harness.explain.listing import row_listing
+from relbench_harness.explaining.contrast_sentences import contrast_sentences
 from relbench_harness.explaining.material import Material, One, moment
 from relbench_harness.explaining.pictures import row_graph
 from relbench_harness.explaining.sentences import NONE_OF_IT, code, sentences
@@ -27,6 +28,7 @@ def _part(material: Material, one: One, place: int) -> Part:
     head = f"The prediction, {one.why}, is {fixed(one.found.prediction, 3)}{label}."
     said = list(sentences(material, one.found)) or ["No row that was tried moves it."]
     said += _together(one.found)
+    said += [] if one.contrast is None else contrast_sentences(material, one.contrast)
     tables = [_rows(material, one)] if any(abs(a.value) > NONE_OF_IT for a in one.found.of("row")) else []
     groups = _groups(one.found)
     return Part(

@@ -6,12 +6,14 @@ Invariant: pages, sentences and notebooks read this alone and call no predictor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 import pyarrow as pa
 
 from relbench_harness.explain.cohorts import Cohort
+from relbench_harness.explain.contrast import Contrast
+from relbench_harness.explain.distilled import Distilled
 from relbench_harness.explain.explanation import Explanation
 from relbench_harness.explain.listing import Keys
 
@@ -26,6 +28,7 @@ class One:
         cutoff: What the example sees is older, nanoseconds.
         label: What came true, where that is known.
         found: The explanation by removal.
+        contrast: What would have to be otherwise for a prediction on the other side of the median of validation.
     """
 
     name: str
@@ -33,6 +36,7 @@ class One:
     cutoff: int
     label: float | None
     found: Explanation
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ class Material:
         keys: Table → original keys.
         doubts: Sentences of warning.
         cohorts: Predictions over the values of columns.
+        by_distance: Foreign keys away from the entity → the share of the importance of all columns.
+        distilled: A few columns as SQL that reproduce the answers; None where none do, or `is_distilled` is false.
+        is_distilled: Whether they were looked for.
     """
 
     method: str
@@ -62,6 +69,9 @@ class Material:
     keys: Keys
     doubts: tuple[str, ...] = ()
     cohorts: tuple[Cohort, ...] = ()
+    by_distance: Mapping[int, float] = field(default_factory=dict)
+    distilled: Distilled | None = None
+    is_distilled: bool = False
 
 
 def key_text(keys: pa.Table, row: int) -> str:

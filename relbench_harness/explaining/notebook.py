@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from relbench_harness.errors import InputError, nearest
-from relbench_harness.explain.explanation import KINDS, Explanation, Level
+from relbench_harness.explain.explanation import KINDS, Explanation
 from relbench_harness.explaining.about_model import headline, said
 from relbench_harness.explaining.fitted import Fitted, fitted_in
-from relbench_harness.explaining.found_out import found_out
+from relbench_harness.explaining.found_out import View, found_out
 from relbench_harness.explaining.material import Material
 from relbench_harness.explaining.page import parts_of, write_page
 from relbench_harness.models.keep import Keeping
@@ -47,6 +47,19 @@ class Explained:
         """The explanation of each chosen prediction."""
         return [one.found for one in self.material.ones]
 
+    @property
+    def sql(self) -> str:
+        """One query of a few columns that reproduce the answers, for every entity as of the latest validation cut-off.
+
+        Raises:
+            InputError: Few columns reproduce nothing, or the answers as SQL were not looked for.
+        """
+        if self.material.distilled is None:
+            raise InputError(
+                "no few columns reproduce the answers" if self.material.is_distilled else "the level 'sql' was left out"
+            )
+        return self.material.distilled.runnable
+
     def table(self, kind: str = "column") -> pd.DataFrame:
         """Amounts of one kind of parts of the model: columns way, part, value, low, high, effect."""
         if kind not in KINDS:
@@ -70,17 +83,18 @@ class Explained:
         for part in parts_of(self.material):
             shown += [f"<h4>{escape(part.title)}</h4>", *(f"<p>{prose(one)}</p>" for one in part.said)]
             shown += [*(html_table(table) for table in part.tables), *(str(figure.svg) for figure in part.figures)]
+            shown += [f"<p>{prose(step.why)}</p><pre>{escape(step.command)}</pre>" for step in part.steps]
         return "".join(shown)
 
 
 def explain_model(
-    model: Model | str | Path, examples: Sequence[str] = (), count: int = 3, level: Level | None = None
+    model: Model | str | Path, examples: Sequence[str] = (), count: int = 3, level: View | None = None
 ) -> Explained:
     """What a kept model, or the one in a folder, looks at.
 
     Args:
         examples: KEY@TIME of predictions to explain, by the source's keys; `count` of different height where empty.
-        level: `model` or `rows` where only one is wanted.
+        level: `model`, `rows` or `sql` where only one is wanted.
 
     Raises:
         InputError: There is no such model or example, or the task recommends items.
@@ -90,12 +104,12 @@ def explain_model(
     return explained(fitted_in(opened), examples, count, level)
 
 
-def explain_run(keeping: Keeping, examples: Sequence[str], count: int, level: Level | None) -> Explained:
+def explain_run(keeping: Keeping, examples: Sequence[str], count: int, level: View | None) -> Explained:
     """As `explain_model`, of a run that has just ended."""
     with tempfile.TemporaryDirectory() as folder:
         keeping.write(Path(folder) / "model")
         return explain_model(Path(folder) / "model", examples, count, level)
 
 
-def explained(fitted: Fitted, examples: Sequence[str], count: int, level: Level | None) -> Explained:
+def explained(fitted: Fitted, examples: Sequence[str], count: int, level: View | None) -> Explained:
     return Explained(found_out(fitted, level, examples, count))

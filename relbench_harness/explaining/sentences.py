@@ -73,7 +73,7 @@ def _rows_of(material: Material, group: Group) -> str:
     if len(numbers) == 1:
         return f"The row {code(key_text(keys, numbers[0]))} of {code(part.table or '')}"
     names = ", ".join(keys.column_names)
-    texts = [", ".join(_short(column[row].as_py()) for column in keys.columns) for row in numbers]
+    texts = [", ".join(short(column[row].as_py()) for column in keys.columns) for row in numbers]
     left = len(texts) - MOST_KEYS
     shown = "; ".join(texts[:MOST_KEYS]) + (f" and {left} more" if left > 0 else "")
     return f"{counted(len(texts), 'row')} of {code(part.table or '')} ({code(names)} {shown})"
@@ -100,13 +100,14 @@ def _values(material: Material, group: Group) -> str:
     taken = table.take(np.asarray([one.part.row or 0 for one in group.amounts]))
     said = []
     for name in material.attributes.get(group.first.table or "", ()):
-        values = {_short(value) for value in taken.column(name).to_pylist()}
+        values = {short(value) for value in taken.column(name).to_pylist()}
         if len(values) == 1 and (value := values.pop()):
             said.append(f"{code(name)} {value}")
     return ", ".join(said[:MOST_VALUES])
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A value on one line, cut where it is long; empty where it is missing."""
     if value is None:
         return ""
     text = f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).replace("`", "'").split())

@@ -21,6 +21,7 @@ from relbench_harness.site import learning
 from relbench_harness.site.curves import Curves, curves
 from relbench_harness.site.drawing import Figure
 from relbench_harness.site.facts import Facts, facts_of
+from relbench_harness.site.importance_tables import looked_at
 from relbench_harness.site.method_facts import Rows, audits, code, configurations, made_on, said, scores_table
 from relbench_harness.site.overall_plots import critical_difference_plot, win_plot
 from relbench_harness.site.page_names import page_name
@@ -163,4 +164,5 @@ def of_method(rows: Rows, material: Material) -> dict[str, Any]:
         "rows": rows, "scores": scores_table(rows), "commands": commands, "configurations": configurations(rows),
         "code": code(latest.results[-1]), "audits": audits(rows, material.reports), "said": said(rows), "made_on": made_on(rows),
         "learning": learning.of_method(rows),
+        "looked_at": looked_at(latest.method, [ranking.task for ranking, _ in rows], material.importances),
     }  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from relbench_harness.board.audits import read_reports
 from relbench_harness.board.full import View, full_board
+from relbench_harness.board.importance import read_importances
 from relbench_harness.board.published import published_near, read_published
 from relbench_harness.board.store import located_results
 from relbench_harness.errors import InputError
@@ -52,11 +53,11 @@ def publish(
         results.append(result)
     if not results:
         raise InputError(f"no results in {folder}")
-    reports = read_reports(folder, broken)
+    reports, importances = read_reports(folder, broken), read_importances(folder, broken)
     home = folder if folder.is_dir() else folder.parent
     rows = published_near(folder, folder.parent) if published is None else read_published(published)
     board = full_board(home, results, reports, rows, View(against))
-    material = Material(board, rankings(board, results, rows), results, files, reports)
+    material = Material(board, rankings(board, results, rows), results, files, reports, importances)
     from relbench_harness.site.pages import site_files
 
     made = dict(site_files(material, _title(folder)))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from relbench_harness.board.importance import Importance
 from relbench_harness.board.leaderboard import GROUP, Group, Row, rows_of
 from relbench_harness.board.published import PublishedRow
 from relbench_harness.protocol.audit.report import AuditReport
@@ -86,6 +87,7 @@ class Material:
     Attributes:
         board: The leaderboard.
         files: `id` of a result → the file that it was read from.
+        importances: What methods look at, where that was explained.
     """
 
     board: pd.DataFrame
@@ -93,6 +95,7 @@ class Material:
     results: Sequence[Result]
     files: Mapping[int, Path]
     reports: Sequence[AuditReport]
+    importances: Sequence[Importance] = ()
 
     @property
     def tasks(self) -> dict[str, list[Ranking]]:

@@ -93,6 +93,18 @@ def parent_paths(database: Database, table: str, top: str, hops: int) -> Iterato
         yield from (path for path in reached if path.top == top)
 
 
+def keys_away(database: Database, top: str) -> dict[str, int]:
+    """Table → the fewest foreign keys between it and `top`, walked up or down; tables that no key leads to are not named."""
+    found, step = {top: 0}, 0
+    while reached := [name for name, away in found.items() if away == step]:
+        step += 1
+        for key in foreign_keys(database):
+            for one, other in ((key.child, key.parent), (key.parent, key.child)):
+                if one in reached:
+                    found.setdefault(other, step)
+    return found
+
+
 def tables_below(database: Database, top: str) -> set[str]:
     """Tables whose rows name a row of `top`, or one of such a table, and so on."""
     found: set[str] = set()

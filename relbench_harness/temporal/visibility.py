@@ -138,6 +138,11 @@ def there_by(table: Table, rows: Rows, at: Times) -> NDArray[np.bool_]:
     return (rows >= 0) & (gather(table.times, rows) <= at)
 
 
+def no_later(times: Times, at: int) -> NDArray[np.bool_]:
+    """(n,) which instants are no later than `at`: what can be seen then can be seen at `at` too."""
+    return times <= at
+
+
 def no_younger(times: Times) -> NDArray[np.int64]:
     """(rows,) how many rows, the first ones of a table, are no younger than each: what is seen wherever it is seen."""
     return np.searchsorted(times, times, side="right").astype(np.int64)

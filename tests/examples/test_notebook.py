@@ -8,7 +8,6 @@ from typing import Any
 
 import nbformat
 import pytest
-from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "notebook.ipynb"
@@ -25,9 +24,8 @@ def test_it_runs_and_shows_what_is_committed(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     notebook = nbformat.read(NOTEBOOK, 4)  # type: ignore[no-untyped-call]
     committed = shown(notebook)
-    manager = KernelManager(transport="ipc", kernel_name="python3")
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, km=manager, timeout=300, resources=resources).execute()
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
     assert shown(notebook) == committed and any("text/html" in kinds for kinds in committed)
 
 

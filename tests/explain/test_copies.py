@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from relbench_harness.baselines.auto import FittedAuto
 from relbench_harness.baselines.averaged import FittedAverage
@@ -11,8 +14,10 @@ from relbench_harness.baselines.hybrid import NetworkStates
 from relbench_harness.baselines.trees.fitted import FittedTrees
 from shop import Shop
 
+from relbench_harness.data.database import Database
+from relbench_harness.data.table import Table
 from relbench_harness.data.task import TaskType
-from relbench_harness.explain import surroundings
+from relbench_harness.explain import surroundings, variants
 from relbench_harness.explain.copies import Copier, Variant
 from relbench_harness.explain.surroundings import REACHES, Surveyor
 from relbench_harness.explain.variants import Subject, halved
@@ -63,6 +68,55 @@ def test_the_latest_children_are_enough_before_all_are_taken(later: Examples, mo
             assert set(expected) <= set(every.rows["order lines"])
         fewer += len(every) - len(some)
     assert fewer > 0
+
+
+def test_the_latest_return_of_a_lines_product_is_around(later: Examples) -> None:
+    """It names another line, which names the product: an as-of join over a sibling, which networks read of every line."""
+    returned = with_returns(later)
+    surveyor, lines, returns = (
+        Surveyor.of(returned),
+        returned.database["order lines"],
+        returned.database["return"],
+    )
+    assert lines.times is not None and returns.times is not None
+    line, product = returns.parents("line"), lines.parents("product")
+    found = 0
+    for position in range(0, len(returned), 3):
+        around = surveyor.around(position, 1)
+        mine = [block.rows for block in around.blocks if block.table == "order lines" and block.route.hops <= 2]
+        for row in np.concatenate([[], *mine]).astype(int):
+            same = np.flatnonzero((product[line] == product[row]) & (returns.times < lines.times[row]))
+            if len(same) and product[row] >= 0:
+                assert same[-1] in around.rows["return"] and line[same[-1]] in around.rows["order lines"]
+                found += 1
+    assert found > 20
+
+
+def test_half_of_the_nearest_rows_is_taken(later: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never the entity's own row, and of many rows those that fewest keys lead to."""
+    position = int(np.argmax([len(latest_orders(later, i, 100)) for i in range(len(later))]))
+    around = Surveyor.of(later).around(position, 3)
+    every = halved(around, 0)
+    assert 0.4 * len(around) <= sum(len(rows) for rows in every.values()) <= 0.5 * len(around)
+    assert int(later.entity[position]) not in every.get("customer", ())
+    near = around.blocks[1:4]
+    monkeypatch.setattr(variants, "NEAREST", sum(len(block.rows) for block in near))
+    some = halved(around, 0)
+    assert 0 < sum(len(rows) for rows in some.values()) <= variants.NEAREST / 2
+    for table, rows in some.items():
+        assert set(rows) <= {row for block in near if block.table == table for row in block.rows}
+
+
+def with_returns(examples: Examples) -> Examples:
+    """The same with a table of returns: one of each third line, two days after it."""
+    lines = examples.database["order lines"]
+    assert lines.times is not None and lines.time is not None
+    some = np.arange(0, len(lines), 3)
+    times = pa.array(lines.times[some] + 2 * 86_400 * 10**9).cast(pa.timestamp("ns"))
+    keyed = lines.rows.append_column("line", pa.array(np.arange(len(lines))))
+    returns = Table("return", pa.table({"at": times, "line": pa.array(some)}), None, "at", {"line": "order lines"})
+    tables = [replace(t, rows=keyed, key="line") if t is lines else t for _, t in examples.database.items()]
+    return replace(examples, database=Database([*tables, returns]))
 
 
 def test_copies_are_in_canonical_order_and_share_nothing(later: Examples) -> None:

@@ -62,3 +62,12 @@ def test_the_rank_of_a_cause_is_that_of_the_best_of_its_parts(script: dict[str, 
     amounts = tuple(Amount(part, value, effect=effect) for part, (value, effect) in zip(parts, values, strict=True))
     found = script["ranked"](Explanation("model", "ablation", "roc_auc", amounts), "column", ("t.b", "t.c"))
     assert found == {"effect": 2, "loss": 1, "first": "t.a", "parts": 3}
+
+
+def test_contributions_have_a_rank_without_an_effect(script: dict[str, Any]) -> None:
+    parts = [Part("column", table="t", column=name) for name in ("a", None, "c")]
+    amounts = tuple(Amount(part, value) for part, value in zip(parts, (0.1, 0.3, 0.2), strict=True))
+    found = script["ranked"](Explanation("model", "contributions", "margin", amounts), "column", ("t.a", "t.c", "t.d"))
+    assert found == {"effect": 2, "loss": 2, "first": "rows of t", "parts": 3}
+    nothing = script["ranked"](Explanation("model", "contributions", "margin", amounts), "column", ("t.d",))
+    assert nothing["loss"] == 4

@@ -151,6 +151,20 @@ def test_a_page_holds_scores_commands_configuration_audit_and_published_values(s
     assert "†" in found["methods/beta.html"].text
 
 
+def test_what_a_method_looks_at_stands_on_its_page_alone(site: Path) -> None:
+    found = pages(site)
+    text = " ".join(found["methods/alpha.html"].text.split())
+    for part in (
+        "What it looks at", "321 validation examples, rolling.",
+        "Ablation and contributions agree on columns with a rank correlation of 0.88 over 7 parts.",
+        "A query of 3 columns reproduces the answers with an R² of 0.81 (0.50 to 0.90).", f"orders.{printable(EVIL)}", "75%",
+        "0.1250", "0.1000 to 0.1500", "Amount by ablation",
+    ):  # fmt: skip
+        assert part in text
+    assert text.count("321 validation examples") == 2
+    assert "What it looks at" not in found["methods/beta.html"].text
+
+
 def test_what_is_not_there_is_said(site: Path) -> None:
     task = pages(site)[f"tasks/{page_name(CHURN)}"].text
     assert "There is no calibration or lift curve: no dataset 'house'" in task
