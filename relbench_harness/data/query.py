@@ -55,6 +55,11 @@ def _result(connection: duckdb.DuckDBPyConnection, sql: str, what: str) -> pa.Ta
         return relation.to_arrow_table()
     except duckdb.Error as error:
         raise InputError(f"{what} does not run: {' '.join(str(error).split())}") from None
+    except RuntimeError as error:
+        # what a signal's handler raises while a query runs, DuckDB puts this in the place of
+        if "interrupted" in str(error):
+            raise KeyboardInterrupt from None
+        raise
 
 
 class CutQueries:
