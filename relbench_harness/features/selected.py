@@ -236,7 +236,7 @@ class _Pool:
 
 @dataclass(frozen=True)
 class _Prices:
-    """What the wanted columns of each block take for all stages, told from what they took for a sample.
+    """What the wanted columns of each block take for all stages, reckoned from what they took for a sample.
 
     Attributes:
         most: Seconds that all blocks together may take.
