@@ -100,18 +100,9 @@ class Opened:
 
     def _code(self, request: RunRequest, written: Sequence[Path]) -> str:
         """The digest of the method's files that is part of a run's identity."""
-        from relbench_harness.sweep.identity import Described, code_digest
+        from relbench_harness.sweep.identity import code_digest
 
-        described = Described(
-            task=request.task,
-            name=request.name,
-            config=request.config,
-            regime=request.regime,
-            fit_on=request.fit_on,
-            budget=request.budget,
-            written_for=lambda _: written,
-        )
-        return code_digest(self._identities.files(described))
+        return code_digest(self._identities.files(replace(request.described(), written_for=lambda _: written)))
 
 
 def audit_overrides(overrides: Sequence[str], short: bool = False) -> tuple[AuditReport, Path]:

@@ -88,7 +88,11 @@ class RunRequest:
         Raises:
             InputError: Its dataset, its task or its method's code cannot be read.
         """
-        described = Described(
+        return replace(self, identity=identities.of(self.described()))
+
+    def described(self) -> Described:
+        """What makes the run the run that it is."""
+        return Described(
             task=self.task,
             name=self.name,
             config=self.config,
@@ -97,7 +101,6 @@ class RunRequest:
             budget=self.budget,
             written_for=lambda task: written_for(self.method, task),
         )
-        return replace(self, identity=identities.of(described))
 
     def together(self, jobs: int) -> RunRequest:
         """The same run, made while `jobs` of a sweep are made at a time."""

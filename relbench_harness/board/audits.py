@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from relbench_harness.board.store import Report, folder_name
+from relbench_harness.board.store import Report, folder_name, read_each
 from relbench_harness.data.writing import write_whole
-from relbench_harness.errors import InputError
 from relbench_harness.protocol.audit.lengths import without_lengths
 from relbench_harness.protocol.audit.report import AuditReport
 from relbench_harness.protocol.result import Result
@@ -46,15 +45,7 @@ def read_reports(folder: Path, broken: Report) -> list[AuditReport]:
 
 def reports_at(paths: Iterable[Path], broken: Report) -> list[AuditReport]:
     """The reports in the files `paths`; one that cannot be read goes to `broken`."""
-    found = []
-    for path in paths:
-        try:
-            found.append(AuditReport.from_json(path.read_text(encoding="utf-8"), str(path)))
-        except (OSError, UnicodeDecodeError) as error:
-            broken(InputError(f"{path} cannot be read: {error}"))
-        except InputError as error:
-            broken(error)
-    return found
+    return read_each(paths, AuditReport.from_json, broken)
 
 
 Audits = Mapping[str, bool]

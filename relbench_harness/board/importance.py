@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from relbench_harness.board.store import Report, folder_name
+from relbench_harness.board.store import Report, folder_name, read_each
 from relbench_harness.data.writing import write_whole
 from relbench_harness.errors import InputError
 
@@ -132,12 +132,5 @@ def write_importance(found: Importance, folder: Path) -> Path:
 
 def read_importances(folder: Path, broken: Report) -> list[Importance]:
     """Everything of the kind below `folder`; what cannot be read goes to `broken`."""
-    found = []
-    for path in sorted(folder.rglob(f"{FOLDER}/*/*.json")) if folder.is_dir() else []:
-        try:
-            found.append(Importance.from_json(path.read_text(encoding="utf-8"), str(path)))
-        except (OSError, UnicodeDecodeError) as error:
-            broken(InputError(f"{path} cannot be read: {error}"))
-        except InputError as error:
-            broken(error)
-    return found
+    paths = sorted(folder.rglob(f"{FOLDER}/*/*.json")) if folder.is_dir() else []
+    return read_each(paths, Importance.from_json, broken)

@@ -11,10 +11,11 @@ import json
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from relbench_harness.data.writing import partial_name, whole, write_whole
 from relbench_harness.errors import InputError, NotStoredError, sentence
@@ -101,6 +102,7 @@ def folder_name(name: str) -> str:
 
 
 Report = Callable[[InputError], None]
+T = TypeVar("T")
 
 
 def read_results(folder: Path, broken: Report | None = None) -> list[Result]:
@@ -122,6 +124,19 @@ def read_results(folder: Path, broken: Report | None = None) -> list[Result]:
 
 def _raise(error: InputError) -> None:
     raise error
+
+
+def read_each(paths: Iterable[Path], read: Callable[[str, str], T], broken: Report) -> list[T]:
+    """What `read(text, name)` makes of each file; one that cannot be read goes to `broken`."""
+    found = []
+    for path in paths:
+        try:
+            found.append(read(path.read_text(encoding="utf-8"), str(path)))
+        except (OSError, UnicodeDecodeError) as error:
+            broken(InputError(f"{path} cannot be read: {error}"))
+        except InputError as error:
+            broken(error)
+    return found
 
 
 def located_results(folder: Path, broken: Report = _raise) -> Iterator[tuple[Path, Result]]:
