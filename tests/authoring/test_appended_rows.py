@@ -207,11 +207,11 @@ def dataset(folder: Path, uri: str, times: dict[str, str | None] | None = None, 
     return open_dataset(str(folder / "shop"))
 
 
-def split(store: Store, folder: Path, seed: int, **wanted: Any) -> list[list[str]]:
-    """Rows that come in three parts, at random times: what each appending import says."""
+def split(store: Store, folder: Path, seed: int, later: int = 1, **wanted: Any) -> list[list[str]]:
+    """Rows that come in parts, the first and `later` ones, at random times: what each appending import says."""
     rng = np.random.default_rng(seed)
     rows = shop_rows(rng, 60)
-    cuts = [START + pd.Timedelta(days=float(d)) for d in sorted(rng.uniform(20, 118, 2))]
+    cuts = [START + pd.Timedelta(days=float(d)) for d in sorted(rng.uniform(20, 118, later))]
     ends = [pd.Timestamp.min, *cuts, pd.Timestamp.max]
     filled(store, rows, ends[0], ends[1])
     before = dataset(folder, store.uri, **wanted)
@@ -228,7 +228,7 @@ def split(store: Store, folder: Path, seed: int, **wanted: Any) -> list[list[str
     [(0, None), (1, "America/New_York"), *(pytest.param(n, "Asia/Tokyo", marks=pytest.mark.thorough) for n in range(2, 8))],
 )
 def test_random_parts_are_the_whole_from_sqlite(tmp_path: Path, seed: int, zone: str | None) -> None:
-    first, *later = split(Sqlite(tmp_path), tmp_path / "out", seed, zone=zone)
+    first, *later = split(Sqlite(tmp_path), tmp_path / "out", seed, 2, zone=zone)
     assert ["all were read" in sentence for sentence in first] == [True]
     for said in later:
         assert "orders (" in said[0] and "notes (" in said[0] and "is not seen" in said[0], said
@@ -348,6 +348,20 @@ def test_delta_tables(tmp_path: Path, kind: str) -> None:
     deltalake.write_deltalake(str(tmp_path / "seen"), rows.slice(60), mode="append")
     said = appended(before, str(tmp_path / "seen"))[0]
     assert len(said) == 1 and re.match(r"seen \((38|39) rows read, (51|52) before", said[0]), said
+
+
+def test_rows_that_are_filled_in_later_are_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    rows = [(n, START + pd.Timedelta(hours=7 * n)) for n in range(400)]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE bills (id INTEGER PRIMARY KEY, made TIMESTAMP, paid TIMESTAMP, sum REAL)")
+        said = [(n, str(t), str(t + pd.Timedelta(days=40)) if n < 200 else None, n / 2) for n, t in rows]
+        connection.executemany("INSERT INTO bills VALUES (?, ?, ?, ?)", said)
+    before = dataset(tmp_path / "out", f"sqlite:///{path}", {"bills": "made"}, late={"bills.paid": ()})
+    appended(before, f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE bills SET paid = '2024-04-20 10:00:00' WHERE paid IS NULL AND id < 250")
+    assert appended(before, f"sqlite:///{path}")[0] == ["read whole: bills, since columns of its rows are filled in later"]
 
 
 def test_columns_named_like_secrets_are_not_kept(tmp_path: Path) -> None:
