@@ -113,7 +113,9 @@ def _sentences(rows: LaterRows) -> list[str]:
     found = []
     if rows.appended:
         parts = [f"{n} ({a.read:,} rows read, {a.kept:,} before {a.day.date()} not)" for n, a in rows.appended.items()]
-        found.append(f"{', '.join(parts)}: a row that changed before its day, without another number of rows, is not seen")
+        found.append(
+            f"{', '.join(parts)}: changes in rows that were not read are not seen as long as their number is the same"
+        )
     reasons = {why: [n for n, said in rows.whole.items() if said == why] for why in rows.whole.values()}
     found += [f"read whole: {', '.join(names)}, since {why}" for why, names in reasons.items()]
     return found

@@ -231,7 +231,7 @@ def test_random_parts_are_the_whole_from_sqlite(tmp_path: Path, seed: int, zone:
     first, *later = split(Sqlite(tmp_path), tmp_path / "out", seed, 2, zone=zone)
     assert ["all were read" in sentence for sentence in first] == [True]
     for said in later:
-        assert "orders (" in said[0] and "notes (" in said[0] and "is not seen" in said[0], said
+        assert "orders (" in said[0] and "notes (" in said[0] and "are not seen" in said[0], said
         assert any("read whole: areas" in sentence for sentence in said)
 
 
