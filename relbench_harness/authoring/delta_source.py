@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from relbench_harness.authoring.credentials import cleansing
+from relbench_harness.authoring.older_rows import Older
 from relbench_harness.authoring.sources import Reading, SourceTable
 from relbench_harness.errors import InputError
 
@@ -58,9 +61,23 @@ class _Delta:
         return [SourceTable(name) for name in self.opened]
 
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+        return self._rows(table, None)
+
+    def rest(self, table: SourceTable, older: Older, known: pa.Schema) -> Iterator[pa.RecordBatch]:
+        column = ds.field(older.column)
+        low, high = older.ends(self.opened[table.name].to_pyarrow_dataset().schema.field(older.column).type)
+        return self._rows(table, (column < low) | (column >= high) | column.is_null())
+
+    def count(self, table: SourceTable, older: Older) -> int:
+        dataset = self.opened[table.name].to_pyarrow_dataset()
+        low, high = older.ends(dataset.schema.field(older.column).type)
+        column = ds.field(older.column)
+        return int(dataset.count_rows(filter=(column >= low) & (column < high)))
+
+    def _rows(self, table: SourceTable, where: pc.Expression | None) -> Iterator[pa.RecordBatch]:
         dataset = self.opened[table.name].to_pyarrow_dataset()
         seen = False
-        for batch in dataset.to_batches(batch_size=100_000):
+        for batch in dataset.to_batches(batch_size=100_000, filter=where):
             seen = True
             yield batch
         if not seen:
