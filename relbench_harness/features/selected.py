@@ -27,8 +27,7 @@ from relbench_harness.protocol.method import Examples
 COMPUTE_SHARE = 0.5
 """The columns wanted may take so large a part of the seconds that screening may, once they are computed for all stages."""
 TIMED_AGAIN = 8
-"""A block that seems too dear is timed again on at most so many times as many examples, or on so many times fewer: much of its cost
-may not grow with them."""
+"""A block that seems too dear is timed again on at most so many times as many examples: much of its cost may not grow with them."""
 Rank = Callable[[Sequence[Features]], NDArray[np.float64]]
 """Given features of training examples, view by view: (columns,) how much each column is worth, 0 where it is worth nothing."""
 
@@ -251,8 +250,6 @@ class _Prices:
     def of(self, owners: Sequence[tuple[int, str]], costs: Sequence[float], made: Sequence[int]) -> dict[int, float]:
         """Block → seconds, in proportion to the examples; where all blocks would then take too long, as far as they grow with them.
 
-        The second measurements, of blocks that cost little first, begin within `most` seconds together.
-
         Args:
             costs: Block → what all its columns took for the sample.
             made: Block → how many columns these were.
@@ -265,43 +262,23 @@ class _Prices:
         if sum(prices.values()) <= self.most:
             return prices
         dear = [number for number in prices if prices[number] > self.most / len(prices)]
-        begin = time.monotonic()
-        for number in sorted(dear, key=lambda number: for_sample[number]):
-            if time.monotonic() - begin > self.most:
-                break
-            known = costs[number] if len(wanted[number]) == made[number] else None
-            prices[number] = self._again(number, wanted[number], known)
-        return prices
+        return prices | {number: self._again(number, wanted[number], for_sample[number]) for number in dear}
 
-    def _again(self, number: int, names: Sequence[str], cost: float | None) -> float:
-        """The price of `names` of a block from what they take for two numbers of examples: the sample and more, or fewer.
-
-        Args:
-            cost: What they took for the sample; None where more columns were computed with them.
-        """
+    def _again(self, number: int, names: Sequence[str], cost: float) -> float:
+        """The price of `names` of a block that took `cost` seconds for the sample, from a second measurement on more examples."""
         few, count = sum(map(len, self.sample)), sum(map(len, self.stages))
-        block = SelectedFeatures.of(self.blocks, [(number, name) for name in names])
-        cost = _seconds(block, self.sample) if cost is None else cost
-        if cost > self.most:
-            return cost * count / max(few, 1)
         factor = min(TIMED_AGAIN, count / few, self.most / (2 * max(cost, 1e-9)))
-        if factor < 2:  # too dear for more examples, or nearly all were looked at
-            factor = 1 / TIMED_AGAIN
+        if factor < 2:  # too dear to be measured, or nearly all examples were
+            return cost * count / few
         some = [_spread(examples, few * factor / count) for examples in self.stages]
-        other, spent = sum(map(len, some)), _seconds(block, some)
-        each = max(0.0, (spent - cost) / (other - few)) if other != few else cost / max(few, 1)
-        most, seconds = (other, spent) if other > few else (few, cost)
-        return seconds + each * (count - most)
-
-
-def _seconds(block: FittedBlock, stages: Sequence[Examples]) -> float:
-    """What the features of all stages take; infinite where the block gives up."""
-    begin = time.monotonic()
-    try:
-        transform_many(block, stages)
-    except TimeoutError:
-        return math.inf
-    return time.monotonic() - begin
+        block = SelectedFeatures.of(self.blocks, [(number, name) for name in names])
+        begin = time.monotonic()
+        try:
+            transform_many(block, some)
+        except TimeoutError:
+            return math.inf
+        spent, more = time.monotonic() - begin, sum(map(len, some))
+        return spent + max(0.0, spent - cost) / max(more - few, 1) * (count - more)
 
 
 def _spread(examples: Examples, share: float) -> Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -143,10 +143,6 @@ class Slow:
         # a cost that does not grow with the examples is none the more for more of them
         (200.0, 20.0, 0.01, ()),
         (200.0, 20.0, 0.2, ("Slow",)),
-        # so dear that it is timed on fewer examples, not on more
-        (200.0, 60.0, 0.01, ()),
-        (200.0, 60.0, 0.1, ("Slow",)),
-        (200.0, 110.0, 0.0, ("Slow",)),
     ],
 )
 def test_columns_that_are_too_dear_for_all_examples_are_left_out(
@@ -163,39 +159,3 @@ def test_columns_that_are_too_dear_for_all_examples_are_left_out(
     assert ("dear" in found.features[0].names) == (not left_out)
     assert "cheap" in found.features[0].names
     np.testing.assert_array_equal(found.block.transform(stages[0]).to_matrix(), found.features[0].to_matrix())
-
-
-@dataclass(frozen=True)
-class Wide:
-    """Ten columns of which any number takes `seconds`, by the clock of `clock`."""
-
-    clock: list[float]
-    seconds: float
-    names: tuple[str, ...] = tuple(f"wide {number}" for number in range(10))
-
-    def fit(self, train: Examples) -> Wide:
-        return self
-
-    def only(self, names: Sequence[str]) -> Wide:
-        return replace(self, names=tuple(names))
-
-    def transform(self, examples: Examples) -> Features:
-        self.clock[0] += self.seconds * bool(len(examples))
-        values = np.arange(len(examples), dtype=np.float32)
-        return Features(len(examples), tuple(Column(name, values) for name in self.names))
-
-
-def test_few_columns_may_take_as_long_as_many(shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of ten columns do not take a fifth of the time, so the second measurement says nothing of what each example takes."""
-    clock = [0.0]
-    monkeypatch.setattr(selected.time, "monotonic", lambda: clock[0])
-    stages = [examples_about(shop, "customers", [0, 1, 2, 2] * 250, [2, 2, 3, 4] * 250)]
-    sample = [stages[0].take(np.arange(20))]
-
-    def rank(features: Sequence[Features]) -> NDArray[np.float64]:
-        return np.array([column.name not in Wide(clock, 0).names[2:] for column in features[0].columns], np.float64)
-
-    union = FeatureUnion((EntityColumns(), Wide(clock, 20.0)))
-    found = fit_selected(union, stages, sample, Screening(rank, most=9, seconds=100.0))
-    assert found.left_out == () and {"wide 0", "wide 1"} <= set(found.features[0].names)
-    assert found.seconds == 20
