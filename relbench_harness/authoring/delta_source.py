@@ -15,6 +15,7 @@ import pyarrow.dataset as ds
 from relbench_harness.authoring.credentials import cleansing
 from relbench_harness.authoring.older_rows import Older
 from relbench_harness.authoring.sources import Reading, SourceTable
+from relbench_harness.data.spark_tables import delta_table
 from relbench_harness.errors import InputError
 
 
@@ -31,14 +32,8 @@ class DeltaSource:
 
     @contextmanager
     def open(self) -> Iterator[Reading]:
-        try:
-            from deltalake import DeltaTable
-        except ImportError:
-            raise InputError(
-                "Delta tables need the package deltalake; install it with: pip install 'relbench-harness[delta]'"
-            ) from None
         with cleansing(self.uri, f"{self.label} cannot be read"):
-            yield _Delta({name: DeltaTable(where) for name, where in self._found().items()})
+            yield _Delta({name: delta_table(where) for name, where in self._found().items()})
 
     def _found(self) -> dict[str, str]:
         if "://" in self.uri:
