@@ -36,7 +36,8 @@ class Tuned:
         method: A dataclass whose fields are its hyperparameters.
         space: Field → what it may be.
         first_look: The share of the training examples on which a setting is fitted first. One that is then worse than the
-            median of the others is given up. 0 fits each on all examples at once, as do tasks with few of them.
+            median of the others is given up. 0 fits each on all examples at once, as do tasks with few of them, and
+            recommendations: their features are not kept between fits, so a first look would cost as much as the fit.
     """
 
     method: Method
@@ -65,7 +66,7 @@ class Tuned:
             # recommendations read candidates rather than features
             ranks = train.task.type is TaskType.RECOMMENDATION
             base: Any = self.method if ranks else with_cached_features(self.method, cache)
-            trials = _Trials(base, search, train, valid, self._few(train, budget.seed))
+            trials = _Trials(base, search, train, valid, None if ranks else self._few(train, budget.seed))
             own = {name: getattr(self.method, name) for name in self.space}
             trials.run(search.given(own), countdown)
             for _ in range(1, budget.trials):

@@ -10,7 +10,7 @@ import copy
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -27,7 +27,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from relbench_harness.errors import InputError, nearest
 from relbench_harness.home import home
 from relbench_harness.overrides import METHOD, MULTIRUN, key_of, readable, unforced
-from relbench_harness.presets import AROUND, check_choices, check_method, config_folders
+from relbench_harness.presets import AROUND, check_choices, check_method, config_folders, names_class
 from relbench_harness.presets import method_names as method_names
 from relbench_harness.protocol.budget import Budget
 from relbench_harness.protocol.limits import Limits
@@ -109,6 +109,7 @@ def make_guarded(name: str, around: Mapping[str, str] | None = None, **overrides
 
 def _composed(name: str, overrides: dict[str, Any], around: Sequence[str] = ()) -> DictConfig:
     check_method(name)
+    _make_known([name])
     Plugins.instance().register(PluginConfigs)
     try:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(home("configs").resolve())):
@@ -118,6 +119,13 @@ def _composed(name: str, overrides: dict[str, Any], around: Sequence[str] = ()) 
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(_sentence(error)) from None
     return composed
+
+
+def _make_known(names: Iterable[str]) -> None:
+    """Gives a config to every class among `names` of methods: a group takes a name alone."""
+    for name in names:
+        if names_class(name):
+            ConfigStore.instance().store(group="method", name=name, node={"_target_": name})
 
 
 def _with_all_around(composed: DictConfig, method: Method, config: dict[str, Any]) -> tuple[Method, dict[str, Any]]:
@@ -220,6 +228,7 @@ def composed(overrides: Sequence[str]) -> Iterator[Composed | InputError]:
     """
     Plugins.instance().register(PluginConfigs)
     given = [one for one in readable(overrides) if one not in MULTIRUN]
+    _make_known(name for one in given if key_of(one) == "method" for name in one.partition("=")[2].split(","))
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(home("configs").resolve())):
         combinations, swept = _combinations(given) if MULTIRUN & set(overrides) else ([given], set[str]())
         bases = _Bases()

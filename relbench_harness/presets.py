@@ -37,10 +37,15 @@ def method_names() -> list[str]:
     return sorted(found)
 
 
+def names_class(name: str) -> bool:
+    """Whether `name` is the path of a class, `package.module.Class`, as a method without a config is called."""
+    parts = name.split(".")
+    return len(parts) > 1 and all(part.isidentifier() for part in parts)
+
+
 def check_method(name: str) -> None:
-    """Raises `InputError` where no method is called `name`."""
-    known = method_names()
-    if name not in known:
+    """Raises `InputError` where no method is called `name`, and `name` is no path of a class."""
+    if not names_class(name) and name not in (known := method_names()):
         raise InputError(f"no method {name!r}; {nearest(name, known)}")
 
 
@@ -77,7 +82,7 @@ def check_choices(overrides: Sequence[str]) -> None:
         if choices is None:
             continue
         for name in value.split(","):
-            if name not in choices:
+            if name not in choices and not (group == "method" and names_class(name)):
                 raise InputError(f"no {group} {name!r}; {nearest(name, choices)}")
 
 

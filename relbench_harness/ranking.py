@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +65,7 @@ def _rank(parsed: argparse.Namespace) -> int:
         results = ranked_by(parsed.metric, results)
     folder = parsed.results if parsed.results.is_dir() else parsed.results.parent
     reports = read_reports(folder, lambda error: say(str(error)))
-    view = View(parsed.against, parsed.anchor, not parsed.no_intervals)
-    if view.intervals:
-        _say_what_has_no_intervals(results)
+    view = View(parsed.against, parsed.anchor, not parsed.no_intervals, say)
     table = full_board(folder, results, reports, view=view)
     if parsed.format is None:
         render.show(table, standard_output())
@@ -96,26 +93,12 @@ def _results(folder: Path) -> list[Result]:
     return results
 
 
-def _say_what_has_no_intervals(results: Iterable[Result]) -> None:
-    """For each reason one line: intervals need the labels beside the stored predictions."""
-    from relbench_harness.board.predictions import stages_here
-
-    reasons: dict[str, list[str]] = {}
-    for task, data in sorted({(one.task, one.dataset_fingerprint[:8]) for one in results if one.predictions}):
-        if isinstance(why := stages_here(task, data), str):
-            reasons.setdefault(why, []).append(task)
-    for why, tasks in reasons.items():
-        more = "" if len(tasks) == 1 else f" and {len(tasks) - 1} more"
-        say(f"no intervals for {tasks[0]}{more}: {why}")
-
-
 def _board(parsed: argparse.Namespace) -> int:
     from relbench_harness.board.page import write_board
     from relbench_harness.presets import method_names
 
     results = _results(parsed.results)
-    _say_what_has_no_intervals(results)
-    for path in write_board(parsed.results, results, method_names()):
+    for path in write_board(parsed.results, results, method_names(), say):
         show(f"wrote {path}")
     return 0
 

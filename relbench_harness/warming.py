@@ -12,7 +12,8 @@ import tempfile
 
 from relbench_harness.cli import main
 
-WORLD = "rel-shop@scale=0.1"
+WORLD = "rel-shop@scale=0.2"
+"""Small, with more items than are all candidates."""
 NETWORK = ("method=gnn", "method.epochs=1", "method.steps_per_epoch=1", "method.num_neighbors=[4,2]")
 TREES = ("method=xgboost_dfs", "method.n_estimators=1", "method.ensemble_size=1")
 TASKS = (f"{WORLD}/customer-churn", f"{WORLD}/customer-products")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -130,10 +129,15 @@ class Evaluator:
         return lambda: quality(valid, self._decoded(known), scale)
 
     def seconds_to_predict(self, bound: Bound) -> float:
-        """About how long `predict` would take for the examples of `bound`, from the time of binding and of a few batches."""
+        """About how long `predict` would take for the examples of `bound`, from the time of binding and of a few batches.
+
+        No more batches are made than are timed: those made ahead would count as a part of their cost.
+        """
         begin, count = time.perf_counter(), len(bound.examples)
+        if not count:
+            return bound.seconds
         loader = self.batches_of(bound.builder, bound.examples)
-        timed = len(self._decoded(islice(loader, TIMED_BATCHES))) if count else 1
+        timed = len(self._decoded(replace(loader, parts=loader.parts[:TIMED_BATCHES])))
         return bound.seconds + (time.perf_counter() - begin) * count / timed
 
     @property

@@ -169,8 +169,9 @@ class FittedInteractionCandidates:
         }
         lately = {name: windows[name] for name in (*list(windows)[1:2], "all time")}
         groups = [(name, group) for name, view in views.items() for group in self._groups(name, view, examples, lately)]
-        keys = np.arange(len(entity) * items)
-        if items > method.all_items:
+        if items <= method.all_items:
+            keys = np.arange(len(entity) * items)
+        else:
             candidates = [view.keys(method.own, method.popular, method.related) for view in views.values()]
             candidates += [group.keys(method.shared) for _, group in groups]
             keys = distinct(np.concatenate(candidates))

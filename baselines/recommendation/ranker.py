@@ -19,8 +19,9 @@ from relbench_harness.features.pair_features import rank_in_run
 from relbench_harness.protocol.method import PREDICTIONS, Budget, Countdown, Examples, Predictor, Ragged
 from relbench_harness.timing import phase
 
+from ..remembered import Remembered
 from ..trees.booster import TreeParameters
-from ..trees.dataset import TreeDataset, concatenated
+from ..trees.dataset import Real, TreeDataset, concatenated
 from ..trees.ensemble import Ensemble, fit_ensemble
 from ..trees.objectives import Objective
 from .candidates import Candidates, FittedCandidates, InteractionCandidates, Pairs
@@ -55,24 +56,26 @@ class Ranker:
         countdown = Countdown(budget)
         with phase("features"):
             candidates = self.candidates.fit(train)
-            held = ranking_data(candidates.pairs(valid), valid.lists)
-            pairs_seconds = time.monotonic() - countdown.begin
-            data = self.training_data(train, candidates, countdown.part(PAIRS_SHARE, reserve=PREDICTIONS * pairs_seconds))
+            pairs = candidates.pairs(valid)
+            held = ranking_data(pairs, valid.lists)
+            # those of validation are there already
+            reserve = (PREDICTIONS - 1) * (time.monotonic() - countdown.begin)
+            data = self.training_data(train, candidates, countdown.part(PAIRS_SHARE, reserve=reserve))
         objective = Objective("rank", top=train.task.eval_k or 10)
         most = (self.trees.n_estimators,) * self.ensemble_size
-        ensemble = fit_ensemble(
-            self.trees, objective, data, held, most, countdown.part(reserve=PREDICTIONS * pairs_seconds)
-        )
-        return FittedRanker(self, candidates, ensemble, objective, budget)
+        ensemble = fit_ensemble(self.trees, objective, data, held, most, countdown.part(reserve=reserve))
+        fitted = FittedRanker(self, candidates, ensemble, objective, budget)
+        return Remembered(fitted, valid, fitted.ranked(valid, pairs[0], pairs[1], held.values))
 
     def training_data(self, examples: Examples, candidates: FittedCandidates, budget: Budget) -> TreeDataset:
         """Pairs of the latest examples, each with its right candidates and some of the wrong ones.
 
-        Older examples are added until there are `max_pairs`, or the budget's seconds are over.
+        Older examples are added until there are `max_pairs`, or the budget's seconds are too few for another portion.
         """
-        random, countdown = np.random.default_rng([budget.seed, 11]), Countdown(budget)
+        random, countdown, longest = np.random.default_rng([budget.seed, 11]), Countdown(budget), 0.0
         parts: list[TreeDataset] = []
         for portion in latest_first(examples):
+            start = time.monotonic()
             example, item, features = candidates.pairs(portion)
             right = relevant(example, item, portion.lists)
             share = self.negatives * max(len(distinct(example)), 1) / max(int((~right).sum()), 1)
@@ -81,7 +84,8 @@ class Ranker:
             keep &= np.bincount(example, weights=right, minlength=len(portion))[example] > 0
             rows = np.flatnonzero(keep)
             parts.append(ranking_data((example[rows], item[rows], features.take(rows)), portion.lists))
-            if sum(len(part.labels) for part in parts) >= self.max_pairs or countdown.is_over:
+            longest = max(longest, time.monotonic() - start)
+            if sum(len(part.labels) for part in parts) >= self.max_pairs or countdown.left < longest:
                 break
         return concatenated(parts)
 
@@ -101,6 +105,12 @@ class FittedRanker:
         with phase("features"):
             example, item, features = self.candidates.pairs(examples)
             values = features.to_matrix()
+        return self.ranked(examples, example, item, values)
+
+    def ranked(
+        self, examples: Examples, example: NDArray[np.int64], item: NDArray[np.int64], values: Real
+    ) -> NDArray[np.int64]:
+        """The same from the candidates: (pairs,) their examples and items, (pairs, columns) their features."""
         best = np.lexsort((item, -self.ensemble.margins(values)[:, 0], example))
         rank = rank_in_run(example[best])
         answer = np.full((len(examples), examples.task.eval_k or 1), -1, dtype=np.int64)

@@ -47,6 +47,13 @@ class ColumnProfile:
         return "number" if pa.types.is_floating(self.type) or pa.types.is_decimal(self.type) else "other"
 
 
+def rows_of(path: Path) -> str:
+    """The rows of the Parquet file `path` as a relation in SQL."""
+    # the path of a file is no pattern, and what stands in it is no column
+    literal = re.sub(r"([*?\[])", r"[\1]", str(path))
+    return f"read_parquet({text(literal)}, hive_partitioning = false)"
+
+
 class Workbench:
     """DuckDB over staged tables, each a view of its own name, within a bound of memory.
 
@@ -64,10 +71,7 @@ class Workbench:
 
     def view(self, name: str, path: Path) -> None:
         """The Parquet file `path` under `name`."""
-        # the path of a file is no pattern, and what stands in it is no column
-        literal = re.sub(r"([*?\[])", r"[\1]", str(path))
-        rows = f"read_parquet({text(literal)}, hive_partitioning = false)"
-        self.connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM {rows}")
+        self.connection.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM {rows_of(path)}")
 
     def row(self, sql: str) -> tuple[object, ...]:
         # a result that is not read to its end would block the connection

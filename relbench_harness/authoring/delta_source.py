@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from relbench_harness.authoring.credentials import cleansing
+from relbench_harness.authoring.older_rows import Older
 from relbench_harness.authoring.sources import Reading, SourceTable
+from relbench_harness.data.spark_tables import delta_table
 from relbench_harness.errors import InputError
 
 
@@ -28,14 +32,8 @@ class DeltaSource:
 
     @contextmanager
     def open(self) -> Iterator[Reading]:
-        try:
-            from deltalake import DeltaTable
-        except ImportError:
-            raise InputError(
-                "Delta tables need the package deltalake; install it with: pip install 'relbench-harness[delta]'"
-            ) from None
         with cleansing(self.uri, f"{self.label} cannot be read"):
-            yield _Delta({name: DeltaTable(where) for name, where in self._found().items()})
+            yield _Delta({name: delta_table(where) for name, where in self._found().items()})
 
     def _found(self) -> dict[str, str]:
         if "://" in self.uri:
@@ -58,9 +56,23 @@ class _Delta:
         return [SourceTable(name) for name in self.opened]
 
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+        return self._rows(table, None)
+
+    def rest(self, table: SourceTable, older: Older, known: pa.Schema) -> Iterator[pa.RecordBatch]:
+        column = ds.field(older.column)
+        low, high = older.ends(self.opened[table.name].to_pyarrow_dataset().schema.field(older.column).type)
+        return self._rows(table, (column < low) | (column >= high) | column.is_null())
+
+    def count(self, table: SourceTable, older: Older) -> int:
+        dataset = self.opened[table.name].to_pyarrow_dataset()
+        low, high = older.ends(dataset.schema.field(older.column).type)
+        column = ds.field(older.column)
+        return int(dataset.count_rows(filter=(column >= low) & (column < high)))
+
+    def _rows(self, table: SourceTable, where: pc.Expression | None) -> Iterator[pa.RecordBatch]:
         dataset = self.opened[table.name].to_pyarrow_dataset()
         seen = False
-        for batch in dataset.to_batches(batch_size=100_000):
+        for batch in dataset.to_batches(batch_size=100_000, filter=where):
             seen = True
             yield batch
         if not seen:

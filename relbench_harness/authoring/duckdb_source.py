@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from relbench_harness.authoring.identifiers import quoted
+from relbench_harness.authoring.older_rows import Older
 from relbench_harness.authoring.sources import Reading, Reference, SourceTable, check_kind, names_across, wanted_schemas
 from relbench_harness.errors import InputError
 
@@ -94,8 +95,22 @@ class _Open:
         return keys, references
 
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+        return self._rows(table, "")
+
+    def rest(self, table: SourceTable, older: Older, known: pa.Schema) -> Iterator[pa.RecordBatch]:
+        return self._rows(table, f" WHERE {older.at_source(quoted(older.column), 'duckdb')[1]}")
+
+    def count(self, table: SourceTable, older: Older) -> int:
+        condition = older.at_source(quoted(older.column), "duckdb")[0]
+        row = self.connection.execute(f"SELECT count(*) FROM {self._named(table)} WHERE {condition}").fetchall()[0]
+        return int(row[0])
+
+    def _named(self, table: SourceTable) -> str:
         catalog = str(self.connection.execute("SELECT current_database()").fetchall()[0][0])
-        named = ".".join(quoted(part) for part in (catalog, table.schema, table.bare))
+        return ".".join(quoted(part) for part in (catalog, table.schema, table.bare))
+
+    def _rows(self, table: SourceTable, where: str) -> Iterator[pa.RecordBatch]:
+        named = self._named(table)
         # a name that DESCRIBE alone has a meaning of its own for ('tables') is a table's here
         described = self.connection.execute(f"DESCRIBE SELECT * FROM {named}").fetchall()
         columns = ", ".join(
@@ -103,7 +118,7 @@ class _Open:
             for n, kind, *_ in described
         )
         long = [place for place, (_, kind, *_) in enumerate(described) if kind in _LONG]
-        reader = self.connection.sql(f"SELECT {columns} FROM {named}").to_arrow_reader(100_000)
+        reader = self.connection.sql(f"SELECT {columns} FROM {named}{where}").to_arrow_reader(100_000)
         for batch in chain([pa.RecordBatch.from_pylist([], schema=reader.schema)], reader):
             for place in long:
                 exact = batch.column(place).cast(pa.decimal256(39, 0))

@@ -68,7 +68,7 @@ def _growing(table: Table, database: Database, val: int) -> Iterator[Finding]:
         share = float((times[rows[rows >= 0]] >= val).mean()) if (rows >= 0).any() else 0.0
         if share >= GROWN:
             what = f"it has no time, yet {share:.1%} of its rows belong to rows of {parent!r} after the validation cut"
-            yield Finding("growing", table.name, f"{what}, and every question sees them", share)
+            yield Finding("growing", table.name, f"{what}, and every example sees them before they are there", share)
             return
     first = first_mention(table.name, database)
     mentioned = first < np.iinfo(np.int64).max
@@ -77,7 +77,7 @@ def _growing(table: Table, database: Database, val: int) -> Iterator[Finding]:
     share = float((first[mentioned] >= val).mean())
     if share >= GROWN:
         what = f"it has no time, yet {share:.1%} of its rows are first mentioned after the validation cut"
-        yield Finding("growing", table.name, f"{what}, and every question sees them", share)
+        yield Finding("growing", table.name, f"{what}, and every example sees them before they are there", share)
 
 
 def first_mention(name: str, database: Database, tables: frozenset[str] | None = None) -> NDArray[np.int64]:

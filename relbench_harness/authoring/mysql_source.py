@@ -66,7 +66,7 @@ class MySQL(Reflected):
         unique += [c["column_names"] for c in self.inspector.get_unique_constraints(table, schema)]
         return any({c.lower() for c in names} == columns for names in unique)
 
-    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+    def rows(self, table: SourceTable, where: str) -> Iterator[pa.RecordBatch]:
         from pymysql.cursors import SSCursor
 
         kinds = self.kinds(table.schema, table.bare)
@@ -77,7 +77,7 @@ class MySQL(Reflected):
         spelled, joins = self._spelled(table, {name.lower() for name, kind in kinds if isinstance(kind, sa.String)})
         columns = ", ".join(spelled.get(name.lower(), f"r.{self.quote(name)}") for name, _ in kinds)
         with self.connection.cursor(SSCursor) as cursor:
-            cursor.execute(f"SELECT {columns} FROM {self.named(table)} r {' '.join(joins)}")
+            cursor.execute(f"SELECT {columns} FROM {self.named(table)} r {' '.join(joins)}{where}")
             while rows := cursor.fetchmany(BATCH):
                 arrays = [
                     pa.array(map(read, column) if read else column, type=field.type)

@@ -23,7 +23,7 @@ from relbench_harness.authoring.column_profile import Workbench
 from relbench_harness.authoring.cut_points import CutPoints, propose_cuts
 from relbench_harness.authoring.decided import decided
 from relbench_harness.authoring.deciding import Decider
-from relbench_harness.authoring.declared import keyed_columns, spelled
+from relbench_harness.authoring.declared import spelled
 from relbench_harness.authoring.entity_tables import add_entities
 from relbench_harness.authoring.import_manifest import Described, manifest_text
 from relbench_harness.authoring.inherited_time import inherit, lender, written_later
@@ -31,13 +31,13 @@ from relbench_harness.authoring.late_tables import LateMover, LateTables, Move, 
 from relbench_harness.authoring.manifest_comments import Comments, comments
 from relbench_harness.authoring.numbering import Decision, Numbering, Written, check_keys
 from relbench_harness.authoring.proposals import Proposal, time_advice
+from relbench_harness.authoring.row_reading import AllRows, Desk, Rows
 from relbench_harness.authoring.sensitive_columns import leave_out_secrets
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.authoring.sources import Reference, Source, SourceTable
-from relbench_harness.authoring.staging import Progress, Staged, stage
-from relbench_harness.authoring.table_choice import check_file_name, check_table_names, chosen_tables, column_of, found
-from relbench_harness.authoring.text_times import type_times
-from relbench_harness.authoring.time_formats import check_format, read_as_times, split_format
+from relbench_harness.authoring.staging import Progress, Staged
+from relbench_harness.authoring.table_choice import check_file_name, check_table_names, chosen_tables, found
+from relbench_harness.authoring.time_formats import split_format
 from relbench_harness.authoring.wanted import Wanted, recorded, remembered
 from relbench_harness.errors import InputError, nearest
 
@@ -62,8 +62,18 @@ class Imported:
     hints: list[str]
 
 
-def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progress = lambda table, rows: None) -> Imported:
+def new_dataset(
+    name: str,
+    uri: str,
+    out: Path,
+    wanted: Wanted,
+    progress: Progress = lambda table, rows: None,
+    rows: Rows | None = None,
+) -> Imported:
     """Make the dataset folder `out/name` from the tables at `uri`.
+
+    Args:
+        rows: How they are read; all of them where None.
 
     Raises:
         InputError: A name, source, table or key that will not do. Nothing is left behind then, nor when interrupted.
@@ -82,7 +92,9 @@ def new_dataset(name: str, uri: str, out: Path, wanted: Wanted, progress: Progre
     source = open_source(uri)
     out.mkdir(parents=True, exist_ok=True)
     with _whole(out, target) as folder, tempfile.TemporaryDirectory(prefix=f".{name}-staging-", dir=out) as scratch:
-        return _Import(name, source, wanted, given, Path(scratch), target, previous).run(folder, progress)
+        return _Import(name, source, wanted, given, Path(scratch), target, previous, rows or AllRows()).run(
+            folder, progress
+        )
 
 
 def _formats_apart(wanted: Wanted) -> Wanted:
@@ -154,6 +166,7 @@ class _Import:
     scratch: Path
     target: Path
     previous: dict[str, Any] | None
+    rows: Rows
     notes: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     open: list[Proposal] = field(default_factory=list)
@@ -163,14 +176,11 @@ class _Import:
     known: set[str] = field(default_factory=set)
 
     def run(self, folder: Path, progress: Progress) -> Imported:
-        tables, staged = self._stage(progress)
-        tables = spelled(tables, {name: one.schema.names for name, one in staged.items()})
         bench = Workbench(self.scratch)
         try:
-            for name, one in staged.items():
-                bench.view(name, one.path)
-                type_times(one, self.wanted.zone_name, bench)
-            self._read_as_given(staged, bench)
+            desk, staged = self._stage(progress, bench)
+            tables = spelled(desk.tables, {name: one.schema.names for name, one in staged.items()})
+            self.rows.read_times(staged, desk)
             entities = {
                 name: self._still(places, self.given.entities.get(name, ()), staged)
                 for name, places in self.wanted.entities.items()
@@ -237,7 +247,7 @@ class _Import:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _stage(self, progress: Progress) -> tuple[dict[str, SourceTable], dict[str, Staged]]:
+    def _stage(self, progress: Progress, bench: Workbench) -> tuple[Desk, dict[str, Staged]]:
         with self.source.open() as reading:
             wanted, label = self.wanted, self.source.label
             tables = reading.tables()
@@ -248,28 +258,11 @@ class _Import:
             for name in wanted.entities:
                 check_file_name(name)
             _check_times(self.given.times, [*chosen, *wanted.entities])
-            staged = {
-                name: stage(
-                    name,
-                    reading.batches(table),
-                    self.scratch / f"{index}.parquet",
-                    progress,
-                    wanted.zone_name,
-                    keyed_columns(name, chosen),
-                )
-                for index, (name, table) in enumerate(chosen.items())
-            }
+            formats = {place: wanted.formats[place] for place in self._still(wanted.formats, self.given.formats, chosen)}
+            desk = Desk(chosen, self.scratch, bench, progress, wanted.zone_name, formats, wanted.keep)
+            staged = self.rows.read(reading, desk)
             self.notes += reading.notes
-        return chosen, staged
-
-    def _read_as_given(self, staged: Mapping[str, Staged], bench: Workbench) -> None:
-        """Read the columns as times that the options, or the manifest, say are."""
-        columns = {name: one.schema.names for name, one in staged.items()}
-        for place in self._still(self.wanted.formats, self.given.formats, staged):
-            form = self.wanted.formats[place]
-            table, column = column_of("--time", place, columns)
-            check_format(f"--time {table}={column}:{form}", form)
-            read_as_times(staged[table], column, form, self.wanted.zone_name, bench)
+        return desk, staged
 
     @staticmethod
     def _still(places: Iterable[str], given: Iterable[str], staged: Iterable[str]) -> list[str]:

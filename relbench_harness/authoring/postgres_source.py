@@ -109,13 +109,13 @@ class Postgres(Reflected):
                     found[mine] = f"CAST(coalesce(({named}), r.{self.quote(mine)}) AS text) AS {self.quote(mine)}"
         return found
 
-    def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+    def rows(self, table: SourceTable, where: str) -> Iterator[pa.RecordBatch]:
         with self.connection.cursor() as cursor:
             exact = self._exact(cursor, table)
             kinds = self.kinds(table.schema, table.bare)
             spelled = self._spelled(table, {name for name, kind in kinds if isinstance(kind, postgresql.CITEXT)})
             columns = ", ".join(spelled.get(name) or self._column(name, kind, exact.get(name)) for name, kind in kinds)
-            cursor.execute(f"SELECT {columns} FROM {self.named(table)} r")
+            cursor.execute(f"SELECT {columns} FROM {self.named(table)} r{where}")
             reader = cursor.fetch_record_batch()
             schema = pa.schema([f.with_type(exact.get(f.name, f.type)) for f in reader.schema])
             yield pa.RecordBatch.from_pylist([], schema=schema)

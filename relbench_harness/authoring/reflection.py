@@ -16,6 +16,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from relbench_harness.authoring.older_rows import Older
 from relbench_harness.authoring.sources import Reference, SourceTable, names_across, wanted_schemas
 from relbench_harness.errors import InputError
 
@@ -75,6 +76,19 @@ class Reflected:
         raise NotImplementedError
 
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+        return self.rows(table, "")
+
+    def rest(self, table: SourceTable, older: Older, known: pa.Schema) -> Iterator[pa.RecordBatch]:
+        return self.rows(table, f" WHERE {older.at_source(f'r.{self.quote(older.column)}', self.source.dialect)[1]}")
+
+    def count(self, table: SourceTable, older: Older) -> int:
+        condition = older.at_source(f"r.{self.quote(older.column)}", self.source.dialect)[0]
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {self.named(table)} r WHERE {condition}")
+            return int(cursor.fetchone()[0])
+
+    def rows(self, table: SourceTable, where: str) -> Iterator[pa.RecordBatch]:
+        """The rows of `table`, called r, that `where`, a clause or nothing, leaves."""
         raise NotImplementedError
 
     def quote(self, name: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from relbench_harness.authoring.credentials import cleansed
 from relbench_harness.authoring.delta_source import DeltaSource
 from relbench_harness.authoring.duckdb_source import DuckDBSource
 from relbench_harness.authoring.file_source import FolderSource
@@ -36,6 +38,18 @@ def open_source(uri: str) -> Source:
     if kind == "file":
         return _folder(Path(rest))
     raise InputError(f"no source of the kind {kind!r}; known: {', '.join(SCHEMES)}")
+
+
+def place_of(named: str) -> str:
+    """The source without its login; a file or folder by its whole path."""
+    if "://" not in named:
+        return str(Path(named).expanduser().resolve())
+    kind = named.partition("://")[0].lower().partition("+")[0]
+    if kind in ("sqlite", "duckdb"):
+        path, mark, query = named.partition("://")[2].removeprefix("/").partition("?")
+        return f"{kind}:{Path(path).expanduser().resolve()}{mark}{query}"
+    parts = urlsplit(named)
+    return cleansed(f"{kind}://{parts.netloc.rpartition('@')[2]}{parts.path}?{parts.query}", named)
 
 
 def _folder(path: Path) -> Source:

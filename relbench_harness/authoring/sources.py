@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from relbench_harness.errors import InputError
+
+if TYPE_CHECKING:
+    from relbench_harness.authoring.older_rows import Older
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,23 @@ class Reading(Protocol):
 
     def batches(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """The rows of `table`, in pieces of one schema; nothing where the table is empty and untyped."""
+        ...
+
+
+@runtime_checkable
+class PartReading(Protocol):
+    """An open source that hands out later rows without the older ones."""
+
+    def count(self, table: SourceTable, older: Older) -> int:
+        """How many rows of `table` are older."""
+        ...
+
+    def rest(self, table: SourceTable, older: Older, known: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The other rows of `table`, in the types in which `batches` would hand out all.
+
+        Args:
+            known: The types of the older rows when they were read.
+        """
         ...
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,12 +29,22 @@ Progress = Callable[[str, int], None]
 """Told the table and its rows so far."""
 
 
+class TextCounts(NamedTuple):
+    """How many values of a column of texts are not blank, how many of them read as times, and how many as days."""
+
+    present: int
+    times: int
+    days: int
+
+
 @dataclass
 class Staged:
     """One table as Parquet.
 
     Attributes:
         schema: The source's columns. The file has `position` and the columns of `raw` beside them.
+        source: The columns as the source handed them out.
+        texts: What each column of texts held when it was looked through for times.
         position: The column that numbers the rows from 0, whose name no column of the source has.
         raw: Column of times → the column that holds its values as the source has them: text, or, for columns in `ticks`,
             microseconds since 1970.
@@ -45,6 +56,8 @@ class Staged:
     path: Path
     rows: int = 0
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    source: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    texts: dict[str, TextCounts] = field(default_factory=dict)
     position: str = "position"
     raw: dict[str, str] = field(default_factory=dict)
     ticks: set[str] = field(default_factory=set)
@@ -87,6 +100,7 @@ def stage(
             ]
             if writer is None:
                 _check_names(name, names)
+                staged.source = batch.schema.remove_metadata()
                 staged.schema = pa.schema([(n, a.type) for n, a in zip(names, arrays, strict=True)])
                 staged.numeric = {f.name for f in batch.schema if pa.types.is_decimal(f.type)}
                 staged.numeric &= {f.name for f in staged.schema if pa.types.is_string(f.type)}

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from relbench_harness.authoring.column_profile import Workbench
 from relbench_harness.authoring.identifiers import free, quoted, text
-from relbench_harness.authoring.staging import Staged, instants
+from relbench_harness.authoring.staging import Staged, TextCounts, instants
 
 _DATE = r"\d{4}-\d{1,2}-\d{1,2}"
 _OFFSET = r"([Zz]|[+-]\d{2}(?::?\d{2})?)"
@@ -45,7 +45,12 @@ def type_times(staged: Staged, zone: str, bench: Workbench) -> None:
     Args:
         zone: The time zone of times that carry none.
     """
-    found = _columns(staged, bench)
+    staged.texts = count_texts(staged, bench, quoted(staged.name))
+    read_texts(staged, times_among(staged.texts), zone, bench)
+
+
+def read_texts(staged: Staged, found: Mapping[str, bool], zone: str, bench: Workbench) -> None:
+    """Rewrite `staged` with the text columns `found`, a column → whether it holds days alone, as UTC nanoseconds."""
     readings = {
         c: Reading(_clock(quoted(c)), _minutes(quoted(c)), None if dates_only else zone) for c, dates_only in found.items()
     }
@@ -92,24 +97,30 @@ def _type(staged: Staged, beside: str) -> pa.DataType:
     return pa.int64() if beside in ticks else pa.string()
 
 
-def _columns(staged: Staged, bench: Workbench) -> dict[str, bool]:
-    """The text columns all of whose values read as times, blank ones aside, and whether they are all dates."""
-    texts = [f.name for f in staged.schema if pa.types.is_string(f.type) and f.name not in staged.numeric]
-    if not texts:
-        return {}
-    found = {}
+def times_among(texts: Mapping[str, TextCounts]) -> dict[str, bool]:
+    """The text columns all of whose values read as times, blank ones aside, and whether they are all days."""
+    return {name: n.present == n.days for name, n in texts.items() if n.present and n.present == n.times}
+
+
+def count_texts(staged: Staged, bench: Workbench, rows: str) -> dict[str, TextCounts]:
+    """What the columns that the source has as texts hold.
+
+    Args:
+        rows: The rows to look through, as a relation in SQL with the columns of the staged file.
+    """
+    texts = [f.name for f in staged.schema if pa.types.is_string(f.type) or f.name in staged.texts]
+    texts = [name for name in texts if name not in staged.numeric]
+    found: dict[str, TextCounts] = {}
     for start in range(0, len(texts), 50):
         some = texts[start : start + 50]
+        values = [quoted(staged.raw.get(n, n)) for n in some]
         counts = ", ".join(
-            f"count(*) FILTER (trim({quoted(n)}) <> ''), count(*) FILTER (regexp_matches({quoted(n)}, {text(_TIME)})), "
-            f"count(*) FILTER (regexp_matches({quoted(n)}, {text(_DAY)}))"
-            for n in some
+            f"count(*) FILTER (trim({v}) <> ''), count(*) FILTER (regexp_matches({v}, {text(_TIME)})), "
+            f"count(*) FILTER (regexp_matches({v}, {text(_DAY)}))"
+            for v in values
         )
-        row = bench.row(f"SELECT {counts} FROM {quoted(staged.name)}")
-        for index, name in enumerate(some):
-            present, times, dates = row[index * 3 : index * 3 + 3]
-            if present and present == times:
-                found[name] = present == dates
+        row = [int(str(value)) for value in bench.row(f"SELECT {counts} FROM {rows}")]
+        found |= {name: TextCounts(*row[index * 3 : index * 3 + 3]) for index, name in enumerate(some)}
     return found
 
 

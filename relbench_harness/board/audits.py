@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from relbench_harness.board.store import Report, folder_name, read_each
+from relbench_harness.data.backtest import PARAMETER
+from relbench_harness.data.names import split_address
 from relbench_harness.data.writing import write_whole
 from relbench_harness.protocol.audit.lengths import without_lengths
 from relbench_harness.protocol.audit.report import AuditReport
@@ -55,20 +57,31 @@ Audits = Mapping[str, bool]
 def audits_of(reports: Iterable[AuditReport]) -> Audits:
     """The last report on each method, configuration, task and version of the data; those on tasks that a method refuses left out."""
     made = (report for report in reports if report.verdict != "not run")
-    return {_identity((r.task, r.regime, r.method, r.fit_on, r.dataset_fingerprint), r.config): r.passed for r in made}
+    return {_identity((*_about(r), r.regime, r.method, r.fit_on), r.config): r.passed for r in made}
 
 
 def audited(results: Iterable[Result], audits: Audits) -> str:
     """`yes` if every result has a report without fault, `failed` if one has a report with faults, else `no`.
 
     A report is about a result if task, regime, method, `fit_on`, version of the data and configuration are equal; how long the
-    method learns does not count. The configurations of `results` are equal.
+    method learns does not count, nor does it which build parameters the name of the dataset spells out: they shape the version
+    of the data. The configurations of `results` are equal.
     """
     if not audits:
         return "no"
-    distinct = {(r.task, r.regime, r.method, r.fitted_on, r.dataset_fingerprint): r.config for r in results}
+    distinct = {(*_about(r), r.regime, r.method, r.fitted_on): r.config for r in results}
     found = {audits.get(_identity(key, config)) for key, config in distinct.items()}
     return "failed" if False in found else "yes" if found == {True} else "no"
+
+
+def _about(one: AuditReport | Result) -> tuple[str, str]:
+    """The task and the version of its data."""
+    if not one.dataset_fingerprint:
+        return one.task, ""
+    dataset, task = split_address(one.task)
+    name, _, parameters = dataset.partition("@")
+    moved = [part for part in parameters.split(",") if part.partition("=")[0] == PARAMETER]
+    return f"{'@'.join([name, *moved])}/{task}", one.dataset_fingerprint
 
 
 def _identity(about: tuple[str, ...], config: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ Invariant: the terminal, the page of a published board and the site show the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,11 +30,13 @@ class View:
         against: The method that the others are compared with; None for the best of each ranking.
         anchor: The method in multiples of whose seconds all are given, too.
         intervals: Whether intervals and differences are made, which takes seconds where predictions are stored.
+        missing: Is called with a sentence for each reason why there are none.
     """
 
     against: str | None = None
     anchor: str | None = None
     intervals: bool = True
+    missing: Callable[[str], None] = lambda _: None
 
 
 def full_board(
@@ -59,7 +61,8 @@ def full_board(
 
         table = with_ceilings(table)
     if (view.intervals and any(result.predictions for result in results)) or view.against is not None:
-        from relbench_harness.board.uncertainty import with_uncertainty
+        from relbench_harness.board.uncertainty import row_resamples, with_uncertainty
 
-        table = with_uncertainty(table, folder, results, view.against)
+        known = row_resamples(folder, results, missing=view.missing)
+        table = with_uncertainty(table, folder, results, view.against, known=known)
     return with_normalised(table, published)

@@ -58,21 +58,31 @@ def relbench_rows(path: Path, regimes: Mapping[str, Regime], source: str) -> lis
     Raises:
         InputError: The file holds no such entries.
     """
-    try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON file: {sentence(error) or error}") from None
-    entries = loaded if isinstance(loaded, list) else [loaded]
     rows: list[tuple[str, PublishedRow]] = []
-    for i, entry in enumerate(entries):
-        where = f"{path}, entry {i + 1}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise InputError(f"{where} is no entry of RelBench's leaderboard: it has no name")
+    for where, entry in _entries(path):
         if entry["name"] in regimes:
             for cells in _board_cells(entry, where):
                 made = published_row({**cells, "regime": regimes[entry["name"]], "source": source}, where)
                 rows.append((f"{where}, {made.task}", made))
     return distinct(rows)
+
+
+def relbench_entries(path: Path) -> list[str]:
+    """The names of the entries of a file of RelBench's leaderboard. Raises `InputError` as `relbench_rows` does."""
+    return [str(entry["name"]) for _, entry in _entries(path)]
+
+
+def _entries(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(where, entry) for each entry, which has a name."""
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON file: {sentence(error) or error}") from None
+    for i, entry in enumerate(loaded if isinstance(loaded, list) else [loaded]):
+        where = f"{path}, entry {i + 1}"
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise InputError(f"{where} is no entry of RelBench's leaderboard: it has no name")
+        yield where, entry
 
 
 def _board_cells(entry: Mapping[str, Any], where: str) -> Iterator[dict[str, str]]:

@@ -6,13 +6,13 @@ rows stand in tables of their own, marked as not rerun.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from relbench_harness.board import audits, render
-from relbench_harness.board.full import full_board
+from relbench_harness.board.full import View, full_board
 from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.board.published import PublishedRow, published_near
 from relbench_harness.board.sheets import overall_sheets, task_sheet
@@ -26,17 +26,20 @@ from relbench_harness.protocol.result import Result
 GUIDE = "../../docs/leaderboards.md"
 
 
-def write_board(folder: Path, results: Sequence[Result], methods: Iterable[str]) -> list[Path]:
+def write_board(
+    folder: Path, results: Sequence[Result], methods: Iterable[str], missing: Callable[[str], None] = lambda _: None
+) -> list[Path]:
     """Writes `README.md`, `leaderboard.csv` and `leaderboard.svg` to the folder of a board.
 
     Args:
         methods: Every method that ships, to say which are missing.
+        missing: Is called with a sentence for each reason why tasks have no intervals.
 
     Raises:
         InputError: A published row cannot be read.
     """
     published = published_rows(folder)
-    board = published_board(folder, results)
+    board = published_board(folder, results, missing)
     made = {
         folder / "README.md": page(folder.name, board, results, published, methods),
         folder / "leaderboard.csv": render.csv(board),
@@ -52,13 +55,16 @@ def published_rows(folder: Path) -> list[PublishedRow]:
     return published_near(folder.resolve().parent)
 
 
-def published_board(folder: Path, results: Sequence[Result]) -> pd.DataFrame:
+def published_board(
+    folder: Path, results: Sequence[Result], missing: Callable[[str], None] = lambda _: None
+) -> pd.DataFrame:
     """The leaderboard of the folder of a published board; an audit that cannot be read is an error."""
 
     def refuse(error: InputError) -> None:
         raise error
 
-    return full_board(folder, results, audits.read_reports(folder, refuse), published_rows(folder))
+    reports, view = audits.read_reports(folder, refuse), View(missing=missing)
+    return full_board(folder, results, reports, published_rows(folder), view)
 
 
 def page(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,16 +128,21 @@ def _chosen(rows: Sequence[Row], name: str) -> dict[Group, str]:
 # -- from results to resamples ----------------------------------------------------------------------------------------------
 
 
-def row_resamples(folder: Path, results: Iterable[Result], draws: int = DRAWS) -> dict[tuple[Group, str], Resamples]:
+def row_resamples(
+    folder: Path, results: Iterable[Result], draws: int = DRAWS, missing: Callable[[str], None] = lambda _: None
+) -> dict[tuple[Group, str], Resamples]:
     """(ranking, row) → the resamples of its runs, for those rows of the leaderboard of `results` that have an interval.
 
     Args:
         folder: Where the results and their predictions lie.
+        missing: Is called with a sentence for each reason why tasks whose predictions are there have no intervals.
     """
-    return _resampled(folder, rows_of(results), draws)
+    return _resampled(folder, rows_of(results), draws, missing)
 
 
-def _resampled(folder: Path, rows: Iterable[Row], draws: int) -> dict[tuple[Group, str], Resamples]:
+def _resampled(
+    folder: Path, rows: Iterable[Row], draws: int, missing: Callable[[str], None] = lambda _: None
+) -> dict[tuple[Group, str], Resamples]:
     """(ranking, row) → the resamples of its runs, where all of their predictions can be had."""
     files = {path.name: path for path in sorted(folder.rglob("*.parquet"))} if folder.is_dir() else {}
     groups: dict[Group, list[tuple[str, list[Path], list[Result]]]] = {}
@@ -155,6 +160,12 @@ def _resampled(folder: Path, rows: Iterable[Row], draws: int) -> dict[tuple[Grou
         examples = labels[task, data]
         if not isinstance(examples, str):
             found.update({(group, name): one for name, one in _of_group(metric, examples, several, draws).items()})
+    reasons: dict[str, set[str]] = {}
+    for (task, _), examples in labels.items():
+        if isinstance(examples, str):
+            reasons.setdefault(examples, set()).add(task)
+    for why, tasks in reasons.items():
+        missing(f"no intervals for {min(tasks)}{'' if len(tasks) == 1 else f' and {len(tasks) - 1} more'}: {why}")
     return found
 
 

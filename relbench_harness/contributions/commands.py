@@ -1,5 +1,5 @@
 """The shell's commands for what comes in and goes out, and for what its code is counted as: `validate`,
-`lines`, `submission`, `card`.
+`lines`, `submission`, `card`, `published`.
 
 Bad input raises `InputError`, which the shell shows with exit code 2; faults that are found are exit code 1.
 """
@@ -46,6 +46,28 @@ def add_commands(subparsers: argparse._SubParsersAction[Any]) -> None:
         "--title", metavar="TEXT", help="what the dataset is called (default: the name of the folder of results)"
     )
     card.set_defaults(act=_card)
+    _add_published(subparsers)
+
+
+def _add_published(subparsers: argparse._SubParsersAction[Any]) -> None:
+    published = subparsers.add_parser(
+        "published",
+        help="turn RelArena's results or RelBench's leaderboard into published rows, to stand beside a board",
+        description="Writes a CSV file as results/published holds them. Published rows are marked as not rerun and enter no ranking.",
+    )
+    published.add_argument(
+        "file", type=Path, metavar="FILE", help="RelArena's results as CSV, or RelBench's entries as JSON"
+    )
+    published.add_argument("--to", type=Path, required=True, metavar="FILE", help="a new CSV file")
+    published.add_argument("--source", required=True, metavar="TEXT", help="where and when the values were published")
+    published.add_argument(
+        "--regime",
+        action="append",
+        default=[],
+        metavar="ENTRY=REGIME",
+        help="an entry of RelBench's leaderboard, and frozen or rolling, which its file does not say; may be repeated",
+    )
+    published.set_defaults(act=_published)
 
 
 def _validate(parsed: argparse.Namespace) -> int:
@@ -79,4 +101,12 @@ def _card(parsed: argparse.Namespace) -> int:
 
     lines = write_dataset(parsed.results, parsed.to, parsed.title or parsed.results.resolve().name)
     print(f"wrote {lines} result lines, their predictions and the card to {parsed.to}; nothing was uploaded")
+    return 0
+
+
+def _published(parsed: argparse.Namespace) -> int:
+    from relbench_harness.contributions.published_file import import_published
+
+    for line in import_published(parsed.file, parsed.to, parsed.source, parsed.regime):
+        print(line)
     return 0

@@ -56,3 +56,8 @@ def without_backtest(address: str) -> str:
     name, at, rest = address.partition("@")
     kept = [part for part in rest.split(",") if part.partition("=")[0] != PARAMETER]
     return name + (at + ",".join(kept) if any(kept) else "")
+
+
+def with_backtest(address: str, spans: int) -> str:
+    """The address of the dataset at `address` with its cut points moved back by `spans`; the inverse of `without_backtest`."""
+    return f"{address}{',' if '@' in address else '@'}{PARAMETER}={spans}"

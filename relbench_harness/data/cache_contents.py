@@ -15,7 +15,15 @@ from pathlib import Path
 from relbench_harness.data.cache import cache_home
 
 DAY = 86_400.0
-KINDS = {"databases": "built databases", "views": "cut tables", "lines": "counted lines", "kernels": "compiled kernels"}
+ROWS = "rows"
+"""The folder of rows that imports from sources are appended to."""
+KINDS = {
+    "databases": "built databases",
+    ROWS: "rows of sources",
+    "views": "cut tables",
+    "lines": "counted lines",
+    "kernels": "compiled kernels",
+}
 """Folder of the cache → what it holds."""
 
 

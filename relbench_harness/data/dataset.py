@@ -23,7 +23,15 @@ import pyarrow.parquet as pq
 
 from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
-from relbench_harness.data.backtest import PARAMETER, backtest_of, known_to, labels_end, moved_back, without_backtest
+from relbench_harness.data.backtest import (
+    PARAMETER,
+    backtest_of,
+    known_to,
+    labels_end,
+    moved_back,
+    with_backtest,
+    without_backtest,
+)
 from relbench_harness.data.cache import Built, is_stored, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
@@ -49,6 +57,7 @@ from relbench_harness.data.names import (
 from relbench_harness.data.names import (
     search_path as search_path,
 )
+from relbench_harness.data.parameters import plain_address
 from relbench_harness.data.script_file import load_script
 from relbench_harness.data.table import nanoseconds
 from relbench_harness.data.task import Task, read_task
@@ -70,11 +79,11 @@ def open_dataset(address: str) -> Dataset:
     """
     name, parameters = parse_address(address)
     if PARAMETER in parameters:
-        base = open_dataset(without_backtest(address))
-        return replace(base, address=address, backtest=backtest_of(parameters[PARAMETER]))
+        base, spans = open_dataset(without_backtest(address)), backtest_of(parameters[PARAMETER])
+        return replace(base, address=with_backtest(base.address, spans), backtest=spans)
     folder = dataset_folder(name)
     if folder is not None:
-        return Dataset(address, folder, MappingProxyType(parameters))
+        return Dataset(*plain_address(address, folder))
     if name.startswith(HUB):
         return _on_hub(address, name, parameters)
     if parameters:
@@ -105,7 +114,7 @@ class Dataset:
     """One dataset: its manifest, its database (built once, then mapped from the cache) and its tasks.
 
     Attributes:
-        address: How it was asked for; part of every task's id.
+        address: How it is called; part of every task's id. Parameters that have their default value are no part of it.
         folder: Where its manifest lies.
         parameters: Passed to its `build.py`, over the manifest's `parameters`.
         backtest: How often its cut points are moved back; see `data.backtest`.

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlglot
 
+from relbench_harness.data.spark_tables import table_on_spark
 from relbench_harness.data.task import Task
 from relbench_harness.errors import InputError
 
@@ -28,7 +29,8 @@ def labels_on_spark(
 
     Args:
         spark: A session whose time zone is UTC. Views named as the tables, and `timestamps`, are made in it.
-        paths: Table → what Spark's reader of `form` opens; windows that reach past its rows give labels of too few rows.
+        paths: Table → what `table_on_spark` opens; windows that reach past its rows give labels of too few rows.
+        form: `parquet` or `delta`.
 
     Raises:
         InputError: The task has no SQL, or Spark does not take it.
@@ -37,7 +39,7 @@ def labels_on_spark(
     if "timestamps" in paths:
         raise InputError(f"task {task.id}: a table is called 'timestamps', as the relation that its SQL needs")
     for name, path in paths.items():
-        spark.read.format(form).load(path).createOrReplaceTempView(_quoted(name))
+        table_on_spark(spark, path, form).createOrReplaceTempView(_quoted(name))
     micros = pa.array(np.asarray(timestamps.as_unit("us").asi8)).cast(pa.timestamp("us"))
     spark.createDataFrame(pa.table({"timestamp": micros})).createOrReplaceTempView("timestamps")
     try:

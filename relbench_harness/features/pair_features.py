@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from relbench_harness.data.distinct import distinct
+from relbench_harness.features.co_visitation import CoVisitation
 from relbench_harness.temporal.interactions import Interactions
 from relbench_harness.temporal.visibility import ALWAYS, days_before
 
@@ -51,15 +51,11 @@ class PairFeatures:
         return replace(self.seen.take(own), entity=number[own])
 
     @cached_property
-    def related(self) -> sparse.csr_matrix:
-        """(n, items) summed cosine similarity of each item to the entity's `latest` items."""
+    def related(self) -> CoVisitation:
+        """Of each item with the entity's `latest` items."""
         all_latest, mine = latest_items(self.seen, self.latest), latest_items(self.own, self.latest)
         met = self._matrix(all_latest, np.ones(len(all_latest)), int(all_latest.entity.max(initial=0)) + 1)
-        scale = sparse.diags(1 / np.sqrt(np.maximum(np.asarray(met.sum(axis=0)).ravel(), 1)))
-        weights = (self._matrix(mine, np.ones(len(mine)), len(self.entity)) @ scale).tocsr()
-        found: sparse.csr_matrix = (weights @ (met.T.tocsr() @ (met @ scale).tocsr())).tocsr()
-        found.sort_indices()
-        return found
+        return CoVisitation.of(self._matrix(mine, np.ones(len(mine)), len(self.entity)), met)
 
     def keys(self, own: int, popular: int, related: int) -> NDArray[np.int64]:
         """Ascending keys of the candidates; see `InteractionCandidates`."""
@@ -69,13 +65,13 @@ class PairFeatures:
             counts = np.bincount(self.seen.since(start).item, minlength=self.items)
             top = np.argsort(-counts, kind="stable")[:popular]
             parts.append((entities * self.items + top[counts[top] > 0]).ravel())
-        parts.append(greatest_of_rows(self.related, related))
+        parts.append(self.related.greatest(related))
         return distinct(np.concatenate(parts))
 
     def columns(self, number: NDArray[np.int64], item: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """(pairs,) values of each feature for pairs of an entity's number and an item."""
+        """(pairs,) values of each feature for pairs of an entity's number, ascending, and an item."""
         entities, year, distinct = len(self.entity), self.cutoff - YEAR, self.own.distinct
-        columns = {"related": _at(self.related, number, item)}
+        columns = {"related": self.related.at(number, item)}
         for name, start in self.windows.items():
             popular, mine = np.bincount(self.seen.since(start).item, minlength=self.items), self.own.since(start)
             greater = self.items - np.searchsorted(np.sort(popular), popular, side="right")
@@ -114,19 +110,6 @@ def latest_items(interactions: Interactions, most: int) -> Interactions:
 def rank_in_run(ascending: NDArray[np.int64]) -> NDArray[np.int64]:
     """The place of each value among those equal to it, from 0."""
     return np.arange(len(ascending)) - np.searchsorted(ascending, ascending)
-
-
-def greatest_of_rows(matrix: sparse.csr_matrix, most: int) -> NDArray[np.int64]:
-    """Keys (row · columns + column) of the `most` greatest entries of each row, in no order."""
-    if most < 1:
-        return np.zeros(0, np.int64)
-    parts = [np.zeros(0, np.int64)]
-    for row, (first, end) in enumerate(pairwise(matrix.indptr.tolist())):
-        columns = matrix.indices[first:end]
-        if end - first > most:
-            columns = columns[np.argpartition(-matrix.data[first:end], most - 1)[:most]]
-        parts.append(row * matrix.shape[1] + columns.astype(np.int64))
-    return np.concatenate(parts)
 
 
 def _at(matrix: sparse.csr_matrix, row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float64]:

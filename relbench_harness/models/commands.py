@@ -6,12 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relbench_harness.errors import InputError
 from relbench_harness.streams import show
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from relbench_harness.models.model import Model, Serving, Who
+
+OVERLAP = "7d"
+"""Rows of the last week are often still written or corrected, and a week is little to read."""
 
 
 def add_predict(commands: Any) -> None:
@@ -32,6 +36,14 @@ def add_predict(commands: Any) -> None:
         help="the dataset to read (default: the one that the model was fitted on), or its source, whose rows of now are imported",
     )  # fmt: skip
     predict.add_argument(
+        "--append", action="store_true",
+        help="of the source that --from names, read only what came since the last --append; older rows are as they were then",
+    )  # fmt: skip
+    predict.add_argument(
+        "--overlap", metavar="SPAN",
+        help=f"with --append: how long before the latest row known rows are read again (default: {OVERLAP})",
+    )  # fmt: skip
+    predict.add_argument(
         "--out", required=True, metavar="FILE|URI",
         help="scores.parquet, scores.csv, or postgresql://user@host/database?table=scores[&mode=replace|append]",
     )  # fmt: skip
@@ -43,10 +55,12 @@ def _predict(parsed: argparse.Namespace) -> int:
     from relbench_harness.models.destinations import Stamp
     from relbench_harness.models.model import load_model
 
+    if parsed.overlap is not None and not parsed.append:
+        raise InputError("--overlap says how much of what is known --append reads again; give --append, too")
     to = destination(parsed.out)
     to.check()
     model = load_model(parsed.model)
-    serving = model.serving(parsed.dataset)
+    serving = model.serving(parsed.dataset, (parsed.overlap or OVERLAP) if parsed.append else None)
     t = model.time(serving, parsed.at)
     who = _who(model, serving, t, parsed.entities)
     stamp = Stamp(model.run_id(serving, who), model.fingerprint)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from relbench_harness.authoring.appended_rows import overlap_of
 from relbench_harness.authoring.original_keys import original_keys
 from relbench_harness.authoring.source_choice import open_source
 from relbench_harness.data.database import Database
@@ -116,7 +117,11 @@ class Model:
         return _hash(self.fingerprint.encode(), serving.dataset.database.fingerprint.encode(), entity, time)
 
     def predict(
-        self, about: str | pd.Timestamp | pd.DataFrame = NOW, entities: str | None = None, dataset: str | None = None
+        self,
+        about: str | pd.Timestamp | pd.DataFrame = NOW,
+        entities: str | None = None,
+        dataset: str | None = None,
+        overlap: str | pd.Timedelta | None = None,
     ) -> pd.DataFrame:
         """Predictions with the keys of the source; of a recommendation one row per item.
 
@@ -126,8 +131,9 @@ class Model:
             entities: SQL that yields the entities, where not all are wanted.
             dataset: Where the database lies, if not where the model was fitted: another dataset of its schema, or the URI of the
                 source, which is imported.
+            overlap: Of a source, read only rows that are later than those read before, less this span (`7d`); else all.
         """
-        serving = self.serving(dataset)
+        serving = self.serving(dataset, overlap)
         if isinstance(about, pd.DataFrame):
             who = self.named(
                 serving, pa.Table.from_pandas(about, preserve_index=False), self.time(serving, NOW), "the table"
@@ -137,22 +143,30 @@ class Model:
         found: pd.DataFrame = pa.concat_tables(self.answers(serving, who)).to_pandas()
         return found
 
-    def serving(self, address: str | None = None) -> Serving:
+    def serving(self, address: str | None = None, overlap: str | pd.Timedelta | None = None) -> Serving:
         """The model joined with the database at `address`, by default that of its dataset.
 
         A URI is imported anew, by the manifest of the model's own dataset; its rows stay as they are then.
+
+        Args:
+            overlap: Of a source, read only rows that are later than those read before, less this span; all where None.
 
         Raises:
             InputError: There is no such dataset, its schema is not that of the model, or the model cannot be read.
         """
         where = address or str(self.manifest["dataset"]["address"])
+        if overlap is not None and (address is None or not is_source(address)):
+            raise InputError(
+                "only rows of a source can be appended: --from names the URI of a database or a folder of files"
+            )
         if where not in self._serving:
             if address is None or not is_source(address):
                 dataset = self._opened(where, None if address else "; --from names another")
                 self._serving[where] = self._joined(dataset, f"dataset {dataset.name}")
             else:
                 before = self._opened(str(self.manifest["dataset"]["address"]), ", whose manifest says how to import it")
-                self._serving[where] = self._joined(current_rows(before, address), open_source(address).label)
+                rows = current_rows(before, address, None if overlap is None else overlap_of(str(overlap)))
+                self._serving[where] = self._joined(rows, open_source(address).label)
         return self._serving[where]
 
     def _opened(self, address: str, hint: str | None) -> Dataset:

@@ -55,7 +55,7 @@ def shares_of_machine(jobs: int, say: Callable[[str], None]) -> list[list[int]]:
     """The cores of each of `jobs` workers of this machine; says where they are too few."""
     cores = usable_cores()
     if jobs > len(cores):
-        say(f"{jobs} jobs share {len(cores)} cores, so the seconds of their runs say little")
+        say(f"{jobs} jobs share {len(cores)} core{'' if len(cores) == 1 else 's'}, so the seconds of their runs say little")
     return shares(cores, jobs)
 
 

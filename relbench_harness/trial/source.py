@@ -13,11 +13,10 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from relbench_harness.authoring.credentials import cleansed
 from relbench_harness.authoring.new_dataset import Imported, new_dataset
-from relbench_harness.authoring.source_choice import open_source
+from relbench_harness.authoring.source_choice import open_source, place_of
 from relbench_harness.authoring.staging import Progress
 from relbench_harness.authoring.wanted import Wanted, recorded
 from relbench_harness.data.names import HUB, PATH_VARIABLE, dataset_folder, dataset_names, hosted, parse_address
@@ -76,7 +75,7 @@ def dataset_of(named: str, out: Path, wanted: Wanted, name: str | None = None, p
     if before is not None and state is not None and before.get("state") == _plain(state):
         return _found(folder, "found", source.label)
     again = before is not None
-    imported = new_dataset(chosen, named, out, replace(wanted, again=again), *([] if progress is None else [progress]))
+    imported = new_dataset(chosen, named, out, replace(wanted, again=again), progress or (lambda table, rows: None))
     _write_record(folder, named, identity, state)
     return _found(folder, "imported again" if again else "imported", source.label, tuple(_notes(imported)))
 
@@ -126,22 +125,10 @@ def _notes(imported: Imported) -> list[str]:
 
 def _identity(named: str, wanted: Wanted) -> str:
     """A hash of the source, without credentials, and of the options."""
-    where = _whole_path(named)
+    where = place_of(named)
     late = {table: list(columns) if columns is not None else None for table, columns in wanted.late.items()}
     options = [recorded(wanted), late, wanted.none_late, wanted.take_all]
     return hashlib.blake2b(json.dumps([where, options], sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def _whole_path(named: str) -> str:
-    """The source without its login; a file or folder by its whole path."""
-    if "://" not in named:
-        return str(Path(named).expanduser().resolve())
-    kind = named.partition("://")[0].lower().partition("+")[0]
-    if kind in ("sqlite", "duckdb"):
-        path, mark, query = named.partition("://")[2].removeprefix("/").partition("?")
-        return f"{kind}:{Path(path).expanduser().resolve()}{mark}{query}"
-    parts = urlsplit(named)
-    return cleansed(f"{kind}://{parts.netloc.rpartition('@')[2]}{parts.path}?{parts.query}", named)
 
 
 def _slug(named: str) -> str:

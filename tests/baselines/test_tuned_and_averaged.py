@@ -138,6 +138,23 @@ class Counts:
         return _Said(self.value)
 
 
+@dataclass(frozen=True)
+class Lists:
+    """Recommends nothing, and notes on how many examples it learned."""
+
+    value: float = 0.0
+
+    def fit(self, train: Examples, valid: Examples, budget: Budget) -> Predictor:
+        LOOKS.append((self.value, len(train)))
+        return _Listed()
+
+
+@dataclass(frozen=True)
+class _Listed:
+    def predict(self, examples: Examples) -> NDArray[np.int64]:
+        return np.full((len(examples), examples.task.eval_k or 1), -1)
+
+
 LOOKS: list[tuple[float, int]] = []
 
 
@@ -155,6 +172,15 @@ def test_a_setting_that_looks_bad_on_few_examples_is_given_up(shop: Shop) -> Non
     LOOKS.clear()
     replace(tuned, first_look=0).fit(many, valid, Budget(trials=20))
     assert [rows for _, rows in LOOKS] == [len(many)] * 20
+
+
+def test_recommendations_have_no_first_look(shop: Shop) -> None:
+    """Nothing of a fit is kept for the next one there, so the first of two would be in vain."""
+    ranked = shop.examples(TaskType.RECOMMENDATION, (60, 80), 100)
+    many = ranked.take(np.arange(10 * LEAST_EXAMPLES) % len(ranked))
+    LOOKS.clear()
+    Tuned(Lists(), {"value": [1.0]}).fit(many, shop.examples(TaskType.RECOMMENDATION, (100,), 100), Budget(trials=2))
+    assert [rows for _, rows in LOOKS] == [len(many)] * 2
 
 
 @pytest.mark.parametrize(

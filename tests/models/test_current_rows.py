@@ -90,6 +90,51 @@ def test_nothing_is_left_behind(kept: Path) -> None:
     assert {path.name for part in ("current", "databases") for path in (home / part).glob("*")} == before
 
 
+def test_rows_that_are_appended_give_the_same_predictions(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, dataset = tmp_path / "live.db", kept / "live"
+    path.write_bytes((kept / "live.db").read_bytes())
+    before = {file: file.read_bytes() for file in dataset.rglob("*.parquet")}
+    predict = [
+        "predict",
+        str(kept / "model"),
+        "--from",
+        f"sqlite:///{path}",
+        "--append",
+        "--out",
+        str(tmp_path / "scores.parquet"),
+    ]
+    assert main(predict) == 0
+    assert "all were read; they are kept" in capsys.readouterr().err
+    fill(path, 700, 900)
+    execute(path, "INSERT INTO people VALUES ('a new one', '2023-11-01')")
+    assert main([*predict, "--overlap", "2d"]) == 0
+    said = capsys.readouterr().err
+    # 200 rows in five hours each, and those of the two days and up to two more before them
+    assert any(f"buys ({n} rows read, {900 - n} before" in said for n in range(209, 221)), said
+    assert "people, since the source has 1 rows before" in said or "people (" in said
+    found = pd.read_parquet(tmp_path / "scores.parquet")
+    pd.testing.assert_frame_equal(found, load_model(kept / "model").predict(dataset=str(path)))
+    assert {file: file.read_bytes() for file in dataset.rglob("*.parquet")} == before
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        (["--overlap", "3d"], "give --append, too"),
+        (["--append"], "--from names the URI"),
+        (["--append", "--from", "live"], "--from names the URI"),
+        (["--append", "--from", "sqlite:///live.db", "--overlap", "soon"], "'soon' is no span of time"),
+    ],
+)
+def test_what_cannot_be_appended(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], fault: str
+) -> None:
+    assert main(["predict", str(kept / "model"), *given, "--out", str(tmp_path / "s.csv")]) == 2
+    assert fault in capsys.readouterr().err.strip().splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [

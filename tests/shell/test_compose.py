@@ -182,3 +182,23 @@ def test_budgets_are_swept_and_take_the_place_of_a_studys() -> None:
 def test_a_wrong_budget_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", f"task={TASK}", "budget=quik"]) == 2
     assert "no budget 'quik'" in (said := capsys.readouterr().err) and "'quick'" in said
+
+
+def test_a_class_without_a_config_is_named_by_its_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "own_methods.model.Model"
+    assert make_method(name, lr=0.3)[1] == {**BASE, "lr": 0.3}
+    settings = [f"task={TASK}", "isolation=none", "guard=none", f"results_dir={tmp_path}"]
+    assert main(["run", "-m", *settings, f"method=constant,{name}", "seed=0,1"]) == 0
+    folder = tmp_path / "little-shop__churn" / name
+    lines = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    assert [(line["method"], line["config"]) for line in lines] == [(name, BASE)] * 2
+    assert main(["audit", "--short", f"task={TASK}", f"method={name}", "method.lr=0.2", f"results_dir={tmp_path}"]) == 0
+    capsys.readouterr()
+    for wrong, message in (
+        ("own_methods.model.Modle", "no 'own_methods.model.Modle'"),
+        ("own_metods.model.Model", "No module named 'own_metods'"),
+        ("constnt", "no method 'constnt'; did you mean 'constant'?"),
+        ("own_methods..Model", "no method 'own_methods..Model'"),
+    ):
+        assert main(["run", *settings, f"method={wrong}"]) == 2
+        assert message in capsys.readouterr().err

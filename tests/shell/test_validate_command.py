@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import itertools
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,7 +21,9 @@ import pytest
 from relbench_harness.cli import main
 from relbench_harness.contributions import identities, repetitions, validate
 from relbench_harness.contributions.identities import unchanged_since
+from relbench_harness.protocol.budget import Budget
 from relbench_harness.protocol.result import Result
+from relbench_harness.sweep.identity import Identities
 
 Change = Callable[[Path, dict[str, Any]], object]
 """Changes the line of a file, or files beside it."""
@@ -229,6 +234,37 @@ def test_identities_depend_on_whether_code_changed(board: Path, monkeypatch: pyt
         found = checked(board)
         assert len(found.faults) == faults
         assert faults or any("identity that cannot be computed here" in note for note in found.notes)
+
+
+def test_a_null_of_a_line_may_be_an_infinity_of_its_run(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON has none, so the line of a run with one holds null; other numbers in its place are a fault."""
+    path = one(board)
+    monkeypatch.setattr(identities, "unchanged_since", lambda *_: True)
+    line = Result.from_json(path.read_text(), str(path))
+    config = {**line.config, "horizons": [1.0, math.inf], "none": None}
+    run = identities.Described(line.task, line.method, config, line.regime, line.fitted_on, Budget(**line.budget))
+    for last, right in ((None, True), (2.0, False)):
+        written = dataclasses.replace(line, config={**config, "horizons": [1.0, last]}, identity=Identities().of(run))
+        verdict = identities.IdentityCheck().of(Result.from_json(written.to_json(), "line"), ())
+        assert verdict.equal is right
+
+
+def test_readings_are_each_null_as_it_is_or_infinite() -> None:
+    config = {"a": None, "b": [{"c": None}, 1.0]}
+    found = list(identities.readings(config))
+    assert found[0] == config and len(found) == 4
+    for a, c in itertools.product((None, math.inf), repeat=2):
+        assert {"a": a, "b": [{"c": c}, 1.0]} in found
+    assert list(identities.readings({"a": 1})) == [{"a": 1}]
+    assert len(list(identities.readings({"a": [None] * 30}))) == 2
+
+
+def test_an_ensemble_is_no_fault(board: Path) -> None:
+    """Its identity is made of those of its members."""
+    assert main(["ensemble", str(board)]) == 0
+    found = checked(board)
+    assert found.faults == [] and found.rescored == 3
+    assert any("mixture of stored runs" in note for note in found.notes)
 
 
 def test_unknown_commits_say_nothing() -> None:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
+from relbench_harness.data.spark_tables import table_on_spark
 from relbench_harness.data.stypes import is_list
 from relbench_harness.data.table import Table
 from relbench_harness.errors import InputError
@@ -85,7 +86,7 @@ class Spark:
 
     Args:
         tables: Structure of the tables (keys, times, references); their rows are not read.
-        paths: Table → what Spark's reader of `form` opens.
+        paths: Table → what `table_on_spark` opens.
         form: `parquet` or `delta`.
         kinds: Table → attribute → how it is read.
     """
@@ -130,7 +131,7 @@ class Spark:
         return self._sources[table]
 
     def _read(self, table: Table) -> Source:
-        frame = self._spark.read.format(self._form).load(self._paths[table.name])
+        frame = table_on_spark(self._spark, self._paths[table.name], self._form)
         raw = self._view(frame)
         row = f"CAST({_quoted(table.key)} AS BIGINT)" if table.key else "monotonically_increasing_id()"
         outputs = [f"{row} AS row"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from relbench_harness.baselines.gnn import evaluation
+from relbench_harness.baselines.gnn.batch import Batch
+from relbench_harness.baselines.gnn.batch_builder import BatchBuilder
 from relbench_harness.baselines.gnn.method import RelationalGNN
 from scramble import scrambled
 from shop import DAY, PRODUCTS, at, made_shop
@@ -15,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from relbench_harness.data.database import Database
 from relbench_harness.data.task import TaskType
 from relbench_harness.errors import InputError
-from relbench_harness.protocol.method import Budget
+from relbench_harness.protocol.method import Budget, Examples
 
 TINY = RelationalGNN(channels=8, num_neighbors=(4, 2), epochs=2, steps_per_epoch=3, batch_size=64)
 ONE = Budget(threads=1, device="cpu")
@@ -59,6 +63,28 @@ def test_customers_without_a_history_get_predictions() -> None:
     fitted = TINY.fit(shop.examples(TaskType.REGRESSION, TRAIN), shop.examples(TaskType.REGRESSION, VALID), ONE)
     fresh = shop.examples(TaskType.REGRESSION, range(1))
     assert np.isfinite(fitted.predict(fresh)).all()
+
+
+def test_time_is_kept_for_no_more_batches_than_predictions_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch that is made takes one second of the clock; nothing else takes any."""
+    shop = made_shop()
+    valid = shop.examples(TaskType.BINARY, VALID)
+    evaluator = replace(TINY.fit(shop.examples(TaskType.BINARY, TRAIN), valid, ONE).evaluator, batch_size=4)
+    made, make = list[int](), BatchBuilder.batch
+
+    def slow(builder: BatchBuilder, examples: Examples, seed: int = 0) -> Batch:
+        made.append(len(examples))
+        return make(builder, examples, seed)
+
+    monkeypatch.setattr(BatchBuilder, "batch", slow)
+    monkeypatch.setattr(evaluation, "time", SimpleNamespace(perf_counter=lambda: float(len(made))))
+    told = evaluator.seconds_to_predict(evaluator.bound(valid))
+    assert made == [4] * evaluation.TIMED_BATCHES
+    made.clear()
+    evaluator.predict(valid)
+    assert told == pytest.approx(len(made), rel=0.05)
+    assert len(made) > 10
+    assert evaluator.seconds_to_predict(evaluator.bound(valid.take(np.arange(0)))) == 0
 
 
 def test_unknown_layers_and_parts_are_refused() -> None:
