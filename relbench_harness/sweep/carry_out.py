@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relbench_harness.board import store
+from relbench_harness.ending import end_if_signalled
 from relbench_harness.errors import explained
 from relbench_harness.protocol.result import Result
 from relbench_harness.sweep.claims import Claim, Claims
@@ -114,6 +115,7 @@ class _Worker:
         try:
             return self._made(run)
         except Exception as error:
+            end_if_signalled()
             self.listener.fault(run, explained(error))
             return True
 

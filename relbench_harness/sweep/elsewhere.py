@@ -24,6 +24,7 @@ from types import FrameType
 import cloudpickle
 import psutil
 
+from relbench_harness.ending import noted, own_signals
 from relbench_harness.errors import ResultWarning
 from relbench_harness.protocol.servers import close_all, module_path
 from relbench_harness.sweep.carry_out import Work, carry_out
@@ -140,7 +141,8 @@ def _ended_with_sweep(writer: Writer, parent: Owner | None) -> Iterator[None]:
     over = threading.Event()
     threading.Thread(target=_look, args=(writer, parent, over), name="end of the sweep", daemon=True).start()
     try:
-        yield
+        with own_signals():
+            yield
     finally:
         over.set()
         for number, handler in before.items():
@@ -148,7 +150,7 @@ def _ended_with_sweep(writer: Writer, parent: Owner | None) -> Iterator[None]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise Ended
+    raise noted(Ended())
 
 
 def _look(writer: Writer, parent: Owner | None, over: threading.Event) -> None:

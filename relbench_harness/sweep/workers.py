@@ -25,6 +25,7 @@ from typing import Any
 
 import psutil
 
+from relbench_harness.ending import noted
 from relbench_harness.errors import ResultWarning
 from relbench_harness.protocol.machine import usable_cores
 from relbench_harness.protocol.result import Result
@@ -191,7 +192,7 @@ def _work(work: Work, writer: Connection, cores: list[int], level: int) -> None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    raise Ended
+    raise noted(Ended())
 
 
 def _end_with_parent() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -137,6 +139,31 @@ def test_predictions_have_the_four_columns(tmp_path: Path, result: Make) -> None
     with pytest.raises(ValueError, match="expected"):
         write(result(), predictions().drop_columns(["time"]), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["numbers", "classes", "lists"])
+def test_predictions_are_small_and_read_by_others(tmp_path: Path, kind: str) -> None:
+    random, rows = np.random.default_rng(0), 2000
+    made = {
+        # a network answers in single precision
+        "numbers": pa.array(random.random(rows).astype(np.float32).astype(np.float64)),
+        "classes": pa.array(list(random.random((rows, 3))), pa.list_(pa.float64())),
+        "lists": pa.array(list(random.integers(0, 300, (rows, 10))), pa.list_(pa.int64())),
+    }[kind]
+    time = pa.array(np.repeat(np.datetime64("2020-01-01", "ns"), rows))
+    entity = pa.array(random.permutation(rows))
+    whole = pa.table({"split": ["test"] * rows, "entity": entity, "time": time, "prediction": made})
+    with (tmp_path / "written.parquet").open("wb") as file:
+        store.write_predictions(whole, file)
+    pq.write_table(whole, tmp_path / "plain.parquet", compression="zstd")
+    assert pq.read_table(tmp_path / "written.parquet").equals(whole)
+    read = duckdb.sql(f"SELECT * FROM '{tmp_path / 'written.parquet'}'").to_arrow_table()
+    assert (
+        read.column("prediction").to_pylist() == made.to_pylist()
+        and read.column("entity").to_pylist() == entity.to_pylist()
+    )
+    size, plain = ((tmp_path / f"{name}.parquet").stat().st_size for name in ("written", "plain"))
+    assert size < (0.75 if kind == "numbers" else 1.0) * plain
 
 
 @pytest.mark.parametrize(

@@ -43,9 +43,10 @@ def test_every_file_of_the_harness_can_be_seen(capsys: pytest.CaptureFixture[str
         (["gn", "rel-f1/driver-dnf"], "no method 'gn'; did you mean 'gnn'?"),
         (["gnn", "rel-f1/driver-dn"], "no task 'driver-dn' in dataset rel-f1"),
         (["gnn", "driver-dnf"], "is no task address"),
-        (["sql_xgboost", "rel-journey/household-churn"], "has no hand-written features"),
+        (["sql_xgboost", "little-shop/churn"], "has no hand-written features"),
     ],
 )
+@pytest.mark.usefixtures("shop_path")
 def test_bad_input_is_one_sentence(given: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lines", *given]) == 2
     assert message in capsys.readouterr().err

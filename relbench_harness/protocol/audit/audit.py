@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from relbench_harness.ending import end_if_signalled
 from relbench_harness.errors import InputError, LookAheadError
 from relbench_harness.progress import work
 from relbench_harness.protocol.audit.canary import Canary
@@ -56,6 +57,7 @@ class Audit:
             for check in self.checks:
                 progress.at(len(findings), check.name)
                 findings.append(found(check, self.subject))
+                end_if_signalled()
         return replace(self._report(findings), started=started, seconds=round(time.perf_counter() - begin, 2))
 
     def refused(self, reason: str) -> AuditReport:
@@ -87,6 +89,7 @@ class Audit:
         except InputError:
             raise
         except Exception as failure:
+            end_if_signalled()
             log.info("the method failed: %s", failure)
 
 
