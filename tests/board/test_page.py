@@ -26,7 +26,7 @@ def refuse(error: InputError) -> None:
 
 
 def test_there_are_boards() -> None:
-    assert {"rel-f1", "rel-nycflights", "rel-shop"} <= set(BOARDS)
+    assert {"rel-f1", "rel-journey", "rel-nycflights", "rel-shop"} <= set(BOARDS)
 
 
 @pytest.mark.parametrize("name", BOARDS)
