@@ -21,17 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from relbench_harness.data import backtest as origins
 from relbench_harness.data import hub
 from relbench_harness.data.adopt import adopt
-from relbench_harness.data.backtest import (
-    PARAMETER,
-    backtest_of,
-    known_to,
-    labels_end,
-    moved_back,
-    with_backtest,
-    without_backtest,
-)
 from relbench_harness.data.cache import Built, is_stored, open_stored, stored
 from relbench_harness.data.canonical import canonical
 from relbench_harness.data.database import Database
@@ -78,9 +70,9 @@ def open_dataset(address: str) -> Dataset:
     `hub:organisation/repository/dataset` (`@revision=…` pins it).
     """
     name, parameters = parse_address(address)
-    if PARAMETER in parameters:
-        base, spans = open_dataset(without_backtest(address)), backtest_of(parameters[PARAMETER])
-        return replace(base, address=with_backtest(base.address, spans), backtest=spans)
+    if origins.PARAMETER in parameters:
+        base, spans = open_dataset(origins.without_backtest(address)), origins.backtest_of(parameters[origins.PARAMETER])
+        return replace(base, address=origins.with_backtest(base.address, spans), backtest=spans)
     folder = dataset_folder(name)
     if folder is not None:
         return Dataset(*plain_address(address, folder))
@@ -167,7 +159,7 @@ class Dataset:
             instants.append(instant if instant.tz is None else instant.tz_convert("UTC").tz_localize(None))
         if not instants[0] < instants[1]:
             raise InputError(f"dataset {self.name}: val_timestamp {instants[0]} is not before test_timestamp {instants[1]}")
-        return moved_back(Cuts(*instants), self.backtest)
+        return origins.moved_back(Cuts(*instants), self.backtest)
 
     # -- database -----------------------------------------------------------------------------------------------------
 
@@ -178,7 +170,7 @@ class Dataset:
             database = open_stored(self.stored)
             declared = self.declared_stypes()
             database = database.with_stypes(declared) if declared else database
-            return known_to(database, self.cuts) if self.is_moved else database
+            return origins.known_to(database, self.cuts) if self.is_moved else database
 
     @property
     def is_moved(self) -> bool:
@@ -189,7 +181,7 @@ class Dataset:
     def stored(self) -> Path:
         """The cache folder of the database, built where it was not yet."""
         if self.is_moved:
-            return replace(self, address=without_backtest(self.address), backtest=0, origin=None).stored
+            return replace(self, address=origins.without_backtest(self.address), backtest=0, origin=None).stored
         source = self._source()
         return stored(self.name, source.fingerprint(), source.build)
 
@@ -201,7 +193,7 @@ class Dataset:
     @property
     def is_built(self) -> bool:
         """Whether its database is in the cache already."""
-        plain = replace(self, address=without_backtest(self.address), backtest=0)
+        plain = replace(self, address=origins.without_backtest(self.address), backtest=0)
         return is_stored(plain.name, self._source().fingerprint())
 
     def declared_stypes(self) -> dict[str, dict[str, str]]:
@@ -251,7 +243,11 @@ class Dataset:
 
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
         # an origin's rows are all there so far, though the last of them may lie earlier
-        until = None if self.origin is None else min(nanoseconds(labels_end(self.cuts)), open_stored(self.stored).span[1])
+        until = (
+            None
+            if self.origin is None
+            else min(nanoseconds(origins.labels_end(self.cuts)), open_stored(self.stored).span[1])
+        )
         with phase("labels"):
             return split_labels(task, self.database, self.cuts, split, regenerate or self.is_moved, until)
 
