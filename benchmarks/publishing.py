@@ -13,6 +13,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from ranking import repeated
+
 from relbench_harness.board import store
 from relbench_harness.site.publish import publish
 
@@ -22,22 +24,17 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--number", type=int, default=100_000)
     given = parser.parse_args()
-    read = store.read_results(given.results)
-    each = given.number // len(read)
+    results = list(repeated(store.read_results(given.results), given.number))
     with tempfile.TemporaryDirectory() as scratch:
         lines = Path(scratch) / "board" / "lines.jsonl"
         lines.parent.mkdir()
         with lines.open("w", encoding="utf-8") as file:
-            for one in read:
-                for i in range(each):
-                    seed = one.seed * each + i
-                    task, budget = f"{one.task}-{i % 10}", {**one.budget, "seed": seed}
-                    again = replace(one, seed=seed, task=task, budget=budget, predictions=None, identity="")
-                    file.write(again.to_json() + "\n")
+            for one in results:
+                file.write(replace(one, predictions=None, identity="").to_json() + "\n")
         start, clock = time.process_time(), time.monotonic()
         pages = publish(lines.parent, Path(scratch) / "site", lambda error: print(error))
         print(
-            f"{each * len(read)} lines, {pages} pages: {time.process_time() - start:.1f} s of the processor, "
+            f"{len(results)} lines, {pages} pages: {time.process_time() - start:.1f} s of the processor, "
             f"{time.monotonic() - clock:.1f} s of the clock"
         )
 

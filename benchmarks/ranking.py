@@ -8,12 +8,23 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from relbench_harness.board import store
 from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.overall import overall
+from relbench_harness.protocol.result import Result
+
+
+def repeated(results: Sequence[Result], number: int) -> Iterator[Result]:
+    """About `number` results: each of `results` as often, with other seeds, on ten tasks for each of theirs."""
+    each = number // len(results)
+    for one in results:
+        for i in range(each):
+            seed = one.seed * each + i
+            yield replace(one, seed=seed, task=f"{one.task}-{i % 10}", budget={**one.budget, "seed": seed})
 
 
 def main() -> None:
@@ -24,14 +35,7 @@ def main() -> None:
     start = time.process_time()
     read = store.read_results(given.results)
     print(f"read {len(read)} lines: {1e3 * (time.process_time() - start) / len(read):.2f} ms a line")
-    each = given.number // len(read)
-    results = [
-        replace(
-            one, seed=one.seed * each + i, task=f"{one.task}-{i % 10}", budget={**one.budget, "seed": one.seed * each + i}
-        )
-        for one in read
-        for i in range(each)
-    ]
+    results = list(repeated(read, given.number))
     random.Random(0).shuffle(results)
     start = time.process_time()
     board = leaderboard(results)

@@ -7,8 +7,8 @@ newer rows in its place meanwhile. All of it can be made again from the source.
 from __future__ import annotations
 
 import json
-import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from relbench_harness.authoring.staging import Staged, TextCounts
+from relbench_harness.data.writing import link_or_copy, put_folder
 
 INDEX = "rows.json"
 LAYOUT = 1
@@ -56,7 +57,7 @@ def taken(folder: Path, links: Path) -> KeptRows | None:
         tables = {}
         for name, facts in index["tables"].items():
             path = links / facts["file"]
-            _link(folder / facts["file"], path)
+            link_or_copy(folder / facts["file"], path)
             tables[name] = KeptTable(_staged(name, path, facts), pd.Timestamp(facts["latest"]))
         return KeptRows(pd.Timestamp(index["read"]), tables)
     except (OSError, ValueError, KeyError, TypeError):
@@ -69,7 +70,7 @@ def keep(rows: KeptRows, folder: Path) -> None:
     tables = {}
     for number, (name, table) in enumerate(rows.tables.items()):
         file = f"{number}.parquet"
-        _link(table.staged.path, folder / file)
+        link_or_copy(table.staged.path, folder / file)
         tables[name] = {"file": file, "latest": str(table.latest), **_facts(table.staged)}
     index = {"layout": LAYOUT, "read": str(rows.read), "tables": tables}
     (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
@@ -80,23 +81,10 @@ def replace_kept(folder: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     old = folder.with_name(f"{folder.name}-old")
     try:
-        if target.exists():
-            target.rename(old)
-        folder.rename(target)
-    except OSError:
-        pass
+        with suppress(OSError):
+            put_folder(folder, target, old)
     finally:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _link(path: Path, to: Path) -> None:
-    try:
-        os.link(path, to)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        # a file system without links, or another one
-        shutil.copyfile(path, to)
 
 
 def _facts(staged: Staged) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from relbench_harness.authoring.staging import Progress, Staged
 from relbench_harness.authoring.table_choice import check_file_name, check_table_names, chosen_tables, found
 from relbench_harness.authoring.time_formats import split_format
 from relbench_harness.authoring.wanted import Wanted, recorded, remembered
+from relbench_harness.data.writing import put_folder
 from relbench_harness.errors import InputError, nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -139,12 +140,7 @@ def _whole(out: Path, target: Path) -> Iterator[Path]:
         partial.chmod(0o755)
         if target.exists():
             keep_others(target, partial)
-            old = partial.with_name(partial.name + "-old")
-            target.rename(old)
-            partial.rename(target)
-            shutil.rmtree(old)
-        else:
-            partial.rename(target)
+        put_folder(partial, target, partial.with_name(partial.name + "-old"))
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

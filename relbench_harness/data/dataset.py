@@ -242,12 +242,9 @@ class Dataset:
         return read_task(path, self.name, {n: (s.pkey, s.time_col) for n, s in self.manifest.tables.items()})
 
     def labels(self, task: Task, split: Split, regenerate: bool = False) -> LabelTable:
-        # an origin's rows are all there so far, though the last of them may lie earlier
-        until = (
-            None
-            if self.origin is None
-            else min(nanoseconds(origins.labels_end(self.cuts)), open_stored(self.stored).span[1])
-        )
+        until = None
+        if self.origin is not None:  # its rows are all there so far, though the last of them may lie earlier
+            until = min(nanoseconds(origins.labels_end(self.cuts)), open_stored(self.stored).span[1])
         with phase("labels"):
             return split_labels(task, self.database, self.cuts, split, regenerate or self.is_moved, until)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
+from relbench_harness.ending import end_if_signalled
 from relbench_harness.errors import InputError
 
 
@@ -58,6 +59,7 @@ def _result(connection: duckdb.DuckDBPyConnection, sql: str, what: str) -> pa.Ta
     except RuntimeError as error:
         # what a signal's handler raises while a query runs, DuckDB puts this in the place of
         if "interrupted" in str(error):
+            end_if_signalled()
             raise KeyboardInterrupt from None
         raise
 

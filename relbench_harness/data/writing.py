@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,6 +80,26 @@ def _link(partial: Path, path: Path) -> None:
         if path.exists():
             raise FileExistsError(17, os.strerror(17), str(path)) from None
         partial.rename(path)
+
+
+def link_or_copy(path: Path, to: Path) -> None:
+    """Gives the file at `path` the free name `to` as well; copies it where the file system has no links."""
+    try:
+        os.link(path, to)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:
+        shutil.copyfile(path, to)
+
+
+def put_folder(partial: Path, target: Path, aside: Path) -> None:
+    """Moves the folder `partial` to `target`; what was there goes to `aside` first and is removed at the end."""
+    if target.exists():
+        target.rename(aside)
+        partial.rename(target)
+        shutil.rmtree(aside)
+    else:
+        partial.rename(target)
 
 
 def flush_folder(folder: Path) -> None:

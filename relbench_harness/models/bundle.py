@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from relbench_harness.data.writing import flush_folder, partial_name, write_whole
+from relbench_harness.data.writing import flush_folder, partial_name, put_folder, write_whole
 from relbench_harness.errors import InputError
 
 VERSION = 1
@@ -67,13 +67,7 @@ def write_bundle(folder: Path, facts: Mapping[str, Any], files: Mapping[str, byt
         manifest = {"format": FORMAT, "version": VERSION, **facts, "files": sums}
         text = json.dumps(_strict(manifest), indent=1, ensure_ascii=False, allow_nan=False, default=str)
         write_whole(partial / MANIFEST, text + "\n")
-        if folder.exists():
-            before = folder.parent / partial_name()
-            folder.rename(before)
-            partial.rename(folder)
-            shutil.rmtree(before)
-        else:
-            partial.rename(folder)
+        put_folder(partial, folder, folder.parent / partial_name())
         flush_folder(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

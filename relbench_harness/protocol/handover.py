@@ -10,9 +10,7 @@ A cut table is written once, under the cache home, and has a second name (a hard
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +21,7 @@ import pyarrow.compute as pc
 from relbench_harness.data.cache import cache_home
 from relbench_harness.data.database import Database
 from relbench_harness.data.table import Table
-from relbench_harness.data.writing import whole
+from relbench_harness.data.writing import link_or_copy, whole
 from relbench_harness.errors import InputError, sentence
 from relbench_harness.protocol.method import Examples, TrainingLabels
 
@@ -132,13 +130,7 @@ def _put(path: Path, name: str, rows: pa.Table) -> None:
         with whole(kept) as file, pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(alone)
         kept.chmod(0o444)
-    try:
-        os.link(kept, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # a file system without links
-        shutil.copyfile(kept, path)
+    link_or_copy(kept, path)
 
 
 def _without_other_values(column: pa.ChunkedArray) -> pa.Array:

@@ -173,7 +173,7 @@ def no_links(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(*_: Any) -> None:
         raise PermissionError(1, "no links here")
 
-    monkeypatch.setattr("relbench_harness.protocol.handover.os.link", refuse)
+    monkeypatch.setattr("relbench_harness.data.writing.os.link", refuse)
     yield
 
 
