@@ -7,7 +7,7 @@ Invariant: text comes out as it is, whatever signs it holds; nothing that a resu
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -33,6 +33,9 @@ SIGNS = {
     # before an accent these would be signs turned round
     "?": "{?}",
     "!": "{!}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "‡": r"$\ddagger$",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
 
@@ -72,7 +75,13 @@ def table(caption: str, headings: Sequence[str], rows: Sequence[ScoredRow], high
     Args:
         headings: Of the first column, the score's and the others'.
     """
-    marks = _marks(rows, higher_is_better, digits)
+    marked = zip(rows, marks(rows, higher_is_better, digits), strict=True)
+    cells = [(escaped(row.method), score(row, mark, digits), *map(escaped, row.others)) for row, mark in marked]
+    return plain_table(caption, headings, cells)
+
+
+def plain_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """One table whose cells are LaTeX already, while its caption and headings are text."""
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -81,10 +90,7 @@ def table(caption: str, headings: Sequence[str], rows: Sequence[ScoredRow], high
         r"\toprule",
         _line([escaped(heading) for heading in headings]),
         r"\midrule",
-        *(
-            _line([escaped(row.method), _score(row, mark, digits), *map(escaped, row.others)])
-            for row, mark in zip(rows, marks, strict=True)
-        ),
+        *map(_line, rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
@@ -96,7 +102,7 @@ def _line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _marks(rows: Sequence[ScoredRow], higher_is_better: bool, digits: int) -> list[str]:
+def marks(rows: Sequence[ScoredRow], higher_is_better: bool, digits: int = 4) -> list[str]:
     """The command around each score: `textbf`, `underline` or none. Scores that are printed alike are marked alike."""
     printed = [round(row.value, digits) for row in rows]
     ranked = sorted({value for value in printed if not math.isnan(value)}, reverse=higher_is_better)
@@ -114,7 +120,8 @@ def _tied(one: ScoredRow, best: ScoredRow) -> bool:
     return one.low <= best.value <= one.high and best.low <= one.value <= best.high
 
 
-def _score(row: ScoredRow, mark: str, digits: int) -> str:
+def score(row: ScoredRow, mark: str, digits: int = 4) -> str:
+    """A score with its mark, deviation and interval, where it has them."""
     if math.isnan(row.value):
         return "--"
     text = _number(row.value, digits)
@@ -140,13 +147,14 @@ def board_tables(board: pd.DataFrame, low: str = "low", high: str = "high") -> s
     for key, group in board.groupby(GROUP, sort=True):
         task, regime, data, metric = map(str, key)
         higher = bool(group["higher_is_better"].iloc[0])
-        rows = [_board_row(row, low, high) for row in group.to_dict("records")]
+        rows = [board_row(row, low, high) for row in group.to_dict("records")]
         caption = f"{task}, {regime}, data {data}: {metric}, {'higher' if higher else 'lower'} is better."
         made.append(table(caption, ("Method", metric, "Seconds", "Lines", "Runs"), rows, higher))
     return "\n".join(made)
 
 
-def _board_row(row: Mapping[Hashable, Any], low: str, high: str) -> ScoredRow:
+def board_row(row: Mapping[Hashable, Any], low: str = "low", high: str = "high") -> ScoredRow:
+    """A row of the leaderboard."""
     lines = f"{_cell(row['lines_task'], 0)} + {_cell(row['lines_method'], 0)}"
     others = (_cell(row["seconds"], 1), lines, f"{row['scored']}/{row['runs']}")
     ends = (_float(row.get(low)), _float(row.get(high)))

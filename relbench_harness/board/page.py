@@ -15,6 +15,7 @@ from relbench_harness.board import audits, render
 from relbench_harness.board.full import View, full_board
 from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.board.published import PublishedRow, published_near
+from relbench_harness.board.score_table import score_sheets
 from relbench_harness.board.sheets import overall_sheets, task_sheet
 from relbench_harness.data.names import split_address
 from relbench_harness.data.provenance import provenance
@@ -78,7 +79,7 @@ def page(
     lines = [f"# {render.escaped(name)}", ""]
     lines += _made(name, board, results)
     lines += ["## What is left out", "", *_missing(board, results, methods), ""]
-    for sheet in overall_sheets(board):
+    for sheet in (*overall_sheets(board), *score_sheets(board)):
         lines += [f"## {render.escaped(sheet.title)}", "", *render.sheet_lines(sheet)]
     for _, group in board.groupby(GROUP, sort=True):
         sheet = task_sheet(group, False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relbench_harness.board.latex import board_tables
+from relbench_harness.board.score_table import latex_score_tables, score_sheets
 from relbench_harness.board.sheets import Sheet, sheets
 from relbench_harness.data.writing import write_whole
 
@@ -81,24 +82,33 @@ def _rich(sheet: Sheet, left_out: set[str]) -> Table:
 
 def markdown(board: pd.DataFrame) -> str:
     """The leaderboard as Markdown tables."""
-    return "\n".join(line for sheet in sheets(board) for line in (f"## {escaped(sheet.title)}", "", *sheet_lines(sheet)))
+    every = [*sheets(board), *score_sheets(board)]
+    return "\n".join(line for sheet in every for line in (f"## {escaped(sheet.title)}", "", *sheet_lines(sheet)))
 
 
 def sheet_lines(sheet: Sheet) -> Iterator[str]:
     """The lines of one table in Markdown, without its title, and of its notes."""
-    yield from table_lines(sheet.headings, sheet.rows)
+    yield from table_lines(sheet.headings, sheet.rows, sheet.strong)
     yield from ("", *(line for note in sheet.notes for line in (paragraph(note), "")))
 
 
-def table_lines(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """The lines of a table in Markdown whose cells are plain text."""
+def table_lines(
+    headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], strong: Container[tuple[int, int]] = ()
+) -> Iterator[str]:
+    """The lines of a table in Markdown whose cells are plain text.
+
+    Args:
+        strong: (row, column) of cells in bold.
+    """
     yield _markdown_row(headings)
     yield _markdown_row(tuple("---" if heading in TEXT else "---:" for heading in headings))
-    yield from (_markdown_row(row) for row in rows)
+    for i, row in enumerate(rows):
+        yield _markdown_row(row, frozenset(j for j in range(len(row)) if (i, j) in strong))
 
 
-def _markdown_row(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(map(escaped, cells))} |"
+def _markdown_row(cells: tuple[str, ...], strong: Container[int] = ()) -> str:
+    shown = (f"**{escaped(cell)}**" if j in strong else escaped(cell) for j, cell in enumerate(cells))
+    return f"| {' | '.join(shown)} |"
 
 
 def escaped(text: str) -> str:
@@ -153,7 +163,8 @@ tr.faint { opacity: 0.6; }
 
 def html(board: pd.DataFrame) -> str:
     """The leaderboard as a page that fetches nothing: plain tables with captions and headings of columns and rows."""
-    return PAGE % "\n".join(line for sheet in sheets(board) for line in _html(sheet))
+    every = [*sheets(board), *score_sheets(board)]
+    return PAGE % "\n".join(line for sheet in every for line in _html(sheet))
 
 
 def _html(sheet: Sheet) -> Iterator[str]:
@@ -161,20 +172,28 @@ def _html(sheet: Sheet) -> Iterator[str]:
     yield f'<div role="region" tabindex="0" aria-label="{escape(sheet.title)}"><table><caption>{escape(sheet.title)}</caption>'
     cells = (f'<th scope="col"{kind}>{escape(name)}</th>' for name, kind in zip(sheet.headings, kinds, strict=True))
     yield f"<thead><tr>{''.join(cells)}</tr></thead><tbody>"
-    for row, faint in zip(sheet.rows, sheet.faint, strict=True):
+    for i, (row, faint) in enumerate(zip(sheet.rows, sheet.faint, strict=True)):
+        shown = (
+            f"<strong>{escape(text)}</strong>" if (i, j) in sheet.strong else escape(text) for j, text in enumerate(row)
+        )
         each = (
-            f'<th scope="row"{kind}>{escape(text)}</th>' if heading == "method" else f"<td{kind}>{escape(text)}</td>"
-            for text, kind, heading in zip(row, kinds, sheet.headings, strict=True)
+            f'<th scope="row"{kind}>{text}</th>' if heading == "method" else f"<td{kind}>{text}</td>"
+            for text, kind, heading in zip(shown, kinds, sheet.headings, strict=True)
         )
         yield ('<tr class="faint">' if faint else "<tr>") + "".join(each) + "</tr>"
     yield "</tbody></table></div>"
     yield from (f"<p>{escape(note)}</p>" for note in sheet.notes)
 
 
+def latex(board: pd.DataFrame) -> str:
+    """A table for each ranking, then one of all scores for each regime."""
+    return "\n".join([board_tables(board), *latex_score_tables(board)])
+
+
 FORMATS: Mapping[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "md": ("leaderboard.md", markdown),
     "csv": ("leaderboard.csv", csv),
-    "latex": ("leaderboard.tex", board_tables),
+    "latex": ("leaderboard.tex", latex),
     "html": ("leaderboard.html", html),
 }
 """Name of a format → its file, and how that is made."""

@@ -21,6 +21,11 @@ from relbench_harness.board.plain_text import one_line
 TIED = "≈"
 """The sign beside the best score and those from which it is not shown to differ."""
 OF_TIED = f"{TIED}: no difference to the best is shown at the 5 % level (paired, with Holm's correction for how many are compared)."
+OPTIMAL = "Bayes-optimal"
+"""What the row of the true answers is called."""
+GAVE_WAY = "\N{DOUBLE DAGGER}"
+"""The sign beside scores of runs in which a trivial method answered."""
+OF_GAVE_WAY = f"{GAVE_WAY}: a trivial method was better on validation and answered in its place, in some runs at least."
 SHARED = "\N{DAGGER}"
 """The sign beside seconds that were measured on a shared machine."""
 OF_SCORE = (
@@ -31,13 +36,20 @@ OF_SHARED = f"{SHARED} measured while others used the machine, or beside other r
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table ready to be shown: its title, headings, cells, which rows are to be toned down, and notes below."""
+    """A table ready to be shown.
+
+    Attributes:
+        faint: Which rows are to be toned down.
+        notes: What is said below it.
+        strong: (row, column) of cells that are to be brought out.
+    """
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     faint: tuple[bool, ...]
     notes: tuple[str, ...] = ()
+    strong: frozenset[tuple[int, int]] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", one_line(self.title))
@@ -99,7 +111,7 @@ def _columns(group: pd.DataFrame) -> Iterator[tuple[str, Cell]]:
     """(heading, how a row's cell is written) for each column that says something about the ranking `group`."""
     yield "#", lambda row: str(row["rank"])
     yield "method", lambda row: str(row["method"])
-    yield "test", lambda row: _spread(row["test"], row["test_sd"]) + (f" {TIED}" if row.get("tied") is True else "")
+    yield "test", lambda row: _spread(row["test"], row["test_sd"]) + _tie(row)
     if _has(group, "low"):
         yield "95 % interval", lambda row: _ends(row["low"], row["high"])
     if _has(group, "difference"):
@@ -127,7 +139,7 @@ def _has(group: pd.DataFrame, column: str) -> bool:
 def _optimal(row: pd.Series, headings: tuple[str, ...]) -> tuple[str, ...]:
     """The row of the true answers, which no method can beat but by luck."""
     known = {
-        "method": "Bayes-optimal",
+        "method": OPTIMAL,
         "test": _spread(row["optimal"], math.nan),
         "of the way": "100%",
         "fitted on": "known",
@@ -203,6 +215,22 @@ def _overall_sheet(regime: str, group: pd.DataFrame) -> Sheet:
 
 
 # -- one cell -------------------------------------------------------------------------------------------------------------
+
+
+def score_text(row: Mapping[Hashable, Any]) -> str:
+    """A row's score with its signs, or a dash where there is none."""
+    way = f" {GAVE_WAY}" if gave_way(row) else ""
+    value = float(row.get("test", math.nan))
+    return "–" if math.isnan(value) else f"{_spread(value, row['test_sd'])}{_tie(row)}{way}"
+
+
+def gave_way(row: Mapping[Hashable, Any]) -> bool:
+    """Whether a trivial method answered in the method's place, in some runs at least."""
+    return isinstance(row.get("fallback"), str)
+
+
+def _tie(row: Mapping[Hashable, Any]) -> str:
+    return f" {TIED}" if row.get("tied") is True else ""
 
 
 def _spread(mean: float, sd: float) -> str:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from relbench_harness.board.overall import of_several_tasks, overall, win_matrix
 from relbench_harness.board.plain_text import printable
+from relbench_harness.board.score_table import score_tables
 from relbench_harness.progress import work
 from relbench_harness.site import learning
 from relbench_harness.site.curves import Curves, curves
@@ -31,6 +32,7 @@ from relbench_harness.site.reproduce import command
 from relbench_harness.site.score_plots import score_plot
 from relbench_harness.site.tables import (
     Table,
+    across_table,
     comparison_table,
     metrics_table,
     overall_table,
@@ -87,6 +89,7 @@ class Across:
 
     regime: str
     table: Table
+    scores: Table
     figures: list[Figure]
 
 
@@ -138,11 +141,13 @@ def titled(ranking: Ranking, material: Material) -> str:
 def across(board: pd.DataFrame, methods: Mapping[str, str]) -> Iterator[Across]:
     """Rankings across tasks, of regimes with several tasks."""
     several = of_several_tasks(board)
+    scores = {table.regime: across_table(table, methods) for table in score_tables(board)}
     for regime, ranking in overall(several).groupby("regime", sort=True):
         rows = several[several["regime"] == regime]
         wins = win_plot(win_matrix(several, str(regime)))
         drawn = [critical_difference_plot(ranking), *overall_cost_plots(ranking, rows), wins]
-        yield Across(str(regime), overall_table(ranking, methods), [figure for figure in drawn if figure is not None])
+        figures = [figure for figure in drawn if figure is not None]
+        yield Across(str(regime), overall_table(ranking, methods), scores[str(regime)], figures)
 
 
 def sections(its_rankings: list[Ranking], facts: Facts, material: Material) -> list[Section]:

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from relbench_harness.board.sheets import OF_SHARED, SHARED, row_notes
+from relbench_harness.board.score_table import OF_BEST, ScoreTable
+from relbench_harness.board.sheets import GAVE_WAY, OF_GAVE_WAY, OF_SHARED, OPTIMAL, SHARED, gave_way, row_notes
 from relbench_harness.protocol.result import Result
 from relbench_harness.site.page_names import page_name
 from relbench_harness.site.rankings import Line, Ranking
 from relbench_harness.site.words import NOTHING, counted, fixed, metric_name, percent, span
 
 MOST_SEEDS = 12
+OF_BOLD = "Bold: the best, and every row that is not shown to differ from it."
 
 
 class Column(NamedTuple):
@@ -196,7 +198,7 @@ _PARTS: Sequence[_Part] = (
 def _notes(ranking: Ranking) -> tuple[str, ...]:
     notes = []
     if sum(line.cells.get("tied") is True for line in ranking.lines) > 1:
-        notes.append("Bold: the best, and every row that is not shown to differ from it.")
+        notes.append(OF_BOLD)
     if any(line.cells["shared"] == "yes" for line in ranking.lines):
         notes.append(OF_SHARED)
     for line in ranking.lines:
@@ -284,6 +286,39 @@ def _of_seed(result: Result | None) -> Cell:
 
 
 # -- across tasks ---------------------------------------------------------------------------------------------------------
+
+
+def across_table(scores: ScoreTable, methods: Mapping[str, str]) -> Table:
+    """The scores of every method on every task of a regime.
+
+    Args:
+        methods: Name on the board → method.
+    """
+    best = {group: scores.best(group) for group in scores.groups}
+    rows = [
+        TableRow(
+            (
+                Cell(name, href=method_href(methods[name])),
+                *(_of_task(scores.rows.get((name, group), {}), best[group][i]) for group in scores.groups),
+            )
+        )
+        for i, name in enumerate(scores.methods)
+    ]
+    if scores.optimal:
+        known = (quantity(scores.optimal.get(group, math.nan), 4) for group in scores.groups)
+        rows.append(TableRow((Cell(OPTIMAL), *known)))
+    every = scores.rows.values()
+    notes = [OF_BOLD if any(row.get("tied") is True for row in every) else OF_BEST]
+    notes += [OF_GAVE_WAY] if any(map(gave_way, every)) else []
+    columns = (Column("Method"), *(Column(scores.heading(group), True) for group in scores.groups))
+    return Table(scores.title, columns, tuple(rows), tuple(notes), {"regime": scores.regime})
+
+
+def _of_task(row: Mapping[Hashable, Any], best: bool) -> Cell:
+    value, sd = float(row.get("test", math.nan)), float(row.get("test_sd", math.nan))
+    beside = [f"± {fixed(sd)}"] if math.isfinite(sd) else []
+    beside += [GAVE_WAY] if row and gave_way(row) else []
+    return Cell(fixed(value), value, beside=" ".join(beside), strong=best or row.get("tied") is True)
 
 
 def overall_table(ranking: pd.DataFrame, methods: Mapping[str, str]) -> Table:

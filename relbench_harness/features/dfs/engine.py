@@ -73,10 +73,10 @@ class Engine:
         made = []
         if settled:
             with naming(settled):
-                made.append(self._read(settled, self._events(steps, settled), seeds))
+                made.append(self._read(settled, self._events(steps, settled, seeds), seeds))
         for found, several in late.items():
             with naming(several):
-                made.append(self._read(several, self._late_events(steps, several, found), seeds))
+                made.append(self._read(several, self._late_events(steps, (several, found), seeds), seeds))
         if changing:
             with naming(changing):
                 made.append(self._read_changing(steps, changing, seeds))
@@ -92,27 +92,31 @@ class Engine:
         columns = {feature.unique_name(): measure.output for feature, measure in zip(features, read, strict=True)}
         return Aggregated(self._backend.store(stream.read(read)), columns)
 
-    def _events(self, steps: tuple[Hop, ...], features: Sequence[Feature]) -> str:
-        """SELECT k, own, o, t, one, v0, …: every child with its final values."""
-        child, bases = steps[-1].child, distinct_inputs(self._frames, features)
-        every = self._sql(
-            "SELECT row, CAST($end AS BIGINT) AS t FROM $table AS x",
-            end=str(END),
-            table=self._frames.source(child).relation,
+    def _events(self, steps: tuple[Hop, ...], features: Sequence[Feature], seeds: str) -> str:
+        """SELECT k, own, o, t, one, v0, …: every child of a seed's row with its final values."""
+        bases = distinct_inputs(self._frames, features)
+        children = self._backend.store(
+            self._sql(
+                "SELECT e.* FROM $children AS e JOIN (SELECT DISTINCT row FROM $seeds AS x) AS s ON s.row = e.k",
+                children=self._frames.children(steps),
+                seeds=seeds,
+            )
         )
+        every = self._sql("SELECT o AS row, CAST($end AS BIGINT) AS t FROM $children AS x", end=str(END), children=children)
         return self._sql(
             "SELECT e.k, e.own, e.o, e.t, 1 AS one, $values FROM $children AS e JOIN $final AS v ON v.row = e.o",
             values=listing(f"v.f{i} AS v{i}" for i in range(len(bases))),
-            children=self._frames.children(steps),
-            final=self.evaluate(child, bases, every),
+            children=children,
+            final=self.evaluate(steps[-1].child, bases, every),
         )
 
-    def _late_events(self, steps: tuple[Hop, ...], features: Sequence[Feature], found: Signature) -> str:
+    def _late_events(self, steps: tuple[Hop, ...], late: tuple[Sequence[Feature], Signature], seeds: str) -> str:
         """As `_events`, each value in its own time: with the row if known by then, else in an event of its own."""
+        features, found = late
         values = [f"v{i}" for i in range(len(distinct_inputs(self._frames, features)))]
         events = self._sql(
             "SELECT e.*, y.settle FROM $events AS e JOIN $settle AS y ON y.row = e.o",
-            events=self._events(steps, features),
+            events=self._events(steps, features, seeds),
             settle=self._settling.settle(steps[-1].child, found),
         )
         return self._sql(
