@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page_marks import put_between
 
 from relbench_harness.explain.ablation import Ablation
 from relbench_harness.explain.candidates import FirstPass, Row, candidates
@@ -374,12 +375,7 @@ def marks(study: str) -> tuple[str, str]:
 def put(page: Path, folder: Path) -> None:
     """Writes the tables of both studies between their marks."""
     for study in STUDIES:
-        begin, end = marks(study)
-        before, found, rest = page.read_text(encoding="utf-8").partition(begin)
-        _, ended, after = rest.partition(end)
-        if not (found and ended):
-            raise SystemExit(f"{page} lacks the marks {begin} and {end}")
-        page.write_text(f"{before}{begin}\n\n{tables(folder, study)}\n\n{end}{after}", encoding="utf-8")
+        put_between(page, *marks(study), tables(folder, study))
 
 
 def main() -> None:

@@ -16,7 +16,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from page_marks import put_between
+
 from relbench_harness.board.lines import Count, by_file, written_files
+from relbench_harness.board.sheets import GAVE_WAY, OF_GAVE_WAY
 from relbench_harness.board.store import read_results
 from relbench_harness.compose import make_method
 from relbench_harness.data.names import task_names
@@ -109,7 +112,9 @@ def seconds_table(runs: Runs) -> Iterator[str]:
         arms = [runs.get((task, arm), []) for arm in ARMS]
         metric = next(several[0].metric for several in arms if several)
         cost = [f"{seconds(several):.1f}" if several else "" for several in arms]
-        quality = [f"{score(several):.4f}{' ‡' if gave_way(several) else ''}" if several else "" for several in arms]
+        quality = [
+            f"{score(several):.4f}{f' {GAVE_WAY}' if gave_way(several) else ''}" if several else "" for several in arms
+        ]
         yield row(task, *cost, metric, *quality)
     for arm in OTHERS:
         both = [(runs[task, WRITTEN], runs[task, arm]) for task in tasks if {(task, WRITTEN), (task, arm)} <= runs.keys()]
@@ -119,7 +124,7 @@ def seconds_table(runs: Runs) -> Iterator[str]:
     used = [run for several in runs.values() for run in several]
     if gave_way(used):
         yield ""
-        yield "‡ a trivial method was better on validation and answered in its place."
+        yield OF_GAVE_WAY
     machines = sorted({f"{run.machine['cpu']}, {run.machine['cores']} cores" for run in used})
     dates, seeds = sorted(run.started[:10] for run in used), {len(several) for several in runs.values()}
     limit = f"{used[0].budget['seconds']:g} seconds" if used[0].budget["seconds"] else "no limit of time"
@@ -154,12 +159,8 @@ def main() -> None:
     made = pages([result for folder in given.results for result in read_results(folder)])
     if given.into is None:
         print(made)
-        return
-    before, begin, rest = given.into.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{given.into} lacks the marks {BEGIN} and {END}")
-    given.into.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}", encoding="utf-8")
+    else:
+        put_between(given.into, BEGIN, END, made)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from page_marks import between
 
 from relbench_harness import cli
 from relbench_harness.backtests.command import divided
@@ -241,14 +242,18 @@ def test_the_cost_of_a_new_task_is_what_its_code_counts() -> None:
     """Where this fails: `python docs/task_cost.py results --into docs/results.md`."""
     script = runpy.run_path(str(ROOT / "docs" / "task_cost.py"))
     made = script["pages"](read_results(ROOT / "results"))
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert page.partition(script["BEGIN"])[2].partition(script["END"])[0].strip() == made
+    assert between(ROOT / "docs" / "results.md", script["BEGIN"], script["END"]) == made
+
+
+def test_the_table_of_quality_is_what_the_boards_say() -> None:
+    """Where this fails: `python docs/quality.py --into docs/results.md`."""
+    script = runpy.run_path(str(ROOT / "docs" / "quality.py"))
+    assert between(ROOT / "docs" / "results.md", script["BEGIN"], script["END"]) == script["table"]()
 
 
 @pytest.mark.parametrize("study", ["faithfulness", "causes"])
 def test_what_explanations_are_worth_is_what_the_lines_say(study: str) -> None:
     """Where this fails: `python docs/faithfulness.py docs/explain --into docs/results.md`."""
     script = runpy.run_path(str(ROOT / "docs" / "faithfulness.py"))
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    begin, end = script["marks"](study)
-    assert page.partition(begin)[2].partition(end)[0].strip() == script["tables"](ROOT / "docs" / "explain", study)
+    made = script["tables"](ROOT / "docs" / "explain", study)
+    assert between(ROOT / "docs" / "results.md", *script["marks"](study)) == made
