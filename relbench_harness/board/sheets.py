@@ -219,9 +219,9 @@ def _overall_sheet(regime: str, group: pd.DataFrame) -> Sheet:
 
 def score_text(row: Mapping[Hashable, Any]) -> str:
     """A row's score with its signs, or a dash where there is none."""
-    way = f" {GAVE_WAY}" if gave_way(row) else ""
+    sign = f" {GAVE_WAY}" if gave_way(row) else ""
     value = float(row.get("test", math.nan))
-    return "–" if math.isnan(value) else f"{_spread(value, row['test_sd'])}{_tie(row)}{way}"
+    return "–" if math.isnan(value) else f"{_spread(value, row['test_sd'])}{_tie(row)}{sign}"
 
 
 def gave_way(row: Mapping[Hashable, Any]) -> bool:

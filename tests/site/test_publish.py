@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from html.parser import HTMLParser
@@ -10,7 +11,10 @@ from pathlib import Path
 import pytest
 from site_results import CHURN, EVIL, LONG, made
 
+from relbench_harness.board.leaderboard import leaderboard
 from relbench_harness.board.plain_text import printable
+from relbench_harness.board.score_table import score_tables
+from relbench_harness.board.store import read_results
 from relbench_harness.cli import main
 from relbench_harness.site import publish as publishing
 from relbench_harness.site.page_names import page_name
@@ -149,6 +153,19 @@ def test_a_page_holds_scores_commands_configuration_audit_and_published_values(s
     assert "Learning curves" not in found["methods/beta.html"].text
     assert "†" not in method
     assert "†" in found["methods/beta.html"].text
+
+
+def test_the_first_page_has_all_scores_in_one_table(results_folder: Path, site: Path) -> None:
+    tables = list(score_tables(leaderboard(read_results(results_folder))))
+    home = pages(site)["index.html"].text
+    assert tables
+    for table in tables:
+        shown = home.partition(table.title)[2].partition("Bold: the best")[0]
+        assert all(printable(table.heading(group)) in shown for group in table.groups)
+        for method in table.methods:
+            line = shown.partition(printable(method))[2]
+            values = [row["test"] for group in table.groups if (row := table.rows.get((method, group)))]
+            assert all(f"{value:.4f}" in line for value in values if math.isfinite(value))
 
 
 def test_what_a_method_looks_at_stands_on_its_page_alone(site: Path) -> None:
