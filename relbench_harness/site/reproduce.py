@@ -22,7 +22,7 @@ from relbench_harness.protocol.configuration import HYDRA
 from relbench_harness.protocol.result import Result
 
 MOST_SEEDS = 20
-BARE = re.compile(r"[A-Za-z_][\w./-]*")
+BARE = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
 WORDS = {"null", "true", "false", "inf", "nan"}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relbench_harness.compose import Composed, composed, make_guarded
@@ -81,6 +81,7 @@ values = st.recursive(
 
 
 @given(values)
+@example("aé")
 def test_a_literal_is_read_by_hydra_as_what_it_was(value: Any) -> None:
     parsed = OverridesParser.create().parse_override(f"++method.x={literal(value)}").value()
     assert _plain(parsed) == value
