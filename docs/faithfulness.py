@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from page_marks import put_between
+from page_marks import put_between, row
 
 from relbench_harness.explain.ablation import Ablation
 from relbench_harness.explain.candidates import FirstPass, Row, candidates
@@ -255,10 +255,6 @@ def measure(folder: Path, study: str) -> None:
 
 
 # -- tables ---------------------------------------------------------------------------------------------------------------
-
-
-def row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 def head(*cells: str) -> Iterator[str]:

@@ -1,8 +1,13 @@
-"""Puts what a script makes between two marks of a page, which stay."""
+"""What scripts that make tables of a page share: a line of a table, and the two marks between which the tables stand."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+
+def row(*cells: object) -> str:
+    """A line of a table in Markdown."""
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def put_between(page: Path, begin: str, end: str, made: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from page_marks import put_between
+from page_marks import put_between, row
 
 from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.board.published import PublishedRow, published_near
@@ -25,10 +25,6 @@ FOLDERS = (*(f"results/{name}" for name in ("rel-f1", "rel-journey", "rel-nycfli
 METHODS = ("label_history", "lightgbm_simple", "sql_xgboost", "xgboost_dfs", "xgboost_tuned", "gnn", "hybrid", "auto")
 BEGIN, END = "<!-- made by docs/quality.py -->", "<!-- end of what docs/quality.py makes -->"
 Cells = Mapping[Hashable, Any]
-
-
-def row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 def table(root: Path = ROOT) -> str:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from page_marks import put_between
+from page_marks import put_between, row
 
 from relbench_harness.board.lines import Count, by_file, written_files
 from relbench_harness.board.sheets import GAVE_WAY, OF_GAVE_WAY
@@ -39,10 +39,6 @@ Runs = dict[tuple[str, str], list[Result]]
 def shipped_tasks() -> list[str]:
     """Every task of the datasets that ship."""
     return [f"{folder.name}/{task}" for folder in sorted(home("datasets").iterdir()) for task in task_names(folder)]
-
-
-def row(*cells: object) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 # -- lines ----------------------------------------------------------------------------------------------------------------

@@ -82,8 +82,7 @@ def _rich(sheet: Sheet, left_out: set[str]) -> Table:
 
 def markdown(board: pd.DataFrame) -> str:
     """The leaderboard as Markdown tables."""
-    every = [*sheets(board), *score_sheets(board)]
-    return "\n".join(line for sheet in every for line in (f"## {escaped(sheet.title)}", "", *sheet_lines(sheet)))
+    return "\n".join(line for sheet in _on_pages(board) for line in (f"## {escaped(sheet.title)}", "", *sheet_lines(sheet)))
 
 
 def sheet_lines(sheet: Sheet) -> Iterator[str]:
@@ -163,8 +162,12 @@ tr.faint { opacity: 0.6; }
 
 def html(board: pd.DataFrame) -> str:
     """The leaderboard as a page that fetches nothing: plain tables with captions and headings of columns and rows."""
-    every = [*sheets(board), *score_sheets(board)]
-    return PAGE % "\n".join(line for sheet in every for line in _html(sheet))
+    return PAGE % "\n".join(line for sheet in _on_pages(board) for line in _html(sheet))
+
+
+def _on_pages(board: pd.DataFrame) -> list[Sheet]:
+    """What pages show: they have room for the table of all scores, and a terminal has not."""
+    return [*sheets(board), *score_sheets(board)]
 
 
 def _html(sheet: Sheet) -> Iterator[str]:
