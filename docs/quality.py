@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 from page_marks import put_between, row
 
-from relbench_harness.board.leaderboard import GROUP
 from relbench_harness.board.published import PublishedRow, published_near
-from relbench_harness.board.sheets import GAVE_WAY, TIED, gave_way
+from relbench_harness.board.score_table import score_tables
+from relbench_harness.board.sheets import signs
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = (*(f"results/{name}" for name in ("rel-f1", "rel-journey", "rel-nycflights", "rel-shop")), "docs/real-data")
@@ -47,40 +47,28 @@ def _level(rows: pd.DataFrame) -> str:
 
 
 def _lines(board: pd.DataFrame, published: Sequence[PublishedRow]) -> Iterator[str]:
-    for (task, regime, _, metric), group in board.groupby(GROUP, sort=True):
-        of = {str(cells["method"]): cells for cells in group.to_dict("records")}
-        higher = bool(group["higher_is_better"].iloc[0])
+    tables = score_tables(board[board["method"].isin(METHODS)])
+    of_group = {group: table for table in tables for group in table.groups}
+    for group, scores in sorted(of_group.items(), key=lambda one: one[0]):
+        task, regime, _, metric = group
+        higher = scores.higher_is_better(group)
         known = [
             value.value for value in published if (value.task, str(value.regime), value.metric) == (task, regime, metric)
         ]
-        optimal = float(group["optimal"].iloc[0]) if "optimal" in group else math.nan
-        values = {name: _value(of.get(name, {})) for name in METHODS}
-        best = _best([value for value in values.values() if not math.isnan(value)], higher)
+        best = dict(zip(scores.methods, scores.best(group), strict=True))
         yield row(
             task,
             f"{metric} {'↑' if higher else '↓'}",
             regime,
-            *(_cell(of.get(name, {}), values[name] == best) for name in METHODS),
-            _number(_best(known, higher)),
-            _number(optimal),
+            *(_cell(scores.rows.get((name, group), {}), best.get(name, False)) for name in METHODS),
+            _number((max if higher else min)(known, default=math.nan)),
+            _number(scores.optimal.get(group, math.nan)),
         )
 
 
-def _best(values: Sequence[float], higher: bool) -> float:
-    return (max if higher else min)(values, default=math.nan)
-
-
-def _value(cells: Cells) -> float:
-    return round(float(cells.get("test", math.nan)), 4)
-
-
 def _cell(cells: Cells, best: bool) -> str:
-    if math.isnan(_value(cells)):
-        return ""
-    signs = [TIED] if cells.get("tied") is True else []
-    signs += [GAVE_WAY] if gave_way(cells) else []
-    number = _number(_value(cells))
-    return " ".join([f"**{number}**" if best else number, *signs])
+    number = _number(float(cells.get("test", math.nan)))
+    return " ".join([f"**{number}**" if best else number, *signs(cells)]) if number else ""
 
 
 def _number(value: float) -> str:

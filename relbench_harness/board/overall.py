@@ -55,15 +55,24 @@ def win_matrix(board: pd.DataFrame, regime: str) -> pd.DataFrame:
     Methods stand in the order of `overall`; the diagonal is NaN. The mean of a row is that method's `win_rate`, and what two
     methods have of each other depends on no third.
     """
-    ranking = overall(board)
-    order = ranking.loc[ranking["regime"] == regime, "method"].tolist()
-    if not order:
+    board = board[board["regime"] == regime]
+    order = in_order(board)
+    if len(order) < 2:
         return pd.DataFrame()
-    board = _comparable(board)
-    ranks = _standings(board[board["regime"] == regime])[1].loc[order].to_numpy()
+    ranks = _standings(_comparable(board))[1].loc[order].to_numpy()
     wins = (ranks[:, None] < ranks[None]).mean(axis=2) + (ranks[:, None] == ranks[None]).mean(axis=2) / 2
     np.fill_diagonal(wins, math.nan)
     return pd.DataFrame(wins, index=order, columns=order)
+
+
+def in_order(board: pd.DataFrame) -> list[str]:
+    """The methods of the board of one regime as `overall` orders them; those without a row that is ranked across tasks are left out."""
+    board = _comparable(board)
+    if board.empty:
+        return []
+    mean = _standings(board)[1].mean(axis=1).rename_axis("method").rename("mean").reset_index()
+    found: list[str] = mean.sort_values(["mean", "method"])["method"].tolist()
+    return found
 
 
 def _comparable(board: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from relbench_harness.board.latex import ScoredRow, board_row, escaped, marks, plain_table, score
 from relbench_harness.board.leaderboard import GROUP, Group, group_of
-from relbench_harness.board.overall import of_several_tasks, overall
+from relbench_harness.board.overall import in_order, of_several_tasks
 from relbench_harness.board.sheets import GAVE_WAY, OF_GAVE_WAY, OF_TIED, OPTIMAL, Sheet, gave_way, score_text
 
 Cells = Mapping[Hashable, Any]
@@ -78,10 +78,8 @@ class ScoreTable:
 def score_tables(board: pd.DataFrame) -> Iterator[ScoreTable]:
     """One table for each regime with several tasks and methods."""
     several = of_several_tasks(board)
-    ranking = overall(several)
     for regime, part in several.groupby("regime", sort=True):
-        ranked = ranking.loc[ranking["regime"] == regime, "method"].tolist()
-        methods = tuple(dict.fromkeys([*ranked, *part["method"]]))
+        methods = tuple(dict.fromkeys([*in_order(part), *part["method"]]))
         rows: dict[tuple[str, Group], Cells] = {}
         for key, group in part.groupby(GROUP, sort=True):
             rows |= {(str(row["method"]), group_of(key)): row for row in group.to_dict("records")}
@@ -108,7 +106,7 @@ def _sheet(table: ScoreTable) -> Sheet:
     first, others, cells = _placed(table, columns)
     is_best = _turned(best) if table.methods_go_down else best
     rows = tuple((name, *of) for name, of in zip(first, cells, strict=True))
-    every = [row for group in table.groups for row in table.column(group) if row]
+    every = table.rows.values()
     notes = [OF_BEST]
     notes += [OF_TIED] if any(row.get("tied") is True for row in every) else []
     notes += [OF_GAVE_WAY] if any(map(gave_way, every)) else []

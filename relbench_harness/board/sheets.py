@@ -219,9 +219,13 @@ def _overall_sheet(regime: str, group: pd.DataFrame) -> Sheet:
 
 def score_text(row: Mapping[Hashable, Any]) -> str:
     """A row's score with its signs, or a dash where there is none."""
-    sign = f" {GAVE_WAY}" if gave_way(row) else ""
     value = float(row.get("test", math.nan))
-    return "–" if math.isnan(value) else f"{_spread(value, row['test_sd'])}{_tie(row)}{sign}"
+    return "–" if math.isnan(value) else " ".join([_spread(value, row["test_sd"]), *signs(row)])
+
+
+def signs(row: Mapping[Hashable, Any]) -> list[str]:
+    """What stands beside a row's score where all scores are in one table."""
+    return [*((TIED,) * (row.get("tied") is True)), *((GAVE_WAY,) * gave_way(row))]
 
 
 def gave_way(row: Mapping[Hashable, Any]) -> bool:

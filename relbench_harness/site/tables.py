@@ -136,13 +136,17 @@ def _has(column: str) -> Callable[[Ranking], bool]:
 
 
 def score(line: Line, best: bool = False) -> Cell:
-    value, sd = line.number("test"), line.number("test_sd")
-    return Cell(fixed(value), value, beside=f"± {fixed(sd)}" if math.isfinite(sd) else "", strong=best)
+    return _spread(line.number("test"), line.number("test_sd"), best)
 
 
 def _val(line: Line, _: bool) -> Cell:
-    value, sd = line.number("val"), line.number("val_sd")
-    return Cell(fixed(value), value, beside=f"± {fixed(sd)}" if math.isfinite(sd) else "")
+    return _spread(line.number("val"), line.number("val_sd"))
+
+
+def _spread(value: float, sd: float, best: bool = False, sign: str = "") -> Cell:
+    """A mean over seeds, with its standard deviation and a sign beside it."""
+    beside = [*((f"± {fixed(sd)}",) * math.isfinite(sd)), *((sign,) * bool(sign))]
+    return Cell(fixed(value), value, beside=" ".join(beside), strong=best)
 
 
 def _interval(low: str, high: str) -> Callable[[Line, bool], Cell]:
@@ -315,10 +319,8 @@ def across_table(scores: ScoreTable, methods: Mapping[str, str]) -> Table:
 
 
 def _of_task(row: Mapping[Hashable, Any], best: bool) -> Cell:
-    value, sd = float(row.get("test", math.nan)), float(row.get("test_sd", math.nan))
-    beside = [f"± {fixed(sd)}"] if math.isfinite(sd) else []
-    beside += [GAVE_WAY] if row and gave_way(row) else []
-    return Cell(fixed(value), value, beside=" ".join(beside), strong=best or row.get("tied") is True)
+    value, sd = (float(row.get(column, math.nan)) for column in ("test", "test_sd"))
+    return _spread(value, sd, best or row.get("tied") is True, GAVE_WAY if gave_way(row) else "")
 
 
 def overall_table(ranking: pd.DataFrame, methods: Mapping[str, str]) -> Table:

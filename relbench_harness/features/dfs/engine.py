@@ -76,7 +76,7 @@ class Engine:
                 made.append(self._read(settled, self._events(steps, settled, seeds), seeds))
         for found, several in late.items():
             with naming(several):
-                made.append(self._read(several, self._late_events(steps, (several, found), seeds), seeds))
+                made.append(self._read(several, self._late_events(steps, several, found, seeds), seeds))
         if changing:
             with naming(changing):
                 made.append(self._read_changing(steps, changing, seeds))
@@ -110,9 +110,8 @@ class Engine:
             final=self.evaluate(steps[-1].child, bases, every),
         )
 
-    def _late_events(self, steps: tuple[Hop, ...], late: tuple[Sequence[Feature], Signature], seeds: str) -> str:
+    def _late_events(self, steps: tuple[Hop, ...], features: Sequence[Feature], found: Signature, seeds: str) -> str:
         """As `_events`, each value in its own time: with the row if known by then, else in an event of its own."""
-        features, found = late
         values = [f"v{i}" for i in range(len(distinct_inputs(self._frames, features)))]
         events = self._sql(
             "SELECT e.*, y.settle FROM $events AS e JOIN $settle AS y ON y.row = e.o",
